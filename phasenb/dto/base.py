@@ -1,0 +1,48 @@
+"""What every frozen value shares: immutability, UTC times with microseconds, ids."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer, StringConstraints
+
+
+class Frozen(BaseModel):
+    """An immutable value. Unknown fields are ignored: a newer server may send more (protocol.md)."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="null", validate_by_name=True)
+
+
+def format_time(at: datetime) -> str:
+    """RFC 3339, UTC, always with microseconds, so that text order is time order."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _aware(at: datetime) -> datetime:
+    if at.tzinfo is None:
+        raise ValueError("a time needs a zone")
+    return at
+
+
+Time = Annotated[datetime, AfterValidator(_aware), PlainSerializer(format_time, when_used="json")]
+
+SESSION_PATTERN = r"^[A-Za-z0-9._:/@-]{1,128}$"
+SessionName = Annotated[str, StringConstraints(pattern=SESSION_PATTERN)]
+PhaseName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
+
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford base 32, as the ULID spec has it
+_ULID = re.compile(r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$")
+
+
+def new_ulid() -> str:
+    """A fresh ULID (github.com/ulid/spec): 48 bits of Unix milliseconds, 80 random bits, 26 characters."""
+    number = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10))
+    return "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
+
+
+def is_ulid(text: str) -> bool:
+    return _ULID.match(text) is not None

@@ -1,0 +1,78 @@
+"""What a client asks for in a launch, and what an agent says of itself."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from phasenb.dto.base import Frozen, PhaseName
+from phasenb.dto.policies import Timeouts
+from phasenb.dto.values import Json
+
+ExecutorKind = Literal["inline", "process"]
+
+
+class LaunchOptions(Frozen):
+    """Options of a launch. ``key`` names the work: launched twice, it is one task, unless ``if_exists`` says else."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str | None = Field(default=None, min_length=1, max_length=200)
+    key: str | None = Field(default=None, min_length=1, max_length=200)
+    if_exists: Literal["attach", "new", "error"] = "attach"
+    phases: tuple[PhaseName, ...] | None = Field(default=None, min_length=1)
+    executor: ExecutorKind | None = None
+    recovery: dict[str, Any] | None = None
+    timeouts: Timeouts | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+    priority: int = Field(default=0, ge=-100, le=100)
+
+
+class Runtime(Frozen):
+    """Where a launch comes from. ``python`` is ``"3.11.7"``; ``host`` identifies the machine (core of `is it ours`).
+
+    ``sys_path`` are the launcher's additions, to be put before the interpreter's own entries, in this order.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    python: str
+    executable: str
+    cwd: str
+    sys_path: tuple[str, ...] = ()
+    host: str
+
+
+class Launch(Frozen):
+    """A launch as the engine takes it. Exactly one of ``agent`` (a registered name) and ``code``.
+
+    ``code``: base64 text of a cloudpickled agent, or an object reference (dto.values). ``inputs``: values by name.
+    """
+
+    agent: str | None = None
+    code: Json = None
+    inputs: dict[str, Json] = Field(default_factory=dict)
+    options: LaunchOptions = LaunchOptions()
+    runtime: Runtime | None = None
+    idempotency_key: str | None = None
+
+
+class FunctionSpec(Frozen):
+    """The arguments of one phase's function. ``open``: it takes ``**kwargs``, so any input is welcome."""
+
+    name: str
+    required: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    open: bool = False
+
+
+class AgentSpec(Frozen):
+    """What an agent says of itself, so that a launch can be checked without running its code.
+
+    ``functions`` has one entry for each of ``phases``.
+    """
+
+    name: str
+    phases: tuple[PhaseName, ...]
+    functions: dict[str, FunctionSpec]

@@ -1,0 +1,64 @@
+"""A phase of a task as everybody sees it, and the reports that an attempt makes while it runs."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from phasenb.dto.base import Frozen, PhaseName, Time
+from phasenb.dto.values import Json
+
+DEFAULT_PHASES = ("research", "planning", "implementation")
+AttemptKind = Literal["phase", "compensation"]
+
+
+class PhaseStatus(StrEnum):
+    PENDING = "pending"
+    RUNNING = "running"
+    RETRYING = "retrying"
+    COMPLETE = "complete"
+    FAILED = "failed"
+    ROLLED_BACK = "rolled_back"
+
+
+class Phase(Frozen):
+    """One stage of a task: the newest attempt counts. ``percent`` 0..100; ``attempt`` 0 before the first."""
+
+    name: PhaseName
+    status: PhaseStatus = PhaseStatus.PENDING
+    attempt: int = 0
+    maximum_attempts: int | None = None
+    percent: float = 0.0
+    started_at: Time | None = None
+    ended_at: Time | None = None
+    output_preview: str | None = None
+
+
+class Step(Frozen):
+    """One report of progress. Give ``percent`` (0..100), or ``done`` and ``total``, or only a ``message``.
+
+    ``metrics`` are numbers worth a column (``metric.*`` in the results frame); ``eta_s`` seconds to the phase's end.
+    """
+
+    percent: float | None = Field(default=None, ge=0, le=100)
+    done: float | None = None
+    total: float | None = None
+    message: str | None = None
+    metrics: dict[str, float] = Field(default_factory=dict)
+    eta_s: float | None = None
+
+
+class LogLine(Frozen):
+    """One line of an attempt's output. ``stream``: stdout, stderr, log (ctx.log, logging, warnings)."""
+
+    stream: Literal["stdout", "stderr", "log"]
+    text: str
+    at: Time
+
+
+class Checkpoint(Frozen):
+    """What ``ctx.checkpoint(value)`` kept; it comes back as ``ctx.last_checkpoint`` in the next attempt."""
+
+    value: Json

@@ -1,0 +1,54 @@
+"""PhaseResult: the outcome of one attempt, and a failure as data."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from phasenb.dto.base import Frozen, PhaseName, Time
+from phasenb.dto.phase import AttemptKind
+from phasenb.dto.values import Artifact, Json
+
+
+class ResultStatus(StrEnum):
+    COMPLETE = "complete"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+
+
+class ErrorInfo(Frozen):
+    """A failure as data. ``type`` is the qualified class name (``builtins.ValueError`` is ``ValueError``).
+
+    ``bases`` are the qualified names of its classes, most derived first: rules match subclasses without unpickling.
+    ``retry_after_s`` is the exception's own ``retry_after``, where it had one.
+    """
+
+    type: str
+    message: str = ""
+    traceback: str = ""
+    retryable: bool = True
+    bases: tuple[str, ...] = ()
+    retry_after_s: float | None = None
+
+
+class PhaseResult(Frozen):
+    """The outcome of one attempt. ``output``: inline JSON or an object reference (dto.values)."""
+
+    phase: PhaseName
+    attempt: int
+    kind: AttemptKind = "phase"
+    revision: int = 1
+    status: ResultStatus
+    started_at: Time
+    ended_at: Time
+    duration_s: float
+    output: Json = None
+    output_type: str | None = None
+    output_bytes: int | None = None
+    error: ErrorInfo | None = None
+    worker: str | None = None
+    metrics: dict[str, float] = Field(default_factory=dict)
+    artifacts: tuple[Artifact, ...] = ()
+    fallback: str | None = None

@@ -1,0 +1,146 @@
+"""Recovery policies and limits as frozen values: the schema of error_recovery.yaml.
+
+Field names follow Temporal's retry policy (docs.temporal.io, "Retry policies") plus jitter. Durations are seconds
+here; the file may also say "90s", "5m", "2h", "1d".
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+
+from phasenb.dto.base import Frozen, PhaseName
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*$")
+
+
+def parse_duration(value: Any) -> Any:
+    """Seconds from a number or from text such as ``"90s"`` or ``"2h"``; anything else is left to the validator."""
+    if isinstance(value, str):
+        match = _DURATION.match(value)
+        if match is None:
+            raise ValueError(
+                f'{value!r} is not a duration: write seconds, or a number with a unit such as "90s" or "2h"'
+            )
+        return float(match[1]) * _UNITS[match[2]]
+    if isinstance(value, bool):
+        raise ValueError("a duration is a number of seconds")
+    return value
+
+
+Seconds = Annotated[float, BeforeValidator(parse_duration), Field(ge=0, allow_inf_nan=False)]
+ExceptionName = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*$")]
+
+
+class Policy(Frozen):
+    """A policy refuses keys it does not know: a misspelt one must not be silently without effect."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RetryPolicy(Policy):
+    """When a failed attempt is tried again. ``maximum_attempts`` counts the first one too; 0 means without limit.
+
+    The delay before attempt n+1 is ``initial_interval * backoff_coefficient ** (n - 1)``, at most
+    ``maximum_interval``, spread by ``+- jitter`` of itself.
+    """
+
+    initial_interval: Seconds = 1.0
+    backoff_coefficient: float = Field(default=2.0, ge=1)
+    maximum_interval: Seconds = 100.0
+    maximum_attempts: int = Field(default=3, ge=0)
+    jitter: float = Field(default=0.1, ge=0, le=1)
+    non_retryable: tuple[ExceptionName, ...] = ()
+
+
+class Timeouts(Policy):
+    """``attempt`` and ``task`` are wall times, ``heartbeat`` the longest silence of a phase; null means none."""
+
+    attempt: Seconds | None = None
+    heartbeat: Seconds | None = None
+    task: Seconds | None = None
+
+
+class Rollback(Policy):
+    to: PhaseName
+    maximum_times: int = Field(default=1, ge=1)
+
+
+class Rule(Policy):
+    """For exceptions of class ``exception`` (fully qualified; subclasses match): replaces what it names."""
+
+    exception: ExceptionName
+    retry: RetryPolicy | None = None
+    fallback: str | None = None
+    rollback: Rollback | None = None
+    action: Literal["retry", "fallback", "rollback", "abort"] | None = None
+
+
+class PhasePolicy(Policy):
+    """What happens when an attempt fails: retry, then fallback, then rollback, else abort."""
+
+    retry: RetryPolicy = RetryPolicy()
+    timeouts: Timeouts = Timeouts()
+    rules: tuple[Rule, ...] = ()
+    fallback: str | None = None
+    rollback: Rollback | None = None
+
+
+class Threshold(Policy):
+    """Per session: ``errors`` failures within ``window`` abort the task, or pause new launches."""
+
+    errors: int = Field(ge=1)
+    window: Seconds
+    action: Literal["abort", "pause_launches"]
+
+
+class PhaseOverride(Policy):
+    """A phase's own policy: what it does not say comes from ``defaults``."""
+
+    retry: dict[str, Any] | None = None
+    timeouts: dict[str, Any] | None = None
+    rules: tuple[Rule, ...] | None = None
+    fallback: str | None = None
+    rollback: Rollback | None = None
+
+    @model_validator(mode="after")
+    def _known_fields(self) -> PhaseOverride:
+        # Partial policies must be right on their own too; the merge with defaults happens later.
+        if self.retry is not None:
+            RetryPolicy.model_validate(self.retry)
+        if self.timeouts is not None:
+            Timeouts.model_validate(self.timeouts)
+        return self
+
+
+class RecoveryPolicy(Policy):
+    """The whole of error_recovery.yaml. ``for_phase(name)`` is the policy that holds for one phase."""
+
+    defaults: PhasePolicy = PhasePolicy()
+    phases: dict[PhaseName, PhaseOverride] = Field(default_factory=dict)
+    thresholds: tuple[Threshold, ...] = ()
+    maximum_recoveries: int = Field(default=10, ge=0)
+
+    def for_phase(self, name: str) -> PhasePolicy:
+        override = self.phases.get(name)
+        if override is None:
+            return self.defaults
+        merged = self.defaults.model_dump()
+        for field, value in override.model_dump(exclude_none=True).items():
+            merged[field] = {**merged[field], **value} if field in ("retry", "timeouts") else value
+        return PhasePolicy.model_validate(merged)
+
+    def overridden(self, override: dict[str, Any]) -> RecoveryPolicy:
+        """This policy with a launch's ``recovery`` option laid over it, field by field. Raises ValidationError."""
+        return RecoveryPolicy.model_validate(_merge(self.model_dump(exclude_unset=True), override))
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        nested = merged.get(key)
+        merged[key] = _merge(nested, value) if isinstance(nested, dict) and isinstance(value, dict) else value
+    return merged

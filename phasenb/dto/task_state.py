@@ -1,0 +1,105 @@
+"""TaskState: a task as the reducer left it, which is also the ``snapshot`` of protocol.md."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from pydantic import Field
+
+from phasenb.dto.base import Frozen, SessionName, Time
+from phasenb.dto.phase import Phase
+from phasenb.dto.phase_result import ErrorInfo
+from phasenb.dto.values import Json
+
+
+class State(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    RETRYING = "retrying"
+    AWAITING_APPROVAL = "awaiting_approval"
+    PAUSED = "paused"
+    CANCELLING = "cancelling"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def terminal(self) -> bool:
+        return self in TERMINAL
+
+
+TERMINAL = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED})
+
+
+class Queue(Frozen):
+    """Why a queued task waits; ``position`` from 1."""
+
+    position: int
+    reason: str
+
+
+class Approval(Frozen):
+    """The open gate: answer it with this ``seq`` as ``if_seq``."""
+
+    phase: str
+    revision: int
+    seq: int
+    output: Json = None
+
+
+class TaskError(Frozen):
+    """Why a task failed, and in which phase."""
+
+    phase: str | None
+    attempt: int | None
+    error: ErrorInfo
+
+
+class TaskState(Frozen):
+    """One task, folded from its whole log by core.task_schema.
+
+    ``phase`` is the current phase (the last one when terminal); ``percent`` 0..100 of the whole task; ``by_host`` the
+    host that runs it. ``message, eta_s, percent, queue`` carry the newest live progress where a host knows it.
+    """
+
+    task_id: str
+    session: SessionName
+    name: str
+    agent: str
+    state: State = State.QUEUED
+    phase: str | None = None
+    percent: float = 0.0
+    message: str | None = None
+    eta_s: float | None = None
+    phases: tuple[Phase, ...] = ()
+    seq: int = 0
+    created_at: Time
+    updated_at: Time
+    started_at: Time | None = None
+    ended_at: Time | None = None
+    inputs: dict[str, Json] = Field(default_factory=dict)
+    labels: dict[str, str] = Field(default_factory=dict)
+    key: str | None = None
+    retry_at: Time | None = None
+    queue: Queue | None = None
+    approval: Approval | None = None
+    rolling_back: str | None = None
+    error: TaskError | None = None
+    actions: tuple[str, ...] = ()
+    by_host: str | None = None
+
+    def phase_named(self, name: str) -> Phase:
+        """Raises KeyError for a name that is none of this task's phases."""
+        for phase in self.phases:
+            if phase.name == name:
+                return phase
+        raise KeyError(name)
+
+    @property
+    def running(self) -> Phase | None:
+        """The phase whose attempt runs now, if one does."""
+        return next((phase for phase in self.phases if phase.status == "running"), None)
+
+    def as_json(self) -> dict[str, Any]:
+        return self.model_dump(mode="json")

@@ -1,0 +1,239 @@
+"""The wire as types: commands from clients, replies and events from servers (protocol.md, version 1).
+
+Rules: a command with a field it does not know is refused; a client ignores fields and event types it does not know.
+Events are dto.events; everything else that travels is here. Parsing never raises anything but errors.ProtocolError.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import orjson
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from phasenb.dto.base import Frozen, SessionName
+from phasenb.dto.events import EVENT_CLASSES, Event, PhaseLog, PhaseUpdate, parse_event
+from phasenb.dto.launch import LaunchOptions, Runtime
+from phasenb.dto.task_state import State, TaskState
+from phasenb.dto.values import Json
+from phasenb.errors import BadMessage, UnknownType
+
+PROTOCOL = 1
+Scope = Literal["session", "user"]
+
+
+# --- commands ----------------------------------------------------------------------------------------------------
+
+
+class Command(Frozen):
+    """``id`` is the client's own, echoed as ``reply_to``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = Field(min_length=1, max_length=64)
+
+
+class Hello(Command):
+    type: Literal["hello"] = "hello"
+    protocol: int
+    session: SessionName
+    client: str | None = Field(default=None, max_length=200)
+
+
+class LaunchCommand(Command):
+    """Exactly one of ``agent`` and ``code``; see dto.launch.Launch."""
+
+    type: Literal["launch"] = "launch"
+    agent: str | None = None
+    code: Json = None
+    inputs: dict[str, Json] = Field(default_factory=dict)
+    options: LaunchOptions = LaunchOptions()
+    runtime: Runtime | None = None
+    idempotency_key: str | None = Field(default=None, max_length=200)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> LaunchCommand:
+        if (self.agent is None) == (self.code is None):
+            raise ValueError("give exactly one of agent and code")
+        return self
+
+
+class Subscribe(Command):
+    type: Literal["subscribe"] = "subscribe"
+    task_id: str
+    after_seq: int = Field(default=0, ge=0)
+    epoch: str | None = None
+
+
+class SubscribeFeed(Command):
+    type: Literal["subscribe_feed"] = "subscribe_feed"
+    scope: Scope = "session"
+    after: str | None = None
+
+
+class Unsubscribe(Command):
+    """One of ``task_id`` and ``feed: true``."""
+
+    type: Literal["unsubscribe"] = "unsubscribe"
+    task_id: str | None = None
+    feed: Literal[True] | None = None
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Unsubscribe:
+        if (self.task_id is None) == (self.feed is None):
+            raise ValueError("give exactly one of task_id and feed")
+        return self
+
+
+class Cancel(Command):
+    type: Literal["cancel"] = "cancel"
+    task_id: str
+
+
+class ListTasks(Command):
+    type: Literal["list"] = "list"
+    scope: Scope = "session"
+    state: State | None = None
+    limit: int = Field(default=100, ge=1, le=1000)
+    before: str | None = None
+
+
+class Ping(Command):
+    type: Literal["ping"] = "ping"
+
+
+AnyCommand = Hello | LaunchCommand | Subscribe | SubscribeFeed | Unsubscribe | Cancel | ListTasks | Ping
+COMMAND_TYPES: tuple[str, ...] = tuple(cls.model_fields["type"].default for cls in AnyCommand.__args__)
+_COMMAND: TypeAdapter[AnyCommand] = TypeAdapter(Annotated[AnyCommand, Field(discriminator="type")])
+
+
+# --- replies -----------------------------------------------------------------------------------------------------
+
+
+class Reply(Frozen):
+    reply_to: str
+
+
+class Limits(Frozen):
+    max_message_bytes: int
+    max_frame_bytes: int
+    commands_per_second: float
+    updates_per_second: float
+    replay_max_events: int
+
+
+class Welcome(Reply):
+    type: Literal["welcome"] = "welcome"
+    protocol: int = PROTOCOL
+    epoch: str
+    server: str
+    session: SessionName
+    owner: str
+    agents: tuple[str, ...] = ()
+    limits: Limits
+
+
+class Launched(Reply):
+    type: Literal["launched"] = "launched"
+    task_id: str
+    seq: int
+    duplicate: bool = False
+
+
+class Subscribed(Reply):
+    type: Literal["subscribed"] = "subscribed"
+    task_id: str
+    epoch: str
+    seq: int
+    recovered: bool
+    snapshot: TaskState | None = None
+
+
+class Feed(Reply):
+    type: Literal["feed"] = "feed"
+    tasks: tuple[TaskState, ...] = ()
+    cursor: str
+    next: str | None = None
+
+
+class Tasks(Reply):
+    type: Literal["tasks"] = "tasks"
+    tasks: tuple[TaskState, ...] = ()
+    next: str | None = None
+
+
+class Ok(Reply):
+    type: Literal["ok"] = "ok"
+
+
+class Pong(Reply):
+    type: Literal["pong"] = "pong"
+
+
+class Error(Frozen):
+    """``reply_to`` is null where the frame had no readable ``id``."""
+
+    type: Literal["error"] = "error"
+    reply_to: str | None = None
+    code: str
+    message: str
+    details: dict[str, Any] = Field(default_factory=dict)
+
+
+AnyReply = Welcome | Launched | Subscribed | Feed | Tasks | Ok | Pong | Error
+ServerMessage = AnyReply | Event | PhaseUpdate | PhaseLog
+_LIVE: dict[str, type[PhaseUpdate] | type[PhaseLog]] = {"phase_update": PhaseUpdate, "phase_log": PhaseLog}
+_REPLIES: dict[str, type[AnyReply]] = {cls.model_fields["type"].default: cls for cls in AnyReply.__args__}
+
+
+# --- parsing -----------------------------------------------------------------------------------------------------
+
+
+def parse_object(frame: str | bytes) -> dict[str, Any]:
+    """The JSON object that a frame is. Raises BadMessage."""
+    try:
+        message = orjson.loads(frame)
+    except orjson.JSONDecodeError as error:
+        raise BadMessage(f"the message is not JSON ({error})") from None
+    if not isinstance(message, dict):
+        raise BadMessage(f"a message is a JSON object, this one is {_json_kind(message)}")
+    return message
+
+
+def parse_command(message: dict[str, Any]) -> AnyCommand:
+    """The command that an object is. Raises BadMessage with field paths, or UnknownType."""
+    kind = message.get("type")
+    if not isinstance(kind, str):
+        raise BadMessage("the message has no type", {"type": "a string is required"})
+    if kind not in COMMAND_TYPES:
+        raise UnknownType(kind[:100], list(COMMAND_TYPES))
+    try:
+        return _COMMAND.validate_python(message)
+    except ValidationError as error:
+        raise BadMessage(f"`{kind}` is not valid", field_problems(error, skip=1)) from None
+
+
+def parse_server_message(frame: str | bytes) -> ServerMessage | None:
+    """What a server said; None for a type that this release does not know. Raises BadMessage."""
+    message = parse_object(frame)
+    kind = message.get("type")
+    try:
+        if kind in EVENT_CLASSES:
+            return parse_event(message)
+        cls = _LIVE.get(kind) or _REPLIES.get(kind) if isinstance(kind, str) else None
+        return cls.model_validate(message) if cls else None
+    except ValidationError as error:
+        raise BadMessage(f"the server's `{kind}` is not valid", field_problems(error)) from None
+
+
+def field_problems(error: ValidationError, skip: int = 0) -> dict[str, str]:
+    """``{"options.key": "String should have ..."}`` from pydantic's list, without input values (they may be secret)."""
+    return {
+        ".".join(str(part) for part in problem["loc"][skip:]) or "message": problem["msg"]
+        for problem in error.errors(include_url=False, include_input=False, include_context=False)
+    }
+
+
+def _json_kind(value: Any) -> str:
+    names = {list: "an array", str: "a string", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "a number")
