@@ -195,7 +195,8 @@ class Run(Protocol):
 
     async def stop(self, grace_s: float) -> None:
         """Cancel: cooperative (``ctx.cancelled``, an interrupt), after ``grace_s`` by force. The stream then ends
-        with an Outcome ``cancelled``. Idempotent; returns when the work has really ended."""
+        with an Outcome ``cancelled``. Idempotent; returns when the work has really ended.
+        """
         ...
 
 
