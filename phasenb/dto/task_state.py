@@ -61,6 +61,7 @@ class TaskState(Frozen):
 
     ``phase`` is the current phase (the last one when terminal); ``percent`` 0..100 of the whole task; ``by_host`` the
     host that runs it. ``message, eta_s, percent, queue`` carry the newest live progress where a host knows it.
+    ``recent`` are the last five events as ``"seq type"``: an error names them.
     """
 
     task_id: str
@@ -88,6 +89,7 @@ class TaskState(Frozen):
     error: TaskError | None = None
     actions: tuple[str, ...] = ()
     by_host: str | None = None
+    recent: tuple[str, ...] = ()
 
     def phase_named(self, name: str) -> Phase:
         """Raises KeyError for a name that is none of this task's phases."""

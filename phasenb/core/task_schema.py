@@ -1,0 +1,258 @@
+"""TaskSchema: which event may follow in which state, and what a task is after it.
+
+Rules, attacked by a stateful property test (tests/core/test_task_schema.py):
+
+* ``apply(task, event) -> task`` is pure; a refused event raises IllegalTransition and changes nothing.
+* Transitions are the table of core.transitions; the diagram in docs/states.md is generated from it.
+* seq is gapless from 1; phases run in order; at most one attempt runs; attempt numbers count up and are never used
+  twice; a result counts only for the running attempt; a terminal task only knows ``task_retried``.
+* A snapshot is exactly ``fold(all events)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from phasenb.core.transitions import ACTIONS, CHECKS, CHOICES, TRANSITIONS, Table, known
+from phasenb.dto import events as ev
+from phasenb.dto.phase import Phase, PhaseStatus
+from phasenb.dto.task_state import Approval, State, TaskError, TaskState
+from phasenb.dto.values import Json, as_reference
+from phasenb.errors import IllegalTransition
+
+P = PhaseStatus
+_RECENT = 5
+
+
+# --- what the event changes, beside the state ------------------------------------------------------------------------
+
+
+def _with_phase(task: TaskState, name: str, **change: Any) -> tuple[Phase, ...]:
+    return tuple(phase.model_copy(update=change) if phase.name == name else phase for phase in task.phases)
+
+
+def _reset_from(task: TaskState, first: str, status: PhaseStatus) -> tuple[Phase, ...]:
+    """Phases from ``first`` on start over; attempt numbers stay, since they are never used twice."""
+    names = [phase.name for phase in task.phases]
+    clean = {"status": status, "percent": 0.0, "started_at": None, "ended_at": None, "output_preview": None}
+    return tuple(
+        phase.model_copy(update=clean if phase.attempt else {}) if index >= names.index(first) else phase
+        for index, phase in enumerate(task.phases)
+    )
+
+
+def _stop_running(task: TaskState, status: PhaseStatus, ended_at: Any) -> tuple[Phase, ...]:
+    return tuple(
+        phase.model_copy(update={"status": status, "ended_at": ended_at})
+        if phase.status in (P.RUNNING, P.RETRYING)
+        else phase
+        for phase in task.phases
+    )
+
+
+def preview(value: Json) -> str | None:
+    """A line for people, at most 200 characters: of a reference its own preview."""
+    reference = as_reference(value)
+    text = reference.preview or f"{reference.type} ({reference.bytes:,} bytes)" if reference else repr(value)
+    return text if len(text) <= 200 else text[:199] + "…"
+
+
+def _fold_started(task: TaskState, event: ev.PhaseStarted) -> dict[str, Any]:
+    phases = _with_phase(
+        task, event.phase, status=P.RUNNING, attempt=event.attempt, percent=0.0, started_at=event.at, ended_at=None
+    )
+    return {"phases": phases, "retry_at": None, "started_at": task.started_at or event.at, "message": None}
+
+
+def _fold_completed(task: TaskState, event: ev.PhaseComplete) -> dict[str, Any]:
+    status = P.ROLLED_BACK if event.kind == "compensation" else P.COMPLETE
+    shown = preview(event.result.output)
+    phases = _with_phase(task, event.phase, status=status, percent=100.0, ended_at=event.at, output_preview=shown)
+    return {"phases": phases, "message": None, "eta_s": None}
+
+
+def _fold_failed(task: TaskState, event: ev.PhaseFailed) -> dict[str, Any]:
+    change: dict[str, Any] = {
+        "phases": _with_phase(task, event.phase, status=P.FAILED, ended_at=event.at),
+        "error": TaskError(phase=event.phase, attempt=event.attempt, error=event.error),
+        "eta_s": None,
+    }
+    return {**change, "rolling_back": event.phase} if event.next == "rollback" else change
+
+
+def _fold_retrying(task: TaskState, event: ev.PhaseRetrying) -> dict[str, Any]:
+    phases = _with_phase(task, event.phase, status=P.RETRYING, maximum_attempts=event.maximum_attempts)
+    return {"phases": phases, "retry_at": event.due_at}
+
+
+def _fold_recovered(task: TaskState, event: ev.TaskRecovered) -> dict[str, Any]:
+    phases = tuple(
+        phase.model_copy(update={"status": P.PENDING, "percent": 0.0}) if phase.status == P.RUNNING else phase
+        for phase in task.phases
+    )
+    return {"phases": phases, "by_host": event.host}
+
+
+def _fold_error(task: TaskState, event: ev.TaskError) -> dict[str, Any]:
+    attempt = task.phase_named(event.phase).attempt if event.phase and known(task, event.phase) else None
+    return {
+        "phases": _stop_running(task, P.FAILED, event.at),
+        "error": TaskError(phase=event.phase, attempt=attempt, error=event.error),
+        "ended_at": event.at,
+        "retry_at": None,
+        "approval": None,
+        "eta_s": None,
+    }
+
+
+def _fold_cancelled(task: TaskState, event: ev.TaskCancelled) -> dict[str, Any]:
+    phases = _stop_running(task, P.FAILED, event.at)
+    return {"phases": phases, "ended_at": event.at, "retry_at": None, "approval": None, "eta_s": None}
+
+
+def _fold_denied(task: TaskState, event: ev.ApprovalDenied) -> dict[str, Any]:
+    phases = _reset_from(task, event.redo, P.PENDING) if event.redo else task.phases
+    return {"approval": None, "phases": phases}
+
+
+_FOLDS: dict[str, Callable[[TaskState, Any], dict[str, Any]]] = {
+    "phase_started": _fold_started,
+    "phase_complete": _fold_completed,
+    "phase_failed": _fold_failed,
+    "phase_retrying": _fold_retrying,
+    "phase_rolled_back": lambda task, event: {
+        "rolling_back": None,
+        "phases": _reset_from(task, event.to, P.ROLLED_BACK),
+    },
+    "phase_fallback": lambda task, event: {"phases": _with_phase(task, event.phase, status=P.PENDING)},
+    "approval_requested": lambda task, event: {
+        "approval": Approval(phase=event.phase, revision=event.revision, seq=event.seq, output=event.output)
+    },
+    "approval_given": lambda task, event: {"approval": None},
+    "approval_denied": _fold_denied,
+    "task_recovered": _fold_recovered,
+    "task_complete": lambda task, event: {"ended_at": event.at, "error": None, "eta_s": None},
+    "task_error": _fold_error,
+    "task_cancelled": _fold_cancelled,
+    "task_retried": lambda task, event: {
+        "phases": _reset_from(task, event.from_phase, P.PENDING),
+        "error": None,
+        "ended_at": None,
+        "rolling_back": None,
+    },
+}
+
+
+def _created(event: ev.TaskCreated) -> TaskState:
+    return TaskState(
+        task_id=event.task_id,
+        session=event.session,
+        name=event.name,
+        agent=event.agent,
+        phase=event.phases[0],
+        phases=tuple(Phase(name=name) for name in event.phases),
+        created_at=event.at,
+        updated_at=event.at,
+        inputs=event.inputs,
+        labels=event.labels,
+        key=event.key,
+        **_derived(State.QUEUED, event, ()),
+    )
+
+
+def _derived(state: State, event: ev.Event, recent: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "state": state,
+        "seq": event.seq,
+        "recent": (*recent, f"{event.seq} {event.type}")[-_RECENT:],
+        "actions": ACTIONS[state],
+    }
+
+
+def _progress(phases: tuple[Phase, ...]) -> tuple[str, float]:
+    """(current phase, percent of the task): phases weigh the same."""
+    current = next((phase.name for phase in phases if phase.status != P.COMPLETE), phases[-1].name)
+    return current, sum(phase.percent for phase in phases) / len(phases)
+
+
+class TaskSchema:
+    """The table made executable. Stateless: one instance, ``SCHEMA``, serves everybody."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+
+    def apply(self, task: TaskState | None, event: ev.Event) -> TaskState:
+        """The task after ``event``. Raises IllegalTransition; the given task is never changed."""
+        state = task.state if task else None
+        targets = self.table[state].get(event.type)
+        seq = task.seq if task else 0
+        if targets is None:
+            raise self._refusal(task, event, "")
+        if event.seq != seq + 1:
+            raise self._refusal(task, event, f"its seq is {event.seq}, the next one is {seq + 1}")
+        if task is None:
+            assert isinstance(event, ev.TaskCreated)  # the table knows no other first event
+            return _created(event)
+        if event.task_id != task.task_id:
+            raise self._refusal(task, event, f"it belongs to task {event.task_id}")
+        check = CHECKS.get(event.type)
+        problem = check(task, event) if check else None
+        if problem:
+            raise self._refusal(task, event, problem)
+        target = targets[0] if len(targets) == 1 else CHOICES[event.type](task, event)
+        change = _FOLDS[event.type](task, event) if event.type in _FOLDS else {}
+        if "phases" in change:
+            change["phase"], change["percent"] = _progress(change["phases"])
+        change["updated_at"] = event.at
+        return task.model_copy(update={**change, **_derived(target, event, task.recent)})
+
+    def fold(self, events: Iterable[ev.Event], task: TaskState | None = None) -> TaskState | None:
+        """``apply`` over events, in order; None only for no events at all."""
+        for event in events:
+            task = self.apply(task, event)
+        return task
+
+    def allows(self, state: State, event_type: str) -> bool:
+        return event_type in self.table[state]
+
+    def diagram(self) -> str:
+        """The table as a Mermaid state diagram; docs/states.md holds it, and a test compares."""
+        arrows: dict[tuple[str, str], list[str]] = {}
+        for state, row in self.table.items():
+            for event_type, targets in row.items():
+                for target in targets:
+                    arrows.setdefault((state or "[*]", target), []).append(event_type)
+        lines = [f"    {source} --> {target}: {', '.join(names)}" for (source, target), names in arrows.items()]
+        ends = [f"    {state} --> [*]" for state in State if state.terminal]
+        return "\n".join(["stateDiagram-v2", *lines, *ends])
+
+    @staticmethod
+    def _refusal(task: TaskState | None, event: ev.Event, reason: str) -> IllegalTransition:
+        return IllegalTransition(
+            task_id=event.task_id,
+            state=task.state if task else "",
+            command=event.type,
+            reason=reason,
+            last_events=list(task.recent) if task else [],
+        )
+
+
+SCHEMA = TaskSchema(TRANSITIONS)
+apply = SCHEMA.apply
+fold = SCHEMA.fold
+
+
+def with_update(task: TaskState, update: ev.PhaseUpdate) -> TaskState:
+    """``task`` with live progress laid over it; unchanged where the update is not of the running attempt.
+
+    Percent never falls within an attempt: an update that says less keeps the higher one.
+    """
+    running = task.running
+    if running is None or (running.name, running.attempt) != (update.phase, update.attempt):
+        return task
+    percent = max(running.percent, min(update.percent, 100.0))
+    phases = _with_phase(task, running.name, percent=percent)
+    current, total = _progress(phases)
+    shown = {"phases": phases, "phase": current, "percent": total, "message": update.message, "eta_s": update.eta_s}
+    return task.model_copy(update=shown)
