@@ -11,6 +11,7 @@ Rules, attacked by a stateful property test (tests/core/test_task_schema.py):
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -23,6 +24,7 @@ from phasenb.errors import IllegalTransition
 
 P = PhaseStatus
 _RECENT = 5
+_SHORT = reprlib.Repr(maxlist=8, maxdict=8, maxstring=150, maxother=150)  # never walks a large value
 
 
 # --- what the event changes, beside the state ------------------------------------------------------------------------
@@ -54,7 +56,7 @@ def _stop_running(task: TaskState, status: PhaseStatus, ended_at: Any) -> tuple[
 def preview(value: Json) -> str | None:
     """A line for people, at most 200 characters: of a reference its own preview."""
     reference = as_reference(value)
-    text = reference.preview or f"{reference.type} ({reference.bytes:,} bytes)" if reference else repr(value)
+    text = reference.preview or f"{reference.type} ({reference.bytes:,} bytes)" if reference else _SHORT.repr(value)
     return text if len(text) <= 200 else text[:199] + "…"
 
 

@@ -1,0 +1,92 @@
+"""The settings of a host: server_config.json as frozen values.
+
+``null`` means "chosen by phasenb": the store beside Jupyter's data, as many workers as processors.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ConfigDict, Field, PrivateAttr
+
+from phasenb.dto.base import Frozen
+from phasenb.dto.policies import RecoveryPolicy, Seconds
+
+
+class _Section(Frozen):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StoreSettings(_Section):
+    """``url``: an SQLAlchemy URL or a path; ``artifacts``: any fsspec URL, by default a folder beside the store."""
+
+    url: str | None = None
+    artifacts: str | None = None
+    retention_days: float | None = Field(default=None, gt=0)
+
+
+class ExecutorSettings(_Section):
+    kind: Literal["inline", "process"] = "process"
+    workers: int | None = Field(default=None, ge=1)
+    address: str | None = None
+    kill_grace_s: Seconds = 5.0
+
+
+class WebSocketSettings(_Section):
+    updates_per_second: float = Field(default=10, gt=0)
+    commands_per_second: float = Field(default=50, gt=0)
+    max_message_bytes: int = Field(default=4_194_304, ge=1024)
+    max_frame_bytes: int = Field(default=16_777_216, ge=1024)
+    replay_max_events: int = Field(default=10_000, ge=1)
+    queue_events: int = Field(default=1000, ge=10)
+    compression: bool = False
+
+
+class LimitSettings(_Section):
+    running_tasks: int | None = Field(default=None, ge=1)
+    queued_tasks: int = Field(default=1000, ge=1)
+    output_inline_bytes: int = Field(default=262_144, ge=0)
+    log_bytes: int = Field(default=4_194_304, ge=1024)
+
+
+class Settings(_Section):
+    """All of server_config.json. ``policy`` is error_recovery.yaml, which is read beside it."""
+
+    store: StoreSettings = StoreSettings()
+    executor: ExecutorSettings = ExecutorSettings()
+    websocket: WebSocketSettings = WebSocketSettings()
+    limits: LimitSettings = LimitSettings()
+    lease_s: Seconds = Field(default=10, gt=0)
+    allow_code: bool = True
+    agents: dict[str, str] = Field(default_factory=dict)
+    recovery: str | None = None
+    _policy: RecoveryPolicy = PrivateAttr(default_factory=RecoveryPolicy)
+
+    @property
+    def policy(self) -> RecoveryPolicy:
+        """What error_recovery.yaml says; ``recovery`` names another path for it."""
+        return self._policy
+
+    def with_policy(self, policy: RecoveryPolicy) -> Settings:
+        copy = self.model_copy()
+        copy._policy = policy
+        return copy
+
+    @property
+    def store_url(self) -> str:
+        """Where the store is: as configured, or ``jupyter_data_dir()/phasenb/phasenb.db``."""
+        return self.store.url or str(default_data_dir() / "phasenb.db")
+
+    @property
+    def workers(self) -> int:
+        """Worker processes at most; at least two, so that one long task does not stop the others."""
+        return self.executor.workers or max(2, os.cpu_count() or 1)
+
+
+def default_data_dir() -> Path:
+    """``jupyter_data_dir()/phasenb``: user-wide, so that server and embedded hosts share one store."""
+    from jupyter_core.paths import jupyter_data_dir  # imported late: only a host needs it
+
+    return Path(jupyter_data_dir()) / "phasenb"

@@ -1,0 +1,100 @@
+"""The one composition root: a PhaseManager with its store, its executors and its hub of connections.
+
+The Jupyter server runs a Host, and so does the embedded host of a script or a plain kernel.
+Rules: everything here lives on one event loop; ``start`` either leaves a host that works or raises and leaves nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from phasenb.core import recovery
+from phasenb.core.carrier import EngineLimits
+from phasenb.core.phase_manager import PhaseManager
+from phasenb.executors.process import ProcessExecutor
+from phasenb.memory.saver import MemorySaver
+from phasenb.web.websocket_manager import WebSocketManager
+
+if TYPE_CHECKING:
+    from phasenb.config import Settings
+    from phasenb.core.ports import Executor
+
+log = logging.getLogger(__name__)
+
+
+class SystemClock:
+    """The machine's clock: ports.Clock."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class Host:
+    """What runs a PhaseManager. ``embedded``: in the launcher's own process, where ``inline`` is offered too."""
+
+    def __init__(self, settings: Settings, *, embedded: bool, name: str | None = None) -> None:
+        self.settings = settings
+        self.embedded = embedded
+        self.name = name or f"{socket.gethostname()}:{os.getpid()}"
+        self.store: MemorySaver
+        self.manager: PhaseManager
+        self.hub: WebSocketManager
+        self._executors: dict[str, Executor] = {}
+
+    async def start(self) -> None:
+        """Open the store and be ready for launches. Raises StoreUnavailable, with what is wrong and where."""
+        settings = self.settings
+        for path in recovery.without_effect(settings.policy):
+            log.warning("error_recovery.yaml: %s is valid, but has no effect in this release", path)
+        self.store = await asyncio.to_thread(MemorySaver.open, settings.store_url, artifacts=settings.store.artifacts)
+        self.hub = WebSocketManager(settings.websocket, self.store)
+        self._executors = self._make_executors()
+        self.manager = PhaseManager(
+            self.store,
+            self._executors,
+            self.hub,
+            SystemClock(),
+            policy=settings.policy,
+            limits=self._limits(),
+            agents=settings.agents,
+            default_executor=settings.executor.kind,
+            host=self.name,
+        )
+
+    async def stop(self) -> None:
+        """Let go of the tasks as they are, end the workers, close the store."""
+        await self.manager.stop()
+        for executor in self._executors.values():
+            await executor.close()
+        await self.store.close()
+
+    def _make_executors(self) -> dict[str, Executor]:
+        made: dict[str, Executor] = {"process": ProcessExecutor(self.settings.workers)}
+        if self.embedded:
+            # Only here: a server's process never runs user code (design.md section 7).
+            from phasenb.executors.inline import InlineExecutor
+
+            made["inline"] = InlineExecutor()
+        return made
+
+    def _limits(self) -> EngineLimits:
+        limits = self.settings.limits
+        return EngineLimits(
+            running_tasks=limits.running_tasks,
+            queued_tasks=limits.queued_tasks,
+            output_inline_bytes=limits.output_inline_bytes,
+            log_bytes=limits.log_bytes,
+            kill_grace_s=self.settings.executor.kill_grace_s,
+        )
