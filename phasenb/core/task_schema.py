@@ -24,7 +24,9 @@ from phasenb.errors import IllegalTransition
 
 P = PhaseStatus
 _RECENT = 5
-_SHORT = reprlib.Repr(maxlist=8, maxdict=8, maxstring=150, maxother=150)  # never walks a large value
+_SHORT = reprlib.Repr()  # never walks a large value
+_SHORT.maxstring = _SHORT.maxother = 150
+_SHORT.maxdict = _SHORT.maxlist = 8
 
 
 # --- what the event changes, beside the state ------------------------------------------------------------------------

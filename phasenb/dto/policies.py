@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from phasenb.dto.base import Frozen, PhaseName
 
@@ -100,20 +100,11 @@ class Threshold(Policy):
 class PhaseOverride(Policy):
     """A phase's own policy: what it does not say comes from ``defaults``."""
 
-    retry: dict[str, Any] | None = None
-    timeouts: dict[str, Any] | None = None
+    retry: RetryPolicy | None = None
+    timeouts: Timeouts | None = None
     rules: tuple[Rule, ...] | None = None
     fallback: str | None = None
     rollback: Rollback | None = None
-
-    @model_validator(mode="after")
-    def _known_fields(self) -> PhaseOverride:
-        # Partial policies must be right on their own too; the merge with defaults happens later.
-        if self.retry is not None:
-            RetryPolicy.model_validate(self.retry)
-        if self.timeouts is not None:
-            Timeouts.model_validate(self.timeouts)
-        return self
 
 
 class RecoveryPolicy(Policy):
@@ -128,10 +119,9 @@ class RecoveryPolicy(Policy):
         override = self.phases.get(name)
         if override is None:
             return self.defaults
-        merged = self.defaults.model_dump()
-        for field, value in override.model_dump(exclude_none=True).items():
-            merged[field] = {**merged[field], **value} if field in ("retry", "timeouts") else value
-        return PhasePolicy.model_validate(merged)
+        # Only what the file says counts: fields at their model's default come from `defaults`.
+        said = override.model_dump(exclude_unset=True, exclude_none=True)
+        return PhasePolicy.model_validate(_merge(self.defaults.model_dump(), said))
 
     def overridden(self, override: dict[str, Any]) -> RecoveryPolicy:
         """This policy with a launch's ``recovery`` option laid over it, field by field. Raises ValidationError."""

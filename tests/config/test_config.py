@@ -1,0 +1,80 @@
+"""Configuration: later wins, and what is wrong is told with file, line and field."""
+
+import pytest
+
+from phasenb.config import load_policy, load_settings
+from phasenb.config.settings import Settings
+from phasenb.errors import ConfigError
+
+
+def write(folder, name, text):
+    path = folder / "phasenb" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_the_packaged_files_are_the_defaults_of_the_models():
+    settings = load_settings(config_path=[], environ={})
+    assert settings.model_dump() == Settings().model_dump()
+    assert settings.policy.defaults.retry.maximum_attempts == 3
+
+
+def test_later_wins_field_by_field(tmp_path):
+    write(tmp_path, "server_config.json", '{"executor": {"workers": 3, "kill_grace_s": "2s"}, "lease_s": 20}')
+    settings = load_settings(
+        {"lease_s": 40}, [str(tmp_path)], {"PHASENB_EXECUTOR_WORKERS": "5", "PHASENB_STORE_URL": "/x/y.db"}
+    )
+    assert (settings.executor.workers, settings.executor.kill_grace_s, settings.lease_s) == (5, 2.0, 40)
+    assert settings.store_url == "/x/y.db"
+
+
+def test_the_strongest_folder_of_the_path_wins(tmp_path):
+    strong, weak = tmp_path / "strong", tmp_path / "weak"
+    for folder, workers in ((strong, 1), (weak, 2)):
+        folder.mkdir()
+        write(folder, "server_config.json", f'{{"executor": {{"workers": {workers}}}}}')
+    assert load_settings(config_path=[str(strong), str(weak)], environ={}).executor.workers == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line", "field"),
+    [
+        ("server_config.json", '{\n  "executor": {\n    "worker": 3\n  }\n}', 3, "executor.worker"),
+        ("server_config.json", '{\n\n "lease_s": "soon"}', 3, "lease_s"),
+        ("server_config.json", '{"a": 1,\n', 2, ""),
+        ("server_config.json", "[1]", 1, ""),
+        ("error_recovery.yaml", "defaults:\n  retry:\n    maximum_attempt: 3\n", 3, "defaults.retry.maximum_attempt"),
+        ("error_recovery.yaml", "phases:\n  fit:\n    retry: {jitter: 7}\n", 3, "phases.fit.retry.jitter"),
+        ("error_recovery.yaml", "defaults: [\n", 2, ""),
+    ],
+)
+def test_an_error_names_file_line_and_field(tmp_path, name, text, line, field):
+    path = write(tmp_path, name, text)
+    with pytest.raises(ConfigError) as error:
+        load_settings(config_path=[str(tmp_path)], environ={})
+    assert (error.value.file, error.value.line, error.value.field) == (str(path), line, field)
+
+
+def test_a_misspelt_variable_is_told_with_the_nearest_name():
+    with pytest.raises(ConfigError, match="did you mean PHASENB_LIMITS_LOG_BYTES"):
+        load_settings(config_path=[], environ={"PHASENB_LIMITS_LOGBYTES": "1"})
+    plain = load_settings(config_path=[], environ={"PHASENB_URL": "x", "PHASENB_TOKEN": "y"})
+    assert plain.model_dump() == Settings().model_dump()
+
+
+def test_a_recovery_file_that_is_not_there_is_an_error(tmp_path):
+    with pytest.raises(ConfigError, match="can't be read"):
+        load_policy(str(tmp_path / "gone.yaml"))
+
+
+def test_a_phase_has_its_own_policy_over_the_defaults(tmp_path):
+    write(tmp_path, "error_recovery.yaml", "phases:\n  fit:\n    retry: {maximum_attempts: 9, initial_interval: 2m}\n")
+    policy = load_settings(config_path=[str(tmp_path)], environ={}).policy
+    retry = policy.for_phase("fit").retry
+    assert (retry.maximum_attempts, retry.initial_interval, retry.backoff_coefficient) == (9, 120.0, 2.0)
+    assert policy.for_phase("plan").retry.maximum_attempts == 3
+    assert (
+        policy.overridden({"defaults": {"retry": {"maximum_attempts": 1}}}).for_phase("plan").retry.maximum_attempts
+        == 1
+    )
