@@ -1,0 +1,8 @@
+"""Values to bytes and back: JSON, Parquet, npy, PNG, text, bytes, pickle.
+
+Rule: what is decoded equals what was encoded and has its type, or encoding takes another codec; pickle takes the rest.
+"""
+
+from phasenb.codecs.values import Encoded, PngImage, decode, encode, encode_artifact
+
+__all__ = ["Encoded", "PngImage", "decode", "encode", "encode_artifact"]

@@ -1,0 +1,64 @@
+"""Objects as files of a local folder. See objects.py for what holds here."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+from typing import BinaryIO
+
+
+class LocalFiles:
+    """``<root>/ab/<hex>``; temporary files lie in ``<root>/incoming``, on the same file system: a rename is atomic."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def start(self) -> BinaryIO:
+        folder = self._root / "incoming"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return (folder / uuid.uuid4().hex).open("xb")
+
+    def finish(self, file: BinaryIO, name: str) -> None:
+        with file:
+            file.flush()
+            os.fsync(file.fileno())
+        target = self._path(name)
+        fresh = not target.parent.exists()
+        target.parent.mkdir(mode=0o700, exist_ok=True)
+        Path(file.name).replace(target)
+        _fsync_folder(target.parent)
+        if fresh:
+            _fsync_folder(self._root)
+
+    def drop(self, file: BinaryIO) -> None:
+        file.close()
+        Path(file.name).unlink(missing_ok=True)
+
+    def open(self, name: str) -> BinaryIO:
+        return self._path(name).open("rb")
+
+    def touch(self, name: str) -> bool:
+        try:
+            os.utime(self._path(name))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def has(self, name: str) -> bool:
+        return self._path(name).is_file()
+
+    def local_path(self, name: str) -> Path | None:
+        return self._path(name)
+
+    def _path(self, name: str) -> Path:
+        return self._root / name[:2] / name
+
+
+def _fsync_folder(folder: Path) -> None:
+    """A rename is durable only once its folder is."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

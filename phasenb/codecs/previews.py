@@ -1,0 +1,62 @@
+"""Previews: what a stored value looks like, for people. At most 2,000 characters; making one never fails."""
+
+from __future__ import annotations
+
+import itertools
+import reprlib
+from typing import Any
+
+from phasenb.codecs.base import comes_from
+
+MAX_CHARS = 2000
+_FEW = 20
+
+
+class _Bounded(reprlib.Repr):
+    """A repr that looks at a few items only: the standard one sorts whole dicts and sets first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxlist, self.maxtuple, self.maxstring, self.maxother = 4, _FEW, _FEW, 200, 500
+
+    def repr_dict(self, x: dict[Any, Any], level: int) -> str:
+        if level <= 0:
+            return "{...}"
+        few = [f"{self.repr1(key, level - 1)}: {self.repr1(x[key], level - 1)}" for key in itertools.islice(x, _FEW)]
+        return "{" + ", ".join(few + ["..."] * (len(x) > _FEW)) + "}"
+
+    def repr_set(self, x: set[Any], level: int) -> str:
+        if not x:
+            return "set()"
+        few = [self.repr1(item, level - 1) for item in itertools.islice(x, _FEW)]
+        return "{" + ", ".join(few + ["..."] * (len(x) > _FEW)) + "}"
+
+    def repr_frozenset(self, x: frozenset[Any], level: int) -> str:
+        return f"frozenset({self.repr_set(set(itertools.islice(x, _FEW + 1)), level)})" if x else "frozenset()"
+
+
+_REPR = _Bounded()
+
+
+def preview(value: Any) -> str:
+    """A text of the value; where its own repr fails, the failure's class."""
+    try:
+        text = _table(value) if comes_from(value, "pandas") else _REPR.repr(value)
+    except Exception as error:  # a person's __repr__ may raise anything
+        text = f"<{type(value).__name__}; its repr raised {type(error).__name__}>"
+    return clip(text)
+
+
+def clip(text: str) -> str:
+    """At most MAX_CHARS characters that JSON can carry."""
+    if len(text) > MAX_CHARS:
+        text = text[: MAX_CHARS - 1] + "…"
+    return text.encode("utf-8", "replace").decode()
+
+
+def _table(value: Any) -> str:
+    if hasattr(value, "columns"):
+        return str(value.iloc[:8, :12].to_string(max_colwidth=30))
+    if hasattr(value, "iloc"):
+        return str(value.iloc[:8].to_string())
+    return _REPR.repr(value)

@@ -1,0 +1,132 @@
+"""encode and decode: a value as inline JSON, or as a reference to bytes in the owner's folder (dto.values).
+
+Rules:
+
+* What is decoded equals what was encoded and has the same type; the codecs that can't promise that refuse a value,
+  and pickle takes it. The one exception is asked for: a picture (codec ``png``) comes back as its PNG bytes.
+* An inline value is a copy: changing the original, or what ``decode`` gave, changes nothing stored.
+* A dict with the top-level key ``$object`` is never inline: it would read as a reference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from phasenb.codecs import json_values
+from phasenb.codecs.base import Codec, comes_from, type_name
+from phasenb.codecs.json_values import JSON
+from phasenb.codecs.npy import NPY
+from phasenb.codecs.parquet import PARQUET
+from phasenb.codecs.pickled import PICKLE
+from phasenb.codecs.png import PNG, PngImage, is_figure, is_image
+from phasenb.codecs.previews import clip, preview
+from phasenb.codecs.text import BYTES, TEXT
+from phasenb.dto.values import OBJECT_KEY, Artifact, Json, ObjectRef, as_reference
+from phasenb.errors import ValueNotStorable
+
+if TYPE_CHECKING:
+    from phasenb.codecs.objects import ObjectFolder
+
+__all__ = ["Encoded", "PngImage", "decode", "encode", "encode_artifact"]
+
+CODECS: dict[str, Codec] = {codec.name: codec for codec in (JSON, PARQUET, NPY, PNG, TEXT, BYTES, PICKLE)}
+_BY_VALUE = (TEXT, BYTES, NPY, PARQUET, PICKLE)  # in the order they are asked, JSON before them
+_JSON_TYPES = frozenset({dict, list, str, int, float, bool, type(None)})
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """``value``: inline JSON or reference JSON; ``type``: the qualified type name; ``bytes``: the encoded size."""
+
+    value: Json
+    type: str
+    bytes: int
+
+
+def encode(
+    value: Any, folder: ObjectFolder, *, inline_bytes: int = 262_144, codec: str | None = None, where: str = "the value"
+) -> Encoded:
+    """Encode a value; what is not JSON of at most ``inline_bytes`` is written into ``folder``, streamed.
+
+    A named ``codec`` always makes a reference. Raises ValueNotStorable, which says ``where`` the value came from;
+    OSError where the folder can't be written.
+    """
+    if codec is not None:
+        return _stored(value, folder, (_named(codec, value, where),), where)
+    if type(value) in _JSON_TYPES:
+        data = json_values.dump(value)
+        if data is not None:
+            if len(data) <= inline_bytes and not (type(value) is dict and OBJECT_KEY in value):
+                return Encoded(orjson.loads(data), type(value).__name__, len(data))
+            if type(value) is not str:
+                return _reference(value, JSON, *folder.put(data), clip(data[:8000].decode(errors="ignore")))
+    return _stored(value, folder, tuple(each for each in _BY_VALUE if each.accepts(value)), where)
+
+
+def encode_artifact(name: str, value: Any, folder: ObjectFolder, codec: str | None = None) -> Artifact:
+    """A named artifact, always in ``folder``. Figures and images become PNG files unless ``codec`` says else.
+
+    Raises ValueNotStorable.
+    """
+    if codec is None and (is_figure(value) or is_image(value)):
+        codec = PNG.name
+    encoded = encode(value, folder, inline_bytes=-1, codec=codec, where=f"artifact {name!r}")
+    return Artifact.model_validate({**encoded.value, "name": name})
+
+
+def decode(value: Json, folder: ObjectFolder) -> Any:
+    """The value again: always a fresh object. Raises UnknownObject, and whatever unpickling a person's class raises."""
+    reference = as_reference(value)
+    if reference is None:
+        return orjson.loads(orjson.dumps(value)) if type(value) in (dict, list) else value
+    codec = CODECS.get(reference.codec)
+    if codec is None:
+        problem = f"its codec {reference.codec!r} is of another release"
+        raise ValueNotStorable("the stored value", reference.type, problem)
+    with folder.open(reference.hash) as file:
+        return codec.read(file)
+
+
+def _named(name: str, value: Any, where: str) -> Codec:
+    codec = CODECS.get(name)
+    if codec is None:
+        raise ValueNotStorable(where, type_name(value), f"there is no codec {name!r}, only {', '.join(CODECS)}")
+    if not codec.accepts(value):
+        raise ValueNotStorable(where, type_name(value), f"codec {name!r} can't give it back as it is")
+    return codec
+
+
+def _stored(value: Any, folder: ObjectFolder, codecs: tuple[Codec, ...], where: str) -> Encoded:
+    """Write with the first codec that can. A codec's refusal is final only where no other is left."""
+    for codec in codecs:
+        try:
+            stored = folder.write(partial(codec.write, value))
+        except (OSError, MemoryError):
+            raise  # of this machine, not of the value
+        except Exception as error:
+            if codec is codecs[-1]:
+                problem = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+                raise ValueNotStorable(where, type_name(value), clip(problem)) from error
+        else:
+            return _reference(value, codec, *stored, preview(value))
+    raise AssertionError("pickle is asked last, and accepts everything")
+
+
+def _reference(value: Any, codec: Codec, hash: str, size: int, shown: str) -> Encoded:
+    name = type_name(value)
+    reference = ObjectRef.model_validate(
+        {OBJECT_KEY: hash, "codec": codec.name, "type": name, "bytes": size, "shape": _shape(value), "preview": shown}
+    )
+    return Encoded(reference.as_json(), name, size)
+
+
+def _shape(value: Any) -> tuple[int, ...] | None:
+    if comes_from(value, "pandas") or comes_from(value, "numpy"):
+        shape = getattr(value, "shape", None)
+        if isinstance(shape, tuple):
+            return tuple(int(length) for length in shape)
+    return None
