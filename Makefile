@@ -1,0 +1,36 @@
+# Everything runs in .venv, made on first use. Needs Python >= 3.11 and make; nothing else.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo lab test lint bench clean
+.DEFAULT_GOAL := test
+
+# One stamp per set of extras, renewed when pyproject.toml changes.
+.venv/.%: pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing phasenb[$*] into .venv (the first time takes a minute or two)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$*]'
+	@touch $@
+
+demo: .venv/.demo       ## run notebooks/quickstart.ipynb on a real Jupyter server, live in this terminal
+	@$(BIN)/python notebooks/demo.py
+
+lab: .venv/.demo        ## open the notebooks in JupyterLab
+	@$(BIN)/jupyter lab --ServerApp.root_dir=notebooks
+
+lint: .venv/.test       ## ruff, mypy strict, the layers
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+test: .venv/.test       ## lint, then every test, a real browser's included
+	@sh tests/browser/install_chromium.sh
+	@$(MAKE) --no-print-directory lint
+	@$(BIN)/python -m pytest
+
+bench: .venv/.bench     ## phasenb beside its peers: prints ratios
+	@$(BIN)/python -m tests.benchmarks
+
+clean:
+	rm -rf .venv
