@@ -1,0 +1,114 @@
+"""The arguments of a phase function: read once from its signature, filled by name.
+
+Rules: ``ctx`` is the context. Every other name is a launch input or the output of an earlier phase. A default makes an
+argument optional; ``**kwargs`` takes every value there is; ``*args`` takes nothing. Only what a function asks for is
+looked up, so a value that nobody asks for is never decoded.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from phasenb.dto.launch import FunctionSpec
+from phasenb.errors import LaunchError
+
+_POSITIONAL_ONLY = inspect.Parameter.POSITIONAL_ONLY
+_KEYWORDS = inspect.Parameter.VAR_KEYWORD
+_OPTIONAL_ANYWAY = (inspect.Parameter.VAR_POSITIONAL, _KEYWORDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """What a function asks for. ``positional`` are the names that can only be given by position, in order."""
+
+    name: str
+    required: tuple[str, ...]
+    optional: tuple[str, ...]
+    positional: tuple[str, ...]
+    open: bool
+
+    def takes(self, name: str) -> bool:
+        return name in self.required or name in self.optional
+
+    def spec(self, filled: tuple[str, ...]) -> FunctionSpec:
+        """As data, without the arguments that phasenb itself fills."""
+        return FunctionSpec(
+            name=self.name,
+            required=tuple(name for name in self.required if name not in filled),
+            optional=tuple(name for name in self.optional if name not in filled),
+            open=self.open,
+        )
+
+    def bind(self, filled: Mapping[str, Any], values: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+        """(args, kwargs) of a call: ``filled`` by phasenb (``ctx``), the rest from ``values``.
+
+        Raises LaunchError for a required argument that neither has.
+        """
+        found: dict[str, Any] = {}
+        for name in (*self.required, *self.optional):
+            if name in filled:
+                found[name] = filled[name]
+            elif name in values:
+                found[name] = values[name]
+            elif name in self.required:
+                raise LaunchError(f"`{self.name}` asks for `{name}`, which nothing provides", self.name, name)
+        args: list[Any] = []
+        for name in self.positional:
+            if name not in found:
+                break  # a default before one that is given: Python can't skip it either
+            args.append(found.pop(name))
+        if self.open:
+            found.update((name, values[name]) for name in values if not self.takes(name))
+        return args, {name: value for name, value in found.items() if name not in self.positional}
+
+
+_read: WeakKeyDictionary[Callable[..., Any], Arguments] = WeakKeyDictionary()
+
+
+def read_arguments(function: Callable[..., Any]) -> Arguments:
+    """The arguments of ``function``. Raises LaunchError for one whose signature Python can't tell."""
+    try:
+        known = _read.get(function)
+    except TypeError:  # neither hashable nor weakly referenced: read it each time
+        return _arguments(function)
+    if known is None:
+        known = _arguments(function)
+        if inspect.isfunction(function):  # a bound method's reference would die at once
+            _read[function] = known
+    return known
+
+
+def function_name(function: Callable[..., Any]) -> str:
+    """How a message calls a function: ``explore``, ``Agent.process``."""
+    if isinstance(function, functools.partial):
+        return function_name(function.func)
+    owner = getattr(function, "__self__", None)
+    name = getattr(function, "__name__", None)
+    if name is None:
+        return type(function).__qualname__
+    if inspect.ismethod(function):
+        return f"{owner.__qualname__ if isinstance(owner, type) else type(owner).__qualname__}.{name}"
+    return str(name)
+
+
+def _arguments(function: Callable[..., Any]) -> Arguments:
+    name = function_name(function)
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        raise LaunchError(
+            f"Python can't tell which arguments `{name}` takes: wrap it in a function of yours", name
+        ) from None
+    named = [parameter for parameter in parameters if parameter.kind not in _OPTIONAL_ANYWAY]
+    return Arguments(
+        name=name,
+        required=tuple(parameter.name for parameter in named if parameter.default is parameter.empty),
+        optional=tuple(parameter.name for parameter in named if parameter.default is not parameter.empty),
+        positional=tuple(parameter.name for parameter in named if parameter.kind is _POSITIONAL_ONLY),
+        open=any(parameter.kind is _KEYWORDS for parameter in parameters),
+    )

@@ -1,0 +1,391 @@
+"""Context: the ``ctx`` of a phase function, and how an attempt tells of its progress.
+
+Rules and invariants:
+- ``percent`` stays within 0..100 and never falls within an attempt, whatever a phase or its threads report.
+- A report costs next to nothing: ``update`` stores raw values; a Step is built only when one is sent, which is at
+  once for the first report and then at most every ``interval_s``. What waits is sent by the next ``flush()``, which
+  the executor calls from its own thread; so the newest report always arrives, and nothing is sent twice.
+- A Step carries the whole newest state (percent, done, total, message, metrics), because newest wins on the way.
+- Nothing here knows of stores, pipes or clocks of the wall but for the time of a log line.
+- Cancelling is cooperative: ``ctx.cancelled`` becomes true, and the next round of ``ctx.track``, the next step of a
+  generator or the next await of an async phase raises Cancelled. ``update`` and ``log`` never raise it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from math import inf
+from operator import length_hint
+from time import monotonic
+from typing import Any, TypeVar
+
+from phasenb.core.ports import LogChunk, Report
+from phasenb.dto.phase import LogLine, Step
+from phasenb.dto.phase_result import ErrorInfo
+from phasenb.dto.values import Artifact
+
+T = TypeVar("T")
+
+MESSAGE_CHARACTERS = 500
+_ROUNDING = 1e-3  # sums of fractions end a little beside 1; this much is rounding, more is a mistake
+_LONGEST_STRIDE = 1 << 20
+
+
+class Cancelled(BaseException):
+    """The attempt was asked to stop. Not an Exception, so that a phase's ``except Exception`` lets it pass."""
+
+
+class Context:
+    """What a phase function gets as ``ctx``. One for each attempt; safe to use from several threads.
+
+    ``emit`` takes reports in order (it is called under a lock); ``store_artifact(name, value, codec)`` and
+    ``store_checkpoint(value)`` keep values; ``checkpoint`` is what an earlier attempt kept, decoded.
+    """
+
+    def __init__(
+        self,
+        emit: Callable[[Report], None],
+        *,
+        store_artifact: Callable[[str, Any, str | None], Artifact],
+        store_checkpoint: Callable[[Any], None],
+        task_id: str = "",
+        phase: str = "",
+        attempt: int = 1,
+        checkpoint: Any = None,
+        failure: ErrorInfo | None = None,
+        interval_s: float = 0.05,
+    ) -> None:
+        self.task_id = task_id
+        self.phase = phase
+        self.attempt = attempt
+        self.failure = failure
+        self._emit = emit
+        self._store_artifact = store_artifact
+        self._store_checkpoint = store_checkpoint
+        self._checkpoint = checkpoint
+        self._interval_s = interval_s
+        self._lock = threading.RLock()
+        self._dirty = False
+        self._fraction = 0.0
+        self._known = False  # whether any fraction was ever told: a phase that only logs has no percent
+        self._message: str | None = None
+        self._done: float | None = None
+        self._total: float | None = None
+        self._eta_s: float | None = None
+        self._metrics: dict[str, float] = {}
+        self._due = 0.0
+        self._sent: Step | None = None
+        self._sent_fraction = 0.0
+        self._began: tuple[float, float] | None = None  # (monotonic, fraction) of the first told fraction
+        self._tracks: list[_Track] = []
+        self._cancelled = False
+        self._cancel_callbacks: list[Callable[[], object]] = []
+
+    # --- progress ------------------------------------------------------------------------------------------------
+
+    def update(
+        self,
+        fraction: float | None = None,
+        message: str | None = None,
+        *,
+        done: float | None = None,
+        total: float | None = None,
+        metrics: Mapping[str, float] | None = None,
+    ) -> None:
+        """Tell how far this phase is: ``fraction`` 0..1, or ``done`` of ``total``; and a message, and metrics.
+
+        What is not given stays as it was. The shown percent never falls: a lower fraction is no error, it is not
+        shown. ``metrics`` are numbers, kept in the phase's result; NaN and infinity count as missing.
+
+        Raises ValueError for a fraction outside 0..1, a NaN, and a metric that is no number.
+        """
+        if fraction is not None:
+            if not 0.0 <= fraction <= 1.0:
+                fraction = _clamped(fraction)
+            self._fraction = fraction
+            self._known = True
+        if message is not None:
+            self._message = message
+        if done is not None or total is not None:
+            self._count(done, total, fraction is None)
+        if metrics is not None:
+            self._measure(metrics)
+        self._dirty = True
+        if monotonic() >= self._due:
+            self._try_send()
+
+    def report(self, step: Step) -> None:
+        """Tell a ready-made Step; its ``eta_s`` is shown in place of the computed one."""
+        self._eta_s = step.eta_s
+        fraction = None if step.percent is None else step.percent / 100.0
+        self.update(fraction, step.message, done=step.done, total=step.total, metrics=step.metrics or None)
+
+    def track(
+        self,
+        iterable: Iterable[T],
+        total: float | None = None,
+        message: str | None = None,
+        *,
+        within: tuple[float, float] = (0.0, 1.0),
+    ) -> Iterator[T]:
+        """Iterate and report: percent and ETA where the length is known (``len()`` or ``total``), else the count.
+
+        ``within=(0.2, 0.6)`` is this loop's share of the phase, for phases of several loops. A ``track`` inside
+        another one refines the outer one's current item. Costs what tqdm costs. Raises Cancelled in the loop when
+        the task is cancelled; ValueError for a negative ``total`` or a share outside 0..1.
+        """
+        low, high = within
+        if not 0.0 <= low <= high <= 1.0:
+            raise ValueError(f"within={within!r} is no share of a phase: give two fractions such as (0.2, 0.6)")
+        if total is None:
+            length = length_hint(iterable, -1)
+            total = length if length >= 0 else None
+        elif not total >= 0:
+            raise ValueError(f"total={total!r} is no number of items")
+        elif total == inf:
+            total = None
+        return self._tracked(iterable, _Track(self, total, low, high), message)
+
+    def flush(self) -> None:
+        """Send the newest progress if it has not been sent. Any thread may call it, at any time."""
+        with self._lock:
+            for track in self._tracks:
+                if track.done != track.told:
+                    self._dirty = True
+            if self._dirty:
+                self._send()
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """All metrics of this attempt, newest values."""
+        with self._lock:
+            return dict(self._metrics)
+
+    # --- what is kept --------------------------------------------------------------------------------------------
+
+    def log(self, *parts: object) -> None:
+        """Write a line to the phase's log, as print() does (which works too); a text of several lines is several."""
+        at = datetime.now(UTC)
+        lines = " ".join(map(str, parts)).splitlines() or [""]
+        chunk = LogChunk(tuple(LogLine(stream="log", text=line, at=at) for line in lines))
+        with self._lock:
+            self._emit(chunk)
+
+    def artifact(self, name: str, value: Any, codec: str | None = None) -> Artifact:
+        """Keep ``value`` under ``name`` with this phase's result: a DataFrame, array, figure, text, bytes, anything.
+
+        ``codec`` is one of ``json, parquet, npy, png, pickle, text, bytes``; None lets the value decide. Returns the
+        reference. Raises ValueNotStorable, ValueError for an empty name.
+        """
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"an artifact needs a name, not {name!r}")
+        return self._store_artifact(name, value, codec)
+
+    def checkpoint(self, value: Any) -> None:
+        """Keep ``value`` for the next attempt of this phase, which finds it as ``ctx.last_checkpoint``."""
+        self._store_checkpoint(value)
+        self._checkpoint = value
+
+    @property
+    def last_checkpoint(self) -> Any:
+        """What ``ctx.checkpoint`` kept last, in this attempt or an earlier one; None where nothing was kept."""
+        return self._checkpoint
+
+    # --- cancelling ----------------------------------------------------------------------------------------------
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether this attempt should stop: a long loop of its own asks now and then."""
+        return self._cancelled
+
+    def cancel(self) -> None:
+        """Ask the phase to stop. For executors; any thread may call it."""
+        with self._lock:
+            self._cancelled = True
+            for track in self._tracks:
+                track.check_at = 0
+            callbacks, self._cancel_callbacks = self._cancel_callbacks, []
+        for callback in callbacks:
+            callback()
+
+    @contextmanager
+    def on_cancel(self, callback: Callable[[], object]) -> Iterator[None]:
+        """Have ``callback`` called (from the cancelling thread; at once where it is too late) inside the block."""
+        with self._lock:
+            called = self._cancelled
+            if not called:
+                self._cancel_callbacks.append(callback)
+        if called:
+            callback()
+        try:
+            yield
+        finally:
+            with self._lock:
+                if callback in self._cancel_callbacks:
+                    self._cancel_callbacks.remove(callback)
+
+    # --- inside --------------------------------------------------------------------------------------------------
+
+    def _tracked(self, iterable: Iterable[T], track: _Track, message: str | None) -> Iterator[T]:
+        if message is not None:
+            self._message = message
+        with self._lock:
+            track.parent = self._tracks[-1] if self._tracks else None
+            self._tracks.append(track)
+        done = 0
+        try:
+            track.check()
+            for item in iterable:
+                yield item
+                # `done` for this loop, `track.done` for the executor's flush, which sees a loop between its checks.
+                track.done = done = done + 1
+                if done >= track.check_at:
+                    track.check()
+        finally:
+            with self._lock:
+                self._adopt_tracks()
+                self._tracks.remove(track)
+            self.update()
+
+    def _adopt_tracks(self) -> None:
+        """Take the running loops' positions into the state."""
+        if not self._tracks:
+            return
+        outer = self._tracks[0]
+        self._done, self._total = outer.done, outer.total
+        for track in self._tracks:
+            track.told = track.done
+        fraction = self._tracks[-1].fraction()
+        if fraction is not None:
+            self._fraction = max(self._fraction, fraction)
+            self._known = True
+
+    def _count(self, done: float | None, total: float | None, tell: bool) -> None:
+        for name, value in (("done", done), ("total", total)):
+            if value is not None and not 0 <= value < inf:
+                raise ValueError(f"ctx.update: {name}={value!r} is no number of items")
+        if done is not None:
+            self._done = done
+        if total is not None:
+            self._total = total
+        if tell and self._done is not None and self._total:
+            self._fraction = min(self._done / self._total, 1.0)
+            self._known = True
+
+    def _measure(self, metrics: Mapping[str, float]) -> None:
+        with self._lock:
+            for name, value in metrics.items():
+                try:
+                    number = float(value)
+                except (TypeError, ValueError):
+                    raise ValueError(f"the metric {name!r} is {value!r}: metrics are numbers") from None
+                if number - number == 0.0:  # false for NaN and infinity, which JSON has no words for
+                    self._metrics[str(name)] = number
+                else:
+                    self._metrics.pop(str(name), None)
+
+    def _try_send(self) -> None:
+        """Send unless another thread is sending: what we have waits for its next flush then."""
+        if self._lock.acquire(blocking=False):
+            try:
+                self._send()
+            finally:
+                self._lock.release()
+
+    def _send(self) -> None:
+        self._dirty = False
+        self._adopt_tracks()
+        now = monotonic()
+        self._due = now + self._interval_s
+        self._sent_fraction = fraction = max(self._sent_fraction, self._fraction)
+        message = self._message
+        step = Step(
+            percent=float(fraction * 100.0) if self._known else None,
+            done=None if self._done is None else float(self._done),
+            total=None if self._total is None else float(self._total),
+            message=None if message is None else str(message)[:MESSAGE_CHARACTERS],
+            metrics=dict(self._metrics),
+            eta_s=self._eta_s,
+        )
+        if step != self._sent:
+            self._sent = step
+            eta_s = self._eta_s if self._eta_s is not None else self._eta(now, fraction)
+            self._emit(step if eta_s == step.eta_s else step.model_copy(update={"eta_s": eta_s}))
+
+    def _eta(self, now: float, fraction: float) -> float | None:
+        """Seconds to the phase's end at the average pace since the first told fraction."""
+        if not self._known:
+            return None
+        if self._began is None:
+            self._began = (now, fraction)
+        began, start = self._began
+        if fraction >= 1.0:
+            return 0.0
+        gained = fraction - start
+        return (now - began) * (1.0 - fraction) / gained if gained > 0 else None
+
+
+class _Track:
+    """One running loop. ``check_at`` is the count at which it looks at the clock next; tqdm calls this miniters."""
+
+    __slots__ = ("check_at", "checked_at", "context", "done", "high", "low", "parent", "stride", "told", "total")
+
+    def __init__(self, context: Context, total: float | None, low: float, high: float) -> None:
+        self.context = context
+        self.total = total
+        self.low = low
+        self.high = high
+        self.done = 0
+        self.told = -1
+        self.stride = 1
+        self.check_at = 1
+        self.checked_at = monotonic()
+        self.parent: _Track | None = None
+
+    def check(self) -> None:
+        """Report, and choose the next check so that checks come a few times in each interval."""
+        context = self.context
+        now = monotonic()
+        spent = now - self.checked_at
+        self.checked_at = now
+        wanted = context._interval_s / 4
+        if spent < wanted / 2:
+            self.stride = min(self.stride * 2, _LONGEST_STRIDE)
+        elif spent > wanted * 2:
+            self.stride = max(int(self.stride * wanted / spent), 1)
+        self.check_at = self.done + self.stride
+        if context._cancelled:
+            raise Cancelled
+        context._dirty = True
+        if now >= context._due:
+            context._try_send()
+
+    def fraction(self) -> float | None:
+        """How far the phase is by this loop, or None where the length is unknown."""
+        span = (self.low, self.high) if self.parent is None else self.parent.item_span(self.low, self.high)
+        if span is None or self.total is None:
+            return None if self.parent is None else self.parent.fraction()
+        low, high = span
+        return low + (high - low) * (min(self.done / self.total, 1.0) if self.total else 1.0)
+
+    def item_span(self, low: float, high: float) -> tuple[float, float] | None:
+        """The share of the phase that an inner loop within ``low``..``high`` of the current item has."""
+        start = self.fraction()
+        if start is None or not self.total:
+            return None
+        span = (self.low, self.high) if self.parent is None else self.parent.item_span(self.low, self.high)
+        if span is None:
+            return None
+        width = (span[1] - span[0]) / self.total
+        return min(start + width * low, span[1]), min(start + width * high, span[1])
+
+
+def _clamped(fraction: Any) -> float:
+    if -_ROUNDING <= fraction <= 1.0 + _ROUNDING:
+        return min(max(float(fraction), 0.0), 1.0)
+    percent = 1.0 < fraction <= 100.0
+    hint = f" ({fraction / 100.0:g} for {fraction:g} percent, or done= and total=)" if percent else ""
+    raise ValueError(f"ctx.update takes a fraction from 0 to 1, not {fraction!r}{hint}")

@@ -1,0 +1,112 @@
+"""What a generator may yield, and what its result is.
+
+One rule for every generator, sync or async, of a phase function or of a legacy agent. A yielded
+
+===============================================  ================================================================
+``None``                                         says nothing (it is a point where a cancel takes effect)
+a float within 0..1                              is the fraction done
+a ``Step``                                       is reported as it is
+a str                                            is the message
+a dict with a key of _DICT_KEYS                  is progress: ``percent`` and ``percent_complete`` are 0..100,
+                                                 ``fraction`` 0..1, ``progress`` either; with done, total, message
+an object with ``percent_complete``              is progress, with its message, description, done, total if it has them
+anything else                                    is a plain value: it counts as one more step, its preview the message
+===============================================  ================================================================
+
+The result is what the generator returned, if that is not None; else the last ``result`` (or ``output``) that a yielded
+dict or progress object carried and that was not None; else the last plain value; else None.
+"""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Mapping
+from numbers import Integral, Real
+from typing import Any
+
+from phasenb.core.context import Context
+from phasenb.dto.phase import Step
+
+_PERCENT = ("percent_complete", "percent")
+_MESSAGE = ("message", "description")
+_RESULT = ("result", "output")
+_DICT_KEYS = frozenset((*_PERCENT, *_MESSAGE, *_RESULT, "fraction", "progress"))
+_MISSING: Any = object()
+
+_preview = reprlib.Repr()
+_preview.maxstring = _preview.maxother = 120
+
+
+def preview(value: Any) -> str:
+    """A line for people; never raises, never long."""
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple):
+        return f"{type(value).__name__} {'x'.join(map(str, shape))}"
+    return " ".join(_preview.repr(value).split())
+
+
+class Steps:
+    """Reports what one generator yields, and keeps what may become its result."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        self._plain = 0
+        self._last_plain: Any = None
+        self._carried: Any = None
+
+    def take(self, item: Any) -> None:
+        """Report one yielded item."""
+        if item is None:
+            return
+        if isinstance(item, str):
+            self._ctx.update(message=item)
+        elif isinstance(item, Step):
+            self._ctx.report(item)
+        elif isinstance(item, Real) and not isinstance(item, Integral) and 0.0 <= float(item) <= 1.0:
+            self._ctx.update(float(item))
+        elif isinstance(item, Mapping) and not _DICT_KEYS.isdisjoint(item):
+            self._progress(lambda name: item.get(name, _MISSING))
+        elif not isinstance(item, type) and getattr(item, "percent_complete", _MISSING) is not _MISSING:
+            self._progress(lambda name: getattr(item, name, _MISSING))
+        else:
+            self._plain += 1
+            self._last_plain = item
+            self._ctx.update(message=preview(item), done=self._plain)
+
+    def result(self, returned: Any = None) -> Any:
+        """The result of a generator that returned ``returned``."""
+        if returned is not None:
+            return returned
+        return self._last_plain if self._carried is None else self._carried
+
+    def _progress(self, read: Any) -> None:
+        for name in _RESULT:
+            value = read(name)
+            if value is not _MISSING and value is not None and not callable(value):
+                self._carried = value
+                break
+        message = next((text for name in _MESSAGE if isinstance(text := read(name), str)), None)
+        done, total = _number(read("done")), _number(read("total"))
+        self._ctx.update(_fraction(read), message, done=done, total=total)
+
+
+def _fraction(read: Any) -> float | None:
+    """0..1, whatever a legacy agent says: out of range is clamped, what is no number is left out."""
+    for name in _PERCENT:
+        number = _number(read(name))
+        if number is not None:
+            return min(number / 100.0, 1.0)
+    number = _number(read("fraction"))
+    if number is None:
+        number = _number(read("progress"))
+        if number is not None and number > 1.0:
+            number /= 100.0
+    return None if number is None else min(number, 1.0)
+
+
+def _number(value: Any) -> float | None:
+    """A finite number, at least 0; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return None
+    number = float(value)
+    return max(number, 0.0) if number - number == 0.0 else None
