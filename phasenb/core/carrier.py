@@ -157,7 +157,7 @@ class Carrier:
             owner=live.owner,
             agent=self.agents.get(launch.agent) if launch.agent else None,
             code=launch.code,
-            values=live.values,
+            values=dict(live.values),
             objects_url=self.store.objects_url(live.owner),
             phases=tuple(each.name for each in live.task.phases),
             runtime=launch.runtime,
