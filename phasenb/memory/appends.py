@@ -1,0 +1,119 @@
+"""One decision as one job for the writer: all its JSON is made beforehand, in the caller's thread.
+
+Compare-and-set: a task's row moves only from ``events[0].seq - 1``; whoever comes second gets Conflict. A launch is
+looked up and written in the same transaction, so two of the same key can't both be new.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from typing import Any
+
+import orjson
+
+from phasenb.core.ports import Append, Appended
+from phasenb.errors import Conflict
+from phasenb.memory import rows
+from phasenb.memory import statements as sql
+from phasenb.memory.statements import Cursor
+
+
+class PreparedAppend:
+    """A job: run it on a cursor within a transaction. Raises Conflict."""
+
+    def __init__(self, append: Append) -> None:
+        task, events = append.task, append.events
+        if not events or task.seq != events[-1].seq or any(event.task_id != task.task_id for event in events):
+            raise ValueError("an append holds a task's events up to the task's seq, and no other task's")
+        self._append = append
+        self._expected = events[0].seq - 1
+        self._task = rows.task_values(task)
+        self._events = [
+            {"task_id": task.task_id, "seq": event.seq, "type": event.type, "body": event.wire} for event in events
+        ]
+        self._results = [rows.result_values(task.task_id, result) for result in append.results]
+        self._launch, self._code = _launch_values(append) if self._expected == 0 else ({}, None)
+
+    def __call__(self, cursor: Cursor) -> Appended:
+        task_id = self._append.task.task_id
+        if self._expected == 0:
+            known = self._known(cursor)
+            if known is not None:
+                return Appended(known, duplicate=True)
+            self._create(cursor)
+        else:
+            self._move(cursor)
+        if len(self._events) == 1:
+            sql.INSERT_EVENT.run(cursor, **self._events[0])
+        else:
+            sql.INSERT_EVENT.run_many(cursor, self._events)
+        for result in self._results:
+            sql.INSERT_RESULT.run(cursor, **result)
+        return Appended(task_id)
+
+    def _known(self, cursor: Cursor) -> str | None:
+        """The task that an equal launch made already. Raises Conflict where ``if_exists`` is ``error``."""
+        launch = self._append.launch
+        if launch is None:
+            return None
+        where = {"owner": self._append.owner, "session": self._append.task.session}
+        if launch.idempotency_key is not None:
+            row = sql.TASK_OF_IDEMPOTENCY_KEY.one(cursor, **where, idempotency_key=launch.idempotency_key)
+            if row:
+                return str(row[0])
+        options = launch.options
+        if options.key is None or options.if_exists == "new":
+            return None
+        row = sql.NEWEST_TASK_OF_KEY.one(cursor, **where, key=options.key)
+        if row and options.if_exists == "error":
+            raise Conflict(row[0], f"it has the key {options.key!r} already, and if_exists is 'error'")
+        return str(row[0]) if row else None
+
+    def _create(self, cursor: Cursor) -> None:
+        task = self._append.task
+        where = {"task_id": task.task_id, "owner": self._append.owner, "session": task.session}
+        try:
+            sql.INSERT_TASK.run(cursor, **where, reversed_id=task.task_id[::-1], **self._task)
+        except sqlite3.IntegrityError:
+            raise self._conflict(cursor) from None
+        if self._code is not None:
+            sql.INSERT_CODE.run(cursor, hash=self._launch["code_hash"], body=self._code)
+        sql.INSERT_LAUNCH.run(cursor, **where, **self._launch)
+
+    def _move(self, cursor: Cursor) -> None:
+        moved = sql.MOVE_TASK.run(
+            cursor,
+            of_task=self._append.task.task_id,
+            of_owner=self._append.owner,
+            expected_seq=self._expected,
+            **self._task,
+        )
+        if moved.rowcount != 1:
+            raise self._conflict(cursor)
+
+    def _conflict(self, cursor: Cursor) -> Conflict:
+        task_id = self._append.task.task_id
+        row = sql.SEQ_OF_TASK.one(cursor, task_id=task_id)
+        found = f"its log is at {row[0]}" if row else "it has no log yet"
+        return Conflict(task_id, f"{found}, and this decision was made at {self._expected}")
+
+
+def _launch_values(append: Append) -> tuple[dict[str, Any], str | None]:
+    """The columns of ``launches``, and the code that goes into its own table."""
+    inputs = orjson.dumps(append.task.inputs).decode()
+    launch = append.launch
+    empty = {"idempotency_key": None, "key": None, "inputs": inputs, "body": None, "code_hash": None}
+    if launch is None:
+        return empty, None
+    code = launch.code if isinstance(launch.code, str) else None
+    left_out = {"code"} if code is not None else set()
+    if orjson.dumps(launch.inputs).decode() == inputs:
+        left_out.add("inputs")
+    known = {
+        "idempotency_key": launch.idempotency_key,
+        "key": launch.options.key,
+        "body": launch.model_dump_json(exclude=left_out),
+        "code_hash": hashlib.sha256(code.encode()).hexdigest() if code is not None else None,
+    }
+    return {**empty, **known}, code

@@ -1,0 +1,74 @@
+"""Artifacts: one folder of content-named objects for each owner, below one URL.
+
+Rule: owners share nothing, not even equal bytes; an owner's name becomes a folder's name that no other owner can have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import BinaryIO
+
+from phasenb.codecs.objects import PREFIX, ObjectFolder
+
+CHUNK_BYTES = 1024 * 1024
+_UPLOAD_BYTES = 4 * CHUNK_BYTES  # what one hop to a thread is worth
+
+
+class Artifacts:
+    """``url``: a local path or an fsspec URL; None: a temporary folder that ``close`` removes."""
+
+    def __init__(self, url: str | None) -> None:
+        self._temporary = tempfile.mkdtemp(prefix="phasenb-") if url is None else None
+        base = self._temporary or url or ""
+        # Workers run in other directories, where a relative path would be another folder.
+        self.url = base if "://" in base else str(Path(base).expanduser().absolute())
+        self._folders: dict[str, ObjectFolder] = {}
+
+    def url_of(self, owner: str) -> str:
+        readable = re.sub(r"[^A-Za-z0-9_.-]", "_", owner)[:40].strip(".")
+        return f"{self.url}/{readable}-{hashlib.sha256(owner.encode()).hexdigest()[:16]}"
+
+    def folder(self, owner: str) -> ObjectFolder:
+        folder = self._folders.get(owner)
+        if folder is None:
+            folder = self._folders[owner] = ObjectFolder(self.url_of(owner))
+        return folder
+
+    async def put(self, owner: str, chunks: AsyncIterator[bytes], expected_hash: str) -> int:
+        """Store uploaded bytes. Raises BadMessage where they are not what ``expected_hash`` says."""
+        expected = expected_hash if expected_hash.startswith(PREFIX) else PREFIX + expected_hash
+        upload = await asyncio.to_thread(self.folder(owner).upload)
+        try:
+            waiting = bytearray()
+            async for chunk in chunks:
+                waiting += chunk
+                if len(waiting) >= _UPLOAD_BYTES:
+                    full, waiting = waiting, bytearray()
+                    await asyncio.to_thread(upload.write, full)
+            await asyncio.to_thread(upload.write, waiting)
+            _, size = await asyncio.to_thread(upload.commit, expected)
+        finally:
+            await asyncio.shield(asyncio.to_thread(upload.drop))
+        return size
+
+    async def has(self, owner: str, hash: str) -> bool:
+        return await asyncio.to_thread(self.folder(owner).has, hash)
+
+    async def read(self, owner: str, hash: str) -> AsyncIterator[bytes]:
+        """The bytes in chunks of at most 1 MiB. Raises UnknownObject."""
+        file: BinaryIO = await asyncio.to_thread(self.folder(owner).open, hash)
+        try:
+            while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
+                yield chunk
+        finally:
+            file.close()
+
+    def close(self) -> None:
+        if self._temporary is not None:
+            shutil.rmtree(self._temporary, ignore_errors=True)

@@ -1,0 +1,142 @@
+"""Database: an open SQLite file, or a store in memory, with one writer and many readers.
+
+Rules: the file is only ever added to, never deleted or replaced; readers have connections of their own and are never
+in the writer's way (WAL); a store in memory has one connection, so its readers go through the writer; a reader sees
+all that was handed to the writer before, log lines too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from typing import TypeVar
+
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.pool import QueuePool
+
+from phasenb.errors import StoreUnavailable
+from phasenb.memory import statements as sql
+from phasenb.memory.faults import BUSY_S, unavailable
+from phasenb.memory.location import Location, check
+from phasenb.memory.migrations import MIGRATIONS, migrate, version_of
+from phasenb.memory.statements import Cursor
+from phasenb.memory.writer import Writer, nothing
+
+T = TypeVar("T")
+_WAL_RETRY_S = 0.02
+
+
+class Database:
+    """``open`` it first; ``read`` from any thread; ``writer`` runs what changes it."""
+
+    def __init__(self, location: Location, writer: Writer, readers: Engine | None, epoch: str) -> None:
+        self.location = location
+        self.writer = writer
+        self.epoch = epoch
+        self._readers = readers
+
+    @classmethod
+    def open(cls, location: Location) -> Database:
+        """Open or make the store, and bring it to this release's version. Raises StoreUnavailable."""
+        check(location)
+        try:
+            connection = _connect(location)
+        except sqlite3.Error as error:
+            raise unavailable(location.shown, error) from error
+        try:
+            epoch = _prepare(connection, location)
+        except sqlite3.Error as error:
+            connection.close()
+            raise unavailable(location.shown, error) from error
+        except BaseException:
+            connection.close()
+            raise
+        return cls(location, Writer(connection, location.shown), _reader_pool(location), epoch)
+
+    def read(self, job: Callable[[Cursor], T]) -> T:
+        """Run a reading job in the calling thread. Raises StoreUnavailable, and what the job raises."""
+        if self._readers is None:
+            return self.writer.call(job)
+        if self.writer.take_posted():
+            self.writer.call(nothing)
+        return self._read(job)
+
+    def _read(self, job: Callable[[Cursor], T]) -> T:
+        assert self._readers is not None
+        try:
+            with closing(self._readers.raw_connection()) as connection:
+                return job(connection.cursor())
+        except sqlite3.Error as error:
+            raise unavailable(self.location.shown, error) from error
+
+    async def aread(self, job: Callable[[Cursor], T]) -> T:
+        """As ``read``, without blocking the loop."""
+        if self._readers is None:
+            return await self.writer.run(job)
+        if self.writer.take_posted():
+            await self.writer.run(nothing)
+        return await asyncio.to_thread(self._read, job)
+
+    def close(self) -> None:
+        """Commit what waits, then close all connections. Idempotent; blocks."""
+        self.writer.close()
+        if self._readers is not None:
+            self._readers.dispose()
+
+
+def _connect(location: Location) -> sqlite3.Connection:
+    # Transactions are ours to begin (isolation_level None); threads are told apart by Writer and by the pool.
+    return sqlite3.connect(
+        str(location.path) if location.path else ":memory:",
+        timeout=BUSY_S,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
+    )
+
+
+def _prepare(connection: sqlite3.Connection, location: Location) -> str:
+    """Look before touching, then WAL, then migrations. The epoch."""
+    cursor = connection.cursor()
+    version_of(cursor, location.shown, MIGRATIONS[-1].number)
+    if location.path is not None:
+        _use_wal(cursor)
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    migrate(cursor, location.shown)
+    # A store that can be read but not written is found out now, not at the first launch.
+    cursor.execute("BEGIN IMMEDIATE")
+    cursor.execute("ROLLBACK")
+    row = sql.EPOCH.one(cursor)
+    if row is None:
+        raise StoreUnavailable(location.shown, "it has no epoch: the file is not a whole phasenb store")
+    return str(row[0])
+
+
+def _use_wal(cursor: Cursor) -> None:
+    """Switch to WAL. SQLite does not wait for its lock here as it does elsewhere, when two hosts start at once."""
+    deadline = time.monotonic() + BUSY_S
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_WAL_RETRY_S)
+        else:
+            return
+
+
+def _reader_pool(location: Location) -> Engine | None:
+    if location.path is None:
+        return None
+
+    def connect() -> sqlite3.Connection:
+        connection = _connect(location)
+        connection.execute("PRAGMA query_only = ON")
+        return connection
+
+    return create_engine("sqlite://", creator=connect, poolclass=QueuePool, pool_size=4, max_overflow=-1)

@@ -1,0 +1,208 @@
+"""DataFrames of tasks, results, events and log lines: pure functions over what the store or the HTTP API gives.
+
+Rules: the columns are there for no rows too, in this order, with these dtypes (pandas names):
+
+========  ==============================================================================================================
+text      ``string`` (missing is ``<NA>``)
+times     ``datetime64[us, UTC]`` (missing is ``NaT``)
+seconds   ``float64`` (missing is ``NaN``): duration_s, percent too, 0..100
+counts    ``int64``; ``Int64`` where one may be missing (events.attempt, results.output_bytes)
+values    ``object``: results.output, events.body; a big value is a LazyValue
+added     ``input.*``, ``output.*``: what pandas infers of the values; ``label.*``: string; ``metric.*``: float64
+========  ==============================================================================================================
+
+Added columns come last, in the order they are first met. pandas is imported in functions: the client's own import must
+stay quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from phasenb.dto.base import Frozen
+from phasenb.dto.phase_result import PhaseResult
+from phasenb.dto.task_state import TaskState
+from phasenb.dto.values import Json, is_reference
+from phasenb.memory.lazy import LazyValue, Load, shown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["LazyValue", "events_frame", "logs_frame", "results_frame", "tasks_frame"]
+
+Record = Mapping[str, Any]
+_TEXT, _TIME, _SECONDS, _COUNT, _COUNT_OR_NA, _VALUE = "string", "time", "float64", "int64", "Int64", "object"
+
+TASK_COLUMNS = {
+    "task_id": _TEXT, "name": _TEXT, "agent": _TEXT, "session": _TEXT, "state": _TEXT, "phase": _TEXT,
+    "percent": _SECONDS, "attempts": _COUNT, "created_at": _TIME, "started_at": _TIME, "ended_at": _TIME,
+    "duration_s": _SECONDS, "error_type": _TEXT, "error_message": _TEXT,
+}  # fmt: skip
+RESULT_COLUMNS = {
+    "task_id": _TEXT, "phase": _TEXT, "attempt": _COUNT, "kind": _TEXT, "revision": _COUNT, "status": _TEXT,
+    "started_at": _TIME, "ended_at": _TIME, "duration_s": _SECONDS, "output": _VALUE, "output_type": _TEXT,
+    "output_bytes": _COUNT_OR_NA, "error_type": _TEXT, "error_message": _TEXT, "worker": _TEXT,
+}  # fmt: skip
+EVENT_COLUMNS = {
+    "task_id": _TEXT, "seq": _COUNT, "type": _TEXT, "at": _TIME, "phase": _TEXT, "attempt": _COUNT_OR_NA,
+    "body": _VALUE,
+}  # fmt: skip
+LOG_COLUMNS = {
+    "task_id": _TEXT, "phase": _TEXT, "attempt": _COUNT, "line": _COUNT, "stream": _TEXT, "at": _TIME, "text": _TEXT,
+}  # fmt: skip
+
+
+def tasks_frame(tasks: Iterable[TaskState | Record], load: Load | None = None) -> pd.DataFrame:
+    """A row per task, in the given order, indexed by ``task_id``. ``duration_s`` is of tasks that ended.
+
+    ``load`` decodes a reference: big inputs are LazyValues with it, and ObjectRefs without.
+    """
+    records, added = [], _Added()
+    for number, task in enumerate(tasks):
+        record = _record(task)
+        error = (record.get("error") or {}).get("error") or {}
+        attempts = sum(phase["attempt"] for phase in record["phases"])
+        records.append({**record, **_error(error), "attempts": attempts})
+        for name, value in record["inputs"].items():
+            added.put(f"input.{name}", number, shown(value, load), None)
+        for name, value in record["labels"].items():
+            added.put(f"label.{name}", number, value, _TEXT)
+    frame = _frame(records, TASK_COLUMNS)
+    frame["duration_s"] = (frame["ended_at"] - frame["started_at"]).dt.total_seconds()
+    return added.beside(frame).set_index("task_id")
+
+
+def results_frame(
+    results: Iterable[tuple[str, PhaseResult] | Record],
+    *,
+    last: bool = False,
+    flatten: bool = False,
+    load: Load | None = None,
+) -> pd.DataFrame:
+    """A row per attempt that ended, in the given order (oldest first from the store).
+
+    ``results``: (task_id, PhaseResult), or the HTTP API's objects: a PhaseResult's fields and ``task_id``. ``last``:
+    only the attempts that count, the newest of each phase of a task (compensations never do). ``flatten``: a column
+    ``output.*`` for each key of outputs that are inline dicts, nested keys joined by dots.
+    """
+    records = [_result_record(result) for result in results]
+    if last:
+        records = _that_count(records)
+    added = _Added()
+    for number, record in enumerate(records):
+        for name, value in record.get("metrics", {}).items():
+            added.put(f"metric.{name}", number, value, _SECONDS)
+    if flatten:
+        for number, record in enumerate(records):
+            for name, value in _leaves("output", record.get("output")):
+                added.put(name, number, value, None)
+    rows = [
+        {**record, **_error(record.get("error") or {}), "output": shown(record.get("output"), load)}
+        for record in records
+    ]
+    return added.beside(_frame(rows, RESULT_COLUMNS))
+
+
+def events_frame(events: Iterable[str | bytes | Frozen | Record]) -> pd.DataFrame:
+    """A row per event: ``body`` is the whole event as a dict. Takes wire texts, events, or their JSON objects."""
+    records = []
+    for event in events:
+        body = orjson.loads(event) if isinstance(event, str | bytes) else _record(event)
+        records.append({**body, "body": body})
+    return _frame(records, EVENT_COLUMNS)
+
+
+def logs_frame(task_id: str, lines: Iterable[Record]) -> pd.DataFrame:
+    """A row per stored line of one task, as ``Store.logs`` and the HTTP API give them."""
+    return _frame([{**line, "task_id": task_id} for line in lines], LOG_COLUMNS)
+
+
+# --- records ---------------------------------------------------------------------------------------------------------
+
+
+def _record(value: Frozen | Record) -> Record:
+    # Python mode keeps datetimes, which pandas takes as they are; the inputs and outputs in it are JSON already.
+    return value.model_dump() if isinstance(value, Frozen) else value
+
+
+def _result_record(result: tuple[str, PhaseResult] | Record) -> Record:
+    if isinstance(result, tuple):
+        task_id, values = result
+        return {**_record(values), "task_id": task_id}
+    return result
+
+
+def _error(error: Record) -> Record:
+    return {"error_type": error.get("type"), "error_message": error.get("message")}
+
+
+def _that_count(records: Sequence[Record]) -> list[Record]:
+    newest: dict[tuple[str, str], tuple[tuple[int, int], int]] = {}
+    for place, record in enumerate(records):
+        if record.get("kind", "phase") != "phase":
+            continue
+        rank = (record["attempt"], record.get("revision", 1))
+        key = (record["task_id"], record["phase"])
+        if key not in newest or rank >= newest[key][0]:
+            newest[key] = (rank, place)
+    return [records[place] for place in sorted(place for _, place in newest.values())]
+
+
+def _leaves(prefix: str, value: Json) -> Iterable[tuple[str, Json]]:
+    """(column, value) of a nested dict's leaves; nothing of other values, an empty dict is a leaf."""
+    if not isinstance(value, dict) or is_reference(value):
+        return
+    for key, item in value.items():
+        name = f"{prefix}.{key}"
+        if isinstance(item, dict) and item:
+            yield from _leaves(name, item)
+        else:
+            yield name, item
+
+
+# --- columns ---------------------------------------------------------------------------------------------------------
+
+
+def _frame(records: Sequence[Record], columns: Mapping[str, str]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(
+        {name: _column([record.get(name) for record in records], kind) for name, kind in columns.items()},
+        columns=list(columns),
+    )
+
+
+def _column(values: list[Any], kind: str) -> pd.Series[Any]:
+    import pandas as pd
+
+    if kind == _TIME:
+        times = pd.to_datetime(pd.Series(values, dtype="object"), utc=True, format="ISO8601")
+        return times.astype("datetime64[us, UTC]")
+    if kind == _TEXT:
+        values = [None if value is None else str(value) for value in values]
+    return pd.Series(values, dtype=kind)
+
+
+class _Added:
+    """Columns that depend on the data: cells by row number, the rest is missing."""
+
+    def __init__(self) -> None:
+        self._cells: dict[str, dict[int, Any]] = {}
+        self._kinds: dict[str, str | None] = {}
+
+    def put(self, column: str, row: int, value: Any, kind: str | None) -> None:
+        self._cells.setdefault(column, {})[row] = value
+        self._kinds[column] = kind
+
+    def beside(self, frame: pd.DataFrame) -> pd.DataFrame:
+        import pandas as pd
+
+        made = {}
+        for column, cells in self._cells.items():
+            values = [cells.get(row) for row in range(len(frame))]
+            kind = self._kinds[column]
+            made[column] = pd.Series(values, dtype="object").infer_objects() if kind is None else _column(values, kind)
+        return pd.concat([frame, pd.DataFrame(made, index=frame.index)], axis=1) if made else frame

@@ -1,0 +1,75 @@
+"""Where a store lies: a path, ``sqlite:///path``, or ``:memory:``; and what can be told of it before it is opened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from phasenb.errors import StoreUnavailable
+
+MEMORY = ":memory:"
+_SCHEME = "sqlite://"
+# SQLite's WAL needs memory that all its users share, which these do not give (sqlite.org/wal.html, point 2).
+_NETWORK = frozenset(
+    {"nfs", "nfs4", "cifs", "smbfs", "smb3", "afs", "ceph", "lustre", "beegfs", "glusterfs"}
+    | {f"fuse.{kind}" for kind in ("glusterfs", "sshfs", "s3fs")}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """``path`` is absolute; None for a store in memory. ``shown`` is what errors call it."""
+
+    shown: str
+    path: Path | None
+
+
+def locate(url: str | Path) -> Location:
+    """Raises StoreUnavailable for a URL that is no SQLite file."""
+    text = str(url)
+    if text.startswith(_SCHEME):
+        text = text.removeprefix(_SCHEME).removeprefix("/") or MEMORY
+    elif "://" in text:
+        raise StoreUnavailable(text, "only SQLite is supported: give a path, or sqlite:///path")
+    if text == MEMORY:
+        return Location(MEMORY, None)
+    path = Path(text).expanduser().absolute()
+    return Location(str(path), path)
+
+
+def check(location: Location) -> None:
+    """Raises StoreUnavailable where the path alone shows that it can't work."""
+    path = location.path
+    if path is None:
+        return
+    try:
+        if not path.parent.is_dir():
+            raise StoreUnavailable(location.shown, f"the folder {path.parent} does not exist")
+        if path.exists() and not path.is_file():
+            raise StoreUnavailable(location.shown, "it is not a file")
+    except OSError as error:
+        raise StoreUnavailable(location.shown, error.strerror or str(error)) from None
+    network = network_file_system(path.parent.resolve(), _mounts())
+    if network:
+        problem = f"it lies on a network file system ({network}): set store.url to a path on a local disk"
+        raise StoreUnavailable(location.shown, problem)
+
+
+def network_file_system(folder: Path, mounts: str) -> str | None:
+    """The type of the network file system that ``folder`` is on, or None. ``mounts`` as in Linux's /proc/mounts."""
+    best, kind = -1, ""
+    for line in mounts.splitlines():
+        fields = line.split(" ")
+        if len(fields) < 3:
+            continue
+        point = fields[1].replace("\\040", " ")
+        if folder.is_relative_to(point) and len(point) >= best:
+            best, kind = len(point), fields[2]
+    return kind if kind in _NETWORK else None
+
+
+def _mounts() -> str:
+    try:
+        return Path("/proc/self/mounts").read_text(errors="replace")
+    except OSError:
+        return ""  # not Linux: nothing is known, so nothing is refused

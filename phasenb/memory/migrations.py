@@ -1,0 +1,100 @@
+"""The store's versions.
+
+Rules: a migration and its record are one transaction; a new store is made whole, with all migrations recorded; a store
+of a newer release, and an SQLite file of another program, are refused untouched.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import ClauseElement
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from phasenb.dto.base import format_time
+from phasenb.errors import StoreUnavailable
+from phasenb.memory import statements as sql
+from phasenb.memory.schema import metadata
+from phasenb.memory.statements import Cursor, Statement
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """``apply`` brings a store from version ``number - 1`` to ``number``."""
+
+    number: int
+    name: str
+    apply: Callable[[Cursor], None]
+
+
+def create_all(cursor: Cursor) -> None:
+    """Make the tables of schema.py."""
+    made: list[ClauseElement] = []
+    for table in metadata.sorted_tables:
+        made.append(CreateTable(table))
+        made.extend(CreateIndex(index) for index in sorted(table.indexes, key=lambda index: str(index.name)))
+    for clause in made:
+        Statement(clause).run(cursor)
+
+
+# Later ones change tables step by step; the first is never run on a store that exists.
+MIGRATIONS: tuple[Migration, ...] = (Migration(1, "the first tables", create_all),)
+
+
+def version_of(cursor: Cursor, store: str, known: int) -> int:
+    """The store's version, 0 for an empty file. Reads only.
+
+    Raises StoreUnavailable for a newer version than ``known``, and for a file that is another program's.
+    """
+    cursor.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+    names = {name for (name,) in cursor.fetchall()}
+    if "phasenb_migrations" not in names:
+        if names:
+            raise StoreUnavailable(store, "it is an SQLite file of another program; it was left as it is")
+        return 0
+    row = sql.VERSION.one(cursor)
+    version = row[0] if row else 0
+    if version > known:
+        problem = (
+            f"it has version {version}, and this release of phasenb knows versions up to {known}: "
+            "install the release that wrote it, or a newer one"
+        )
+        raise StoreUnavailable(store, problem)
+    return int(version)
+
+
+def migrate(cursor: Cursor, store: str, steps: Sequence[Migration] = MIGRATIONS) -> None:
+    """Bring a store to the newest version: each step, and its record, in a transaction of its own.
+
+    Two hosts may start at once: the version is read again under the write lock. Raises StoreUnavailable.
+    """
+    newest = steps[-1].number
+    while version_of(cursor, store, newest) < newest:
+        cursor.execute("BEGIN IMMEDIATE")
+        try:
+            _step(cursor, store, steps)
+            cursor.execute("COMMIT")
+        except BaseException:
+            cursor.execute("ROLLBACK")
+            raise
+
+
+def _step(cursor: Cursor, store: str, steps: Sequence[Migration]) -> None:
+    version = version_of(cursor, store, steps[-1].number)
+    if version == 0:
+        create_all(cursor)
+        sql.INSERT_META.run(cursor, name="epoch", value=secrets.token_hex(8))
+        for step in steps:
+            _record(cursor, step)
+        return
+    for step in steps:
+        if step.number == version + 1:
+            step.apply(cursor)
+            _record(cursor, step)
+
+
+def _record(cursor: Cursor, step: Migration) -> None:
+    sql.INSERT_MIGRATION.run(cursor, version=step.number, name=step.name, applied_at=format_time(datetime.now(UTC)))

@@ -1,0 +1,51 @@
+"""Questions that take more than one statement's rows: shared by MemorySaver (async) and MemoryView (sync)."""
+
+from __future__ import annotations
+
+from phasenb.core.ports import StoredTask
+from phasenb.dto.phase_result import PhaseResult
+from phasenb.dto.task_state import State, TaskState
+from phasenb.memory import rows
+from phasenb.memory import statements as sql
+from phasenb.memory.statements import Cursor
+
+MIN_SUFFIX = 4
+NO_LIMIT = 2**31 - 1
+_AFTER_ALL = "~"  # sorts after every character of a ULID
+
+
+def find(cursor: Cursor, task_id: str, *, owner: str | None = None, session: str | None = None) -> StoredTask | None:
+    """A task by its ULID or by a suffix of at least 4 characters that is unique where it is looked for."""
+    wanted = task_id.strip().upper()
+    if not wanted.isascii() or not wanted.isalnum() or len(wanted) < MIN_SUFFIX:
+        return None
+    scope = {name: value for name, value in (("owner", owner), ("session", session)) if value is not None}
+    low = wanted[::-1]
+    statement = sql.tasks_by_suffix(owner is not None, session is not None)
+    found = statement.all(cursor, low=low, high=low + _AFTER_ALL, **scope)
+    return rows.stored_task(found[0]) if len(found) == 1 else None
+
+
+def tasks(
+    cursor: Cursor,
+    owner: str,
+    *,
+    session: str | None = None,
+    state: State | None = None,
+    limit: int,
+    before: str | None = None,
+) -> list[TaskState]:
+    """Newest first."""
+    asked = {"session": session, "state": state.value if state else None, "before": before}
+    statement = sql.newest_tasks(session is not None, state is not None, before is not None)
+    given = {name: value for name, value in asked.items() if value is not None}
+    return [rows.stored_task(row).task for row in statement.all(cursor, owner=owner, limit=limit, **given)]
+
+
+def results(
+    cursor: Cursor, owner: str, *, session: str | None = None, task_id: str | None = None
+) -> list[tuple[str, PhaseResult]]:
+    """(task_id, result), oldest first."""
+    given = {name: value for name, value in (("session", session), ("task_id", task_id)) if value is not None}
+    statement = sql.results_of(session is not None, task_id is not None)
+    return [(found, rows.result(body)) for found, body in statement.all(cursor, owner=owner, **given)]

@@ -1,0 +1,175 @@
+"""MemorySaver: ports.Store over one SQLite file, and the views that people read.
+
+See schema.py for what is kept, appends.py for how a decision is written, writer.py for how commits are grouped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Self
+
+import orjson
+
+from phasenb.core.ports import Append, Appended, StoredTask
+from phasenb.dto.events import PhaseLog
+from phasenb.dto.launch import Launch
+from phasenb.dto.phase import Checkpoint
+from phasenb.dto.phase_result import PhaseResult
+from phasenb.dto.task_state import State, TaskState
+from phasenb.dto.values import Json
+from phasenb.errors import StoreUnavailable, UnknownTask
+from phasenb.memory import queries, rows
+from phasenb.memory import statements as sql
+from phasenb.memory.appends import PreparedAppend
+from phasenb.memory.artifacts import Artifacts
+from phasenb.memory.database import Database
+from phasenb.memory.location import Location, locate
+from phasenb.memory.view import MemoryView
+
+
+class MemorySaver:
+    """A durable results store: unlike LangGraph's MemorySaver, which keeps checkpoints in memory only.
+
+    ``url``: a path, ``sqlite:///path`` or ``:memory:``; the folder must exist. ``artifacts``: a path or fsspec URL, by
+    default the folder ``artifacts`` beside the file (a temporary one for ``:memory:``). The constructor touches
+    nothing: the store is opened by ``open``, or by its first use. Safe to use from several threads and event loops.
+    """
+
+    def __init__(self, url: str | Path, *, artifacts: str | None = None) -> None:
+        self._location: Location = locate(url)
+        self._artifacts_url = artifacts or (
+            str(self._location.path.parent / "artifacts") if self._location.path else None
+        )
+        self._opening = threading.Lock()
+        self._opened: tuple[Database, Artifacts] | None = None
+        self._closed = False
+
+    @classmethod
+    def open(cls, url: str | Path, *, artifacts: str | None = None) -> Self:
+        """Open or make the store, and bring it to this release's version; blocks. Raises StoreUnavailable."""
+        saver = cls(url, artifacts=artifacts)
+        saver._parts()
+        return saver
+
+    def _parts(self) -> tuple[Database, Artifacts]:
+        if self._opened is None:
+            with self._opening:
+                if self._closed:
+                    raise StoreUnavailable(self._location.shown, "it is closed")
+                if self._opened is None:
+                    self._opened = Database.open(self._location), Artifacts(self._artifacts_url)
+        return self._opened
+
+    @property
+    def _database(self) -> Database:
+        return self._parts()[0]
+
+    @property
+    def _artifacts(self) -> Artifacts:
+        return self._parts()[1]
+
+    @property
+    def url(self) -> str:
+        """Where the store is: an absolute path, or ``:memory:``."""
+        return self._location.shown
+
+    @property
+    def epoch(self) -> str:
+        return self._database.epoch
+
+    async def close(self) -> None:
+        """Commit what waits and let go of the file. Idempotent; later uses raise StoreUnavailable."""
+        with self._opening:
+            self._closed = True
+        if self._opened is not None:
+            database, artifacts = self._opened
+            await asyncio.to_thread(database.close)
+            await asyncio.to_thread(artifacts.close)
+
+    def view(self, owner: str, session: str) -> MemoryView:
+        """The frames and values of one session: the view can name no other."""
+        return MemoryView(self._database.read, self._artifacts.folder(owner), owner, session)
+
+    # --- writing -------------------------------------------------------------------------------------------------
+
+    async def append(self, append: Append) -> Appended:
+        """See ports.Store: durable when it returns. Raises Conflict, StoreUnavailable."""
+        return await self._database.writer.run(PreparedAppend(append))
+
+    async def add_log(self, log: PhaseLog) -> None:
+        """Queue lines for the next commit; ``logs`` sees them at once, and they are never after a later append."""
+        values = rows.log_values(log)
+        if values:
+            self._database.writer.post(lambda cursor: sql.INSERT_LOG.run_many(cursor, values))
+
+    async def add_checkpoint(self, task_id: str, phase: str, attempt: int, value: Json) -> None:
+        """Keep the newest checkpoint of a phase. Durable when it returns."""
+        body = orjson.dumps(value).decode()
+        await self._database.writer.run(
+            lambda cursor: sql.KEEP_CHECKPOINT.run(cursor, task_id=task_id, phase=phase, attempt=attempt, body=body)
+        )
+
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    async def checkpoint(self, task_id: str, phase: str) -> Checkpoint | None:
+        row = await self._database.aread(lambda cursor: sql.CHECKPOINT.one(cursor, task_id=task_id, phase=phase))
+        return Checkpoint(value=orjson.loads(row[0])) if row else None
+
+    async def find(self, task_id: str, *, owner: str | None = None) -> StoredTask | None:
+        """By full ULID, or by a suffix of at least 4 characters that only one task (of ``owner``) has."""
+        return await self._database.aread(lambda cursor: queries.find(cursor, task_id, owner=owner))
+
+    async def launch(self, task_id: str) -> Launch:
+        row = await self._database.aread(lambda cursor: sql.LAUNCH.one(cursor, task_id=task_id))
+        if row is None or row[0] is None:
+            raise UnknownTask(task_id)
+        return rows.launch(row)
+
+    async def tasks(
+        self,
+        owner: str,
+        *,
+        session: str | None = None,
+        state: State | None = None,
+        limit: int = 100,
+        before: str | None = None,
+    ) -> list[TaskState]:
+        return await self._database.aread(
+            lambda cursor: queries.tasks(cursor, owner, session=session, state=state, limit=limit, before=before)
+        )
+
+    async def events(self, task_id: str, after_seq: int, limit: int) -> list[str]:
+        found = await self._database.aread(
+            lambda cursor: sql.EVENTS.all(cursor, task_id=task_id, after_seq=after_seq, limit=limit)
+        )
+        return [body for (body,) in found]
+
+    async def results(
+        self, owner: str, *, session: str | None = None, task_id: str | None = None
+    ) -> list[tuple[str, PhaseResult]]:
+        return await self._database.aread(
+            lambda cursor: queries.results(cursor, owner, session=session, task_id=task_id)
+        )
+
+    async def logs(self, task_id: str, *, after: int = 0, limit: int = 10_000) -> list[dict[str, Json]]:
+        found = await self._database.aread(
+            lambda cursor: sql.LOGS.all(cursor, task_id=task_id, after=after, limit=limit)
+        )
+        return [rows.log_line(row) for row in found]
+
+    # --- objects -------------------------------------------------------------------------------------------------
+
+    async def put_object(self, owner: str, chunks: AsyncIterator[bytes], expected_hash: str) -> int:
+        return await self._artifacts.put(owner, chunks, expected_hash)
+
+    async def has_object(self, owner: str, hash: str) -> bool:
+        return await self._artifacts.has(owner, hash)
+
+    def open_object(self, owner: str, hash: str) -> AsyncIterator[bytes]:
+        return self._artifacts.read(owner, hash)
+
+    def objects_url(self, owner: str) -> str:
+        return self._artifacts.url_of(owner)

@@ -1,0 +1,93 @@
+"""MemoryView: what one session sees of its store, as DataFrames.
+
+Rule: the view is bound to (owner, session) when it is made, each of its queries carries both, and nothing of it takes
+another: a task of another session is as unknown as one that never was. Synchronous; safe from several threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from phasenb.codecs import decode
+from phasenb.dto.values import Json
+from phasenb.errors import UnknownTask
+from phasenb.memory import queries, rows
+from phasenb.memory import statements as sql
+from phasenb.memory.frames import events_frame, logs_frame, results_frame, tasks_frame
+from phasenb.memory.queries import NO_LIMIT
+from phasenb.memory.statements import Cursor
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from phasenb.codecs.objects import ObjectFolder
+
+T = TypeVar("T")
+
+
+class Read(Protocol):
+    def __call__(self, job: Callable[[Cursor], T]) -> T: ...
+
+
+class MemoryView:
+    """The frames and values of one session. A ``task_id`` may be a suffix of at least 4 characters.
+
+    All methods raise UnknownTask for a task that this session does not have, and StoreUnavailable.
+    """
+
+    def __init__(self, read: Read, folder: ObjectFolder, owner: str, session: str) -> None:
+        self._read = read
+        self._folder = folder
+        self._owner = owner
+        self._session = session
+
+    def __repr__(self) -> str:
+        return f"<MemoryView of session {self._session!r}>"
+
+    def tasks(self) -> pd.DataFrame:
+        """A row per task, newest first; see memory.frames for columns and dtypes of all frames."""
+        found = self._read(lambda cursor: queries.tasks(cursor, self._owner, session=self._session, limit=NO_LIMIT))
+        return tasks_frame(found, self._load)
+
+    def results(self, last: bool = False, flatten: bool = False, task_id: str | None = None) -> pd.DataFrame:
+        """A row per attempt that ended, oldest first."""
+        only = self._full_id(task_id) if task_id is not None else None
+        found = self._read(lambda cursor: queries.results(cursor, self._owner, session=self._session, task_id=only))
+        return results_frame(found, last=last, flatten=flatten, load=self._load)
+
+    def events(self, task_id: str | None = None) -> pd.DataFrame:
+        """A row per event: one task's by seq, or the session's in the order they were committed."""
+        scope = {"owner": self._owner, "session": self._session}
+        if task_id is not None:
+            scope["task_id"] = self._full_id(task_id)
+        found = self._read(lambda cursor: sql.events_of_session(task_id is not None).all(cursor, **scope))
+        return events_frame(body for (body,) in found)
+
+    def logs(self, task_id: str) -> pd.DataFrame:
+        """A row per stored line of a task's output."""
+        full = self._full_id(task_id)
+        found = self._read(lambda cursor: sql.LOGS.all(cursor, task_id=full, after=0, limit=NO_LIMIT))
+        return logs_frame(full, [rows.log_line(row) for row in found])
+
+    def output(self, task_id: str, phase: str) -> Any:
+        """The output of a phase's last complete attempt, decoded. Raises KeyError where it has none."""
+        full = self._full_id(task_id)
+        found = self._read(lambda cursor: queries.results(cursor, self._owner, session=self._session, task_id=full))
+        complete = [
+            result
+            for _, result in found
+            if result.phase == phase and result.kind == "phase" and result.status == "complete"
+        ]
+        if not complete:
+            raise KeyError(f"task {full} has no output of {phase!r}")
+        return self._load(max(complete, key=lambda result: (result.attempt, result.revision)).output)
+
+    def _full_id(self, task_id: str) -> str:
+        stored = self._read(lambda cursor: queries.find(cursor, task_id, owner=self._owner, session=self._session))
+        if stored is None:
+            raise UnknownTask(task_id)
+        return stored.task.task_id
+
+    def _load(self, value: Json) -> Any:
+        return decode(value, self._folder)

@@ -1,0 +1,207 @@
+"""Writer: the one thread that changes a store, with group commit.
+
+Rules:
+
+* Requests are run in the order they came. All that wait at one moment are one group: one ``BEGIN IMMEDIATE``
+  transaction, one fsync.
+* In a group each request has a savepoint, so a refusal undoes that request alone; a lone request needs none.
+* Nobody is answered before the commit. Each event loop is woken once for a group.
+* A request that nobody waits for (log lines) is held back a moment for company, never reordered.
+* The thread does not end before ``close``: a failed commit is answered to its group, and the next one is tried.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import logging
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+from phasenb.errors import StoreUnavailable
+from phasenb.memory.faults import unavailable
+from phasenb.memory.statements import Cursor
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+Job = Callable[[Cursor], Any]
+
+MAX_GROUP = 512
+_COMPANY_S = 0.05  # log lines reach a reader by the socket first; their fsync can wait for the next event's
+
+
+def nothing(cursor: Cursor) -> None:
+    """The job that only waits for those before it."""
+
+
+@dataclass(slots=True)
+class _Request:
+    """``future`` is an asyncio one where ``loop`` is given; None where nobody waits."""
+
+    job: Job
+    future: Any = None
+    loop: asyncio.AbstractEventLoop | None = None
+    result: Any = None
+    error: BaseException | None = None
+
+
+class Writer:
+    """Owns ``connection``, which is in autocommit mode and is used by no one else from now on."""
+
+    def __init__(self, connection: sqlite3.Connection, store: str) -> None:
+        self._connection = connection
+        self._store = store
+        self._queue: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
+        self._gate = threading.Lock()
+        self._closed = False
+        self._posted = False
+        self._thread = threading.Thread(target=self._main, name="phasenb-writer", daemon=True)
+        self._thread.start()
+
+    async def run(self, job: Callable[[Cursor], T]) -> T:
+        """Run a job in the next group; returns once it is durable. Raises what the job raised, or StoreUnavailable."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._put(_Request(job, future, loop))
+        return await future
+
+    def call(self, job: Callable[[Cursor], T]) -> T:
+        """As ``run``, blocking the calling thread."""
+        future: concurrent.futures.Future[T] = concurrent.futures.Future()
+        self._put(_Request(job, future))
+        return future.result()
+
+    def post(self, job: Job) -> None:
+        """Run a job in some later group, soon. A failure is logged."""
+        self._posted = True
+        self._put(_Request(job))
+
+    def take_posted(self) -> bool:
+        """Whether something was posted since this was last asked; ``run(nothing)`` then waits for it."""
+        posted, self._posted = self._posted, False
+        return posted
+
+    def close(self) -> None:
+        """Run what waits, then end the thread and close the connection. Idempotent."""
+        with self._gate:
+            if not self._closed:
+                self._closed = True
+                self._queue.put(None)
+        self._thread.join()
+
+    def _put(self, request: _Request) -> None:
+        with self._gate:
+            if self._closed:
+                raise StoreUnavailable(self._store, "it is closed")
+            self._queue.put(request)
+
+    # --- the thread ----------------------------------------------------------------------------------------------
+
+    def _main(self) -> None:
+        cursor = self._connection.cursor()
+        open_ = True
+        while open_:
+            group, open_ = self._next_group()
+            if group:
+                self._commit(cursor, group)
+                self._answer(group)
+        self._connection.close()
+
+    def _next_group(self) -> tuple[list[_Request], bool]:
+        """The requests that wait, and whether more may come. Waits for the first, and a moment for company."""
+        group: list[_Request] = []
+        deadline: float | None = None
+        while len(group) < MAX_GROUP:
+            try:
+                if not group:
+                    request = self._queue.get()
+                elif deadline is None:
+                    request = self._queue.get_nowait()
+                else:
+                    request = self._queue.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                if deadline is not None or any(request.future for request in group):
+                    break
+                deadline = time.monotonic() + _COMPANY_S
+                continue
+            if request is None:
+                return group, False
+            group.append(request)
+            if request.future is not None:
+                deadline = None
+        return group, True
+
+    def _commit(self, cursor: sqlite3.Cursor, group: list[_Request]) -> None:
+        try:
+            cursor.execute("BEGIN IMMEDIATE")
+            if len(group) == 1:
+                self._attempt(cursor, group[0])
+                cursor.execute("ROLLBACK" if group[0].error else "COMMIT")
+            else:
+                for request in group:
+                    self._attempt_spared(cursor, request)
+                cursor.execute("COMMIT")
+        except Exception as error:  # nothing of the group is kept, and each of it hears why
+            self._undo(cursor)
+            for request in group:
+                request.error = self._told(error)
+
+    def _attempt(self, cursor: sqlite3.Cursor, request: _Request) -> None:
+        try:
+            request.result = request.job(cursor)
+        except Exception as error:
+            if not self._connection.in_transaction:
+                raise  # SQLite gave up the whole transaction: disk full, input/output error
+            request.error = self._told(error)
+
+    def _attempt_spared(self, cursor: sqlite3.Cursor, request: _Request) -> None:
+        cursor.execute("SAVEPOINT request")
+        self._attempt(cursor, request)
+        if request.error is not None:
+            cursor.execute("ROLLBACK TO request")
+        cursor.execute("RELEASE request")
+
+    def _undo(self, cursor: sqlite3.Cursor) -> None:
+        if self._connection.in_transaction:
+            try:
+                cursor.execute("ROLLBACK")
+            except sqlite3.Error:
+                log.exception("store %s: a failed transaction could not be undone", self._store)
+
+    def _told(self, error: Exception) -> Exception:
+        return unavailable(self._store, error) if isinstance(error, sqlite3.Error) else error
+
+    def _answer(self, group: list[_Request]) -> None:
+        by_loop: dict[asyncio.AbstractEventLoop, list[_Request]] = {}
+        for request in group:
+            if request.loop is not None:
+                by_loop.setdefault(request.loop, []).append(request)
+            elif request.future is not None:
+                _settle(request)
+            elif request.error is not None:
+                log.error("store %s: not kept: %s", self._store, request.error)
+        for loop, requests in by_loop.items():
+            try:
+                loop.call_soon_threadsafe(_settle_all, requests)
+            except RuntimeError:  # the loop is closed: whoever asked is gone
+                log.debug("store %s: nobody waits for %d answers", self._store, len(requests))
+
+
+def _settle_all(requests: list[_Request]) -> None:
+    for request in requests:
+        _settle(request)
+
+
+def _settle(request: _Request) -> None:
+    future = cast("asyncio.Future[Any]", request.future)
+    if future.done():  # cancelled meanwhile
+        return
+    if request.error is not None:
+        future.set_exception(request.error)
+    else:
+        future.set_result(request.result)
