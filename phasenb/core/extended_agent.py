@@ -86,7 +86,7 @@ class ExtendedAgent:
         self.factory = factory
         self.options: dict[str, Any] = {}
         self._phases = phases
-        self._made: dict[str, _PhaseFunction] | None = None
+        self._made: dict[str, PhaseFunction] | None = None
         for phase in phases or ():
             check_phase_name(phase)
         if factory is None:
@@ -134,7 +134,7 @@ class ExtendedAgent:
         functions = self._functions()
         return AgentSpec(
             name=self.name,
-            phases=tuple(functions),
+            phases=self.phases,
             functions={phase: function.arguments.spec(self.fills) for phase, function in functions.items()},
         )
 
@@ -190,7 +190,7 @@ class ExtendedAgent:
 
     # --- inside --------------------------------------------------------------------------------------------------
 
-    def _functions(self) -> dict[str, _PhaseFunction]:
+    def _functions(self) -> dict[str, PhaseFunction]:
         if self._made is None:
             agent = self.agent if self.factory is None else self._build(self.factory)
             if isinstance(agent, ExtendedAgent):
@@ -230,7 +230,7 @@ class ExtendedAgent:
         return f"{type(self).__name__}({self.name!r}, {told or 'no phases yet'})"
 
 
-class _PhaseFunction:
+class PhaseFunction:
     """A phase's callable. ``streams``: an iterator that it returns is driven even if it is no generator."""
 
     __slots__ = ("arguments", "call", "streams")
@@ -246,9 +246,9 @@ def _is_agent_class(cls: type) -> bool:
     return any(name in vars(base) for base in cls.__mro__ for name in (*_METHODS, "__call__"))
 
 
-def _mapped(agent: Any, phase: str, target: str | Function) -> _PhaseFunction:
+def _mapped(agent: Any, phase: str, target: str | Function) -> PhaseFunction:
     if callable(target):
-        return _PhaseFunction(target)
+        return PhaseFunction(target)
     method = getattr(agent, target, None)
     if not callable(method):
         raise LaunchError(
@@ -256,10 +256,10 @@ def _mapped(agent: Any, phase: str, target: str | Function) -> _PhaseFunction:
             argument=target,
             nearest=nearest(target, [name for name in dir(agent) if not name.startswith("_")]),
         )
-    return _PhaseFunction(method, streams=target in _STREAMS)
+    return PhaseFunction(method, streams=target in _STREAMS)
 
 
-def _phased(agent: Any, names: Sequence[str] | None) -> dict[str, _PhaseFunction]:
+def _phased(agent: Any, names: Sequence[str] | None) -> dict[str, PhaseFunction]:
     function = _entry(agent)
     if function.arguments.takes("phase"):
         return dict.fromkeys(names or DEFAULT_PHASES, function)
@@ -275,19 +275,19 @@ def _phased(agent: Any, names: Sequence[str] | None) -> dict[str, _PhaseFunction
     )
 
 
-def _entry(agent: Any) -> _PhaseFunction:
+def _entry(agent: Any) -> PhaseFunction:
     """The callable that an agent without mapped phases is run by."""
     if inspect.isroutine(agent):
-        return _PhaseFunction(agent)
+        return PhaseFunction(agent)
     for name in _METHODS:
         method = getattr(agent, name, None)
         if callable(method):
-            return _PhaseFunction(method, streams=name in _STREAMS)
+            return PhaseFunction(method, streams=name in _STREAMS)
     process = getattr(getattr(agent, "task", None), "process", None)
     if callable(process):
-        return _PhaseFunction(process, streams=True)
+        return PhaseFunction(process, streams=True)
     if callable(agent):
-        return _PhaseFunction(agent)
+        return PhaseFunction(agent)
     raise LaunchError(
         f"{_described(agent)} is no agent: it can't be called and has no process(), run(), stream() or task.process(); "
         'map its methods with ExtendedAgent(agent, phases={"research": "method", ...})'
@@ -320,7 +320,7 @@ def _described(agent: Any) -> str:
     return f"{agent!r:.80}" if isinstance(agent, str | int | float) else f"a {type(agent).__qualname__}"
 
 
-def _signature(function: _PhaseFunction) -> str:
+def _signature(function: PhaseFunction) -> str:
     arguments = function.arguments
     names = [*arguments.required, *(f"{name}=..." for name in arguments.optional), *(["**"] if arguments.open else [])]
     return f"{arguments.name}({', '.join(names)})"

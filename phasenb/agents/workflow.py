@@ -1,0 +1,102 @@
+"""Workflow: an agent made of plain functions, one for each phase.
+
+Rules: a decorator returns its function unchanged, so that a test calls it without phasenb. Without ``phases`` the
+phases are those that have a function: in the default order where all have default names, else in the order of first
+decoration. Decorating a phase again replaces its function in place. A copy made by ``with_options`` shares the
+functions: a cell that is run again changes both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, TypeVar
+
+from phasenb.agents.local_run import run_here
+from phasenb.core.extended_agent import ExtendedAgent, PhaseFunction, check_phase_name
+from phasenb.core.launch_check import CONTEXT, nearest
+from phasenb.dto.phase import DEFAULT_PHASES
+from phasenb.errors import LaunchError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Workflow(ExtendedAgent):
+    """``flow = Workflow("penguins")``, then ``@flow.research``, ``@flow.planning``, ``@flow.implementation``, or
+    ``@flow.phase("extract")`` for names of one's own; ``phases`` fixes names and order beforehand.
+
+    Raises LaunchError for an empty name, a phase named twice, or a name that can't be an argument's.
+    """
+
+    fills: ClassVar[tuple[str, ...]] = (CONTEXT,)
+
+    def __init__(self, name: str, phases: Sequence[str] | None = None) -> None:
+        if not isinstance(name, str) or not name:
+            raise LaunchError(f"a workflow needs a name, not {name!r}")
+        declared = None if phases is None else tuple([phases] if isinstance(phases, str) else phases)
+        for phase in declared or ():
+            check_phase_name(phase)
+            if declared is not None and declared.count(phase) > 1:
+                raise LaunchError(f"{name!r} has the phase `{phase}` twice", argument=phase)
+        self.name = name
+        self.agent = None
+        self.factory = None
+        self.options = {}
+        self._declared = declared
+        self._decorated: dict[str, Callable[..., Any]] = {}
+
+    def research(self, function: F) -> F:
+        """The function of the phase ``research``; returned unchanged."""
+        return self.phase("research")(function)
+
+    def planning(self, function: F) -> F:
+        """The function of the phase ``planning``; returned unchanged."""
+        return self.phase("planning")(function)
+
+    def implementation(self, function: F) -> F:
+        """The function of the phase ``implementation``; returned unchanged."""
+        return self.phase("implementation")(function)
+
+    def phase(self, name: str) -> Callable[[F], F]:
+        """A decorator for the function of the phase ``name``. Raises LaunchError for a name that is none of
+        ``phases`` (where they were given) or can't be a phase's, and for what is no function.
+        """
+        if callable(name):
+            raise LaunchError('give the phase\'s name: @flow.phase("extract")', argument="name")
+        check_phase_name(name)
+        if self._declared is not None and name not in self._declared:
+            raise LaunchError(
+                f"{self.name!r} has no phase `{name}` (it has {', '.join(self._declared)}).",
+                argument=name,
+                nearest=nearest(name, self._declared),
+            )
+
+        def decorate(function: F) -> F:
+            if not callable(function):
+                raise LaunchError(f"the phase `{name}` needs a function, not {function!r:.80}", argument=name)
+            self._decorated[name] = function
+            return function
+
+        return decorate
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """The phases in their order, those of ``phases=`` that have no function yet included."""
+        if self._declared is not None:
+            return self._declared
+        if all(name in DEFAULT_PHASES for name in self._decorated):
+            return tuple(name for name in DEFAULT_PHASES if name in self._decorated)
+        return tuple(self._decorated)
+
+    def run(self, /, **inputs: Any) -> Any:
+        """Run all phases here and now and return the last one's output: for %debug and for tests.
+
+        Nothing is pickled or stored; what a phase raises comes out as it is; progress and log lines go to stderr.
+        Raises LaunchError for inputs that don't fit.
+        """
+        return run_here(self, inputs)
+
+    def _functions(self) -> dict[str, PhaseFunction]:
+        return {name: PhaseFunction(self._decorated[name]) for name in self.phases if name in self._decorated}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "options": {}}
