@@ -14,6 +14,7 @@ The tree (stable wire codes in brackets; protocol.md "Errors")::
     ├── Conflict [conflict]               the log moved on, or a key is taken
     ├── QueueFull [queue_full]
     ├── CodeNotAllowed [code_not_allowed]
+    ├── Forbidden [forbidden]             the server's authorizer says no to this user
     ├── RuntimeMismatch [runtime_mismatch]
     ├── StoreUnavailable [store_unavailable]
     ├── ValueNotStorable                  an output or artifact that no codec can keep
@@ -186,6 +187,17 @@ class CodeNotAllowed(PhasenbError):
 
     def __str__(self) -> str:
         return f"this server does not run {self.what} from clients: use one of its registered agents"
+
+
+@dataclass(eq=False)
+class Forbidden(PhasenbError):
+    """The server's authorizer does not let this user do it; ``action``: read, write or execute."""
+
+    code: ClassVar[str] = "forbidden"
+    action: str
+
+    def __str__(self) -> str:
+        return f"you are not allowed to {self.action} here: ask whoever runs this server"
 
 
 @dataclass(eq=False)
@@ -383,7 +395,7 @@ class ServerError(ProtocolError):
 
 _WIRE: tuple[type[PhasenbError], ...] = (
     LaunchError, UnknownTask, UnknownAgent, UnknownObject, IllegalTransition, Conflict, QueueFull,
-    CodeNotAllowed, RuntimeMismatch, StoreUnavailable, BadMessage, UnknownType, HelloRequired,
+    CodeNotAllowed, Forbidden, RuntimeMismatch, StoreUnavailable, BadMessage, UnknownType, HelloRequired,
     UnsupportedProtocol, TooLarge, RateLimited,
 )  # fmt: skip
 BY_CODE: Mapping[str, type[PhasenbError]] = {cls.code: cls for cls in _WIRE}

@@ -1,0 +1,187 @@
+"""A transport as this package needs it, and the bounded queue in front of it.
+
+Rules:
+
+* Frames go out in the order in which they were taken. Where nothing waits and the transport takes a frame at once, it
+  is written straight away; else one writer at a time empties the queue.
+* Durable events are refused when the queue is full (the subscription reads them from the log later), never dropped.
+* Waiting progress of a task is replaced in its place by newer progress, up to the task's next event.
+* Replies are always taken; a client that keeps asking and never reads is closed with 4008.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable
+from typing import Protocol
+
+log = logging.getLogger(__name__)
+
+TOO_SLOW = 4008
+_REPLIES_BEYOND = 2  # replies may fill the queue to this many times its bound
+
+
+class Connection(Protocol):
+    """What a transport gives. Its methods raise ConnectionError (or its awaitable does) once the other side is gone."""
+
+    def write(self, text: str) -> Awaitable[None] | None:
+        """Send one frame. An awaitable ends when there is room for more; None: there is room already."""
+        ...
+
+    def close(self, code: int, reason: str) -> None: ...
+
+
+class _Progress:
+    """A place in the queue whose text may still be replaced."""
+
+    __slots__ = ("key", "text")
+
+    def __init__(self, key: str, text: str) -> None:
+        self.key = key
+        self.text = text
+
+
+class Outbox:
+    """The frames of one connection that wait to be written: at most ``maximum``, and about ``maximum_bytes``."""
+
+    def __init__(self, connection: Connection, *, maximum: int, maximum_bytes: int) -> None:
+        self.closed = False
+        self._connection = connection
+        self._maximum = maximum
+        self._maximum_bytes = maximum_bytes
+        self._queue: deque[str | _Progress] = deque()
+        self._bytes = 0
+        self._progress: dict[str, _Progress] = {}
+        self._writer: asyncio.Task[None] | None = None
+        self._room: list[asyncio.Future[None]] = []
+
+    @property
+    def full(self) -> bool:
+        return len(self._queue) >= self._maximum or self._bytes >= self._maximum_bytes
+
+    # --- taking frames ---------------------------------------------------------------------------------------------
+
+    def reply(self, text: str) -> None:
+        """Take an answer to a command, full or not."""
+        if len(self._queue) >= self._maximum * _REPLIES_BEYOND:
+            self.close(TOO_SLOW, "answers are not read")
+        self._put(text)
+
+    def offer(self, text: str, task_id: str | None = None) -> bool:
+        """Take a frame if there is room. Naming the task keeps its waiting progress before this frame, for good."""
+        if self._writer is not None and self.full:
+            return False
+        if task_id is not None and self._progress:
+            self._progress.pop(task_id, None)
+        self._put(text)
+        return True
+
+    def progress(self, task_id: str, text: str) -> bool:
+        """Take a task's progress: in the place of what waits of it already, else at the end if there is room."""
+        waiting = self._progress.get(task_id)
+        if waiting is not None:
+            self._bytes += len(text) - len(waiting.text)
+            waiting.text = text
+            return True
+        if self._writer is None:
+            self._put(text)
+            return True
+        if self.full:
+            return False
+        self._progress[task_id] = waiting = _Progress(task_id, text)
+        self._queue.append(waiting)
+        self._bytes += len(text)
+        return True
+
+    async def room(self) -> None:
+        """Return when the queue is at most half full, or closed."""
+        while not self.closed and self._writer is not None and not self._half_empty():
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._room.append(waiter)
+            await waiter
+
+    def close(self, code: int, reason: str) -> None:
+        """Close the transport; what waits is not sent any more."""
+        if not self.closed:
+            self.lost()
+            self._connection.close(code, reason)
+
+    async def close_when_sent(self, code: int, reason: str) -> None:
+        """Close the transport after the frames that wait now."""
+        if self._writer is not None:
+            await asyncio.wait([self._writer])
+        self.close(code, reason)
+
+    def lost(self) -> None:
+        """The transport is gone: let go of everything. Called by the transport's owner, and by a failed write."""
+        self.closed = True
+        self._queue.clear()
+        self._progress.clear()
+        self._bytes = 0
+        if self._writer is not None and self._writer is not _current_task():
+            self._writer.cancel()
+        self._tell_room()
+
+    # --- writing ---------------------------------------------------------------------------------------------------
+
+    def _put(self, text: str) -> None:
+        if self.closed:
+            return
+        if self._writer is not None:
+            self._queue.append(text)
+            self._bytes += len(text)
+            return
+        pending = self._write(text)
+        if pending is not None:
+            self._writer = asyncio.get_running_loop().create_task(self._drain(pending), name="phasenb writer")
+
+    def _write(self, text: str) -> Awaitable[None] | None:
+        try:
+            return self._connection.write(text)
+        except ConnectionError:
+            self.lost()
+            return None
+
+    async def _drain(self, pending: Awaitable[None] | None) -> None:
+        """Wait for the transport, then write what waits, until nothing does."""
+        try:
+            while True:
+                if pending is not None:
+                    await pending
+                if not self._queue:
+                    break
+                pending = self._write(self._next())
+                if self._room and self._half_empty():
+                    self._tell_room()
+        except ConnectionError:
+            self.lost()
+        finally:
+            self._writer = None
+            self._tell_room()
+
+    def _next(self) -> str:
+        frame = self._queue.popleft()
+        if isinstance(frame, _Progress):
+            if self._progress.get(frame.key) is frame:
+                del self._progress[frame.key]
+            frame = frame.text
+        self._bytes -= len(frame)
+        return frame
+
+    def _half_empty(self) -> bool:
+        return len(self._queue) * 2 <= self._maximum and self._bytes * 2 <= self._maximum_bytes
+
+    def _tell_room(self) -> None:
+        waiting, self._room = self._room, []
+        for waiter in waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+def _current_task() -> asyncio.Task[object] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # closed from outside of a loop, at the interpreter's end
+        return None

@@ -1,0 +1,55 @@
+"""Who a client is, and the one question that decides all: may this user do this, to this task?
+
+Rules: ``owner`` is the security boundary and keys every task, object and session; another owner's task does not exist
+(UnknownTask by whoever looks it up, never Forbidden). The decision is asked for with each command, so a permission
+that was taken away holds at once. ``code`` needs the host's ``allow_code`` and the right to run code anyway
+(``execute`` on ``kernels``).
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from phasenb.errors import CodeNotAllowed, Forbidden
+
+Action = Literal["read", "write", "execute", "code"]
+May = Callable[[Action, str | None], Awaitable[bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A user as a host sees them; ``name`` is for people (``by`` of events).
+
+    ``may(action, task_id)`` is the host's decision; ``task_id`` None where no task is meant.
+    """
+
+    owner: str
+    name: str
+    may: May
+
+    async def require(self, action: Action, task_id: str | None = None, *, what: str = "code") -> None:
+        """Raises Forbidden; CodeNotAllowed for ``code``, of which ``what`` says what it was."""
+        if not await self.may(action, task_id):
+            raise CodeNotAllowed(what) if action == "code" else Forbidden(action)
+
+
+def operating_system_user() -> str:
+    """The owner in an embedded host, and under identity providers that invent anonymous users."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container whose uid has no name
+        return f"uid-{os.getuid()}"
+
+
+async def _always(action: Action, task_id: str | None) -> bool:
+    return True
+
+
+def local_identity() -> Identity:
+    """The user of an embedded host: the process's own, who may do what the process may."""
+    user = operating_system_user()
+    return Identity(owner=user, name=user, may=_always)

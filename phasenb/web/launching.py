@@ -1,0 +1,65 @@
+"""What a launch is checked for before PhaseManager sees it: may it bring code, and are its objects here?"""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+
+from phasenb.core.ports import Store
+from phasenb.dto.values import ObjectRef, as_reference, is_reference
+from phasenb.errors import BadMessage, UnknownObject
+from phasenb.web.identity import Identity
+from phasenb.web.message_protocol import LaunchCommand, field_problems
+
+
+async def check_code(identity: Identity, command: LaunchCommand) -> None:
+    """Raises CodeNotAllowed where the launch brings code and this user may bring none (protocol.md)."""
+    what = _code_of(command)
+    if what is not None:
+        await identity.require("code", what=what)
+
+
+def _code_of(command: LaunchCommand) -> str | None:
+    """What in a launch amounts to running the client's code."""
+    if command.code is not None:
+        return "code"
+    if command.runtime is not None:
+        return "another interpreter (`runtime`)"
+    for name, value in command.inputs.items():
+        if is_reference(value) and value.get("codec") == "pickle":
+            return f"pickled objects (input `{name}`)"
+    return "importable names (`recovery`)" if _names_code(command.options.recovery) else None
+
+
+def _names_code(recovery: object) -> bool:
+    """Whether a fallback is named anywhere in a recovery option: that is a name to import."""
+    if isinstance(recovery, dict):
+        return any((key == "fallback" and value is not None) or _names_code(value) for key, value in recovery.items())
+    return isinstance(recovery, list) and any(_names_code(value) for value in recovery)
+
+
+async def check_objects(store: Store, owner: str, command: LaunchCommand) -> None:
+    """Raises UnknownObject for an object that this owner did not upload, BadMessage for a reference that is none."""
+    if command.code is not None and not isinstance(command.code, str):
+        if not is_reference(command.code):
+            raise BadMessage("`launch` is not valid", {"code": "base64 text or an object reference is required"})
+        await _check(store, owner, command.code, "code")
+    for name, value in command.inputs.items():
+        if is_reference(value):
+            await _check(store, owner, value, f"inputs.{name}")
+
+
+async def _check(store: Store, owner: str, value: object, path: str) -> None:
+    reference = _reference(value, path)
+    if not await store.has_object(owner, reference.hash):
+        raise UnknownObject(reference.hash)
+
+
+def _reference(value: object, path: str) -> ObjectRef:
+    try:
+        reference = as_reference(value)
+    except ValidationError as error:
+        problems = {f"{path}.{field}": problem for field, problem in field_problems(error).items()}
+        raise BadMessage("an object reference is not valid", problems) from None
+    if reference is None:
+        raise BadMessage("an object reference is not valid", {path: "an object reference is required"})
+    return reference
