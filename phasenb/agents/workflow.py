@@ -41,6 +41,8 @@ class Workflow(ExtendedAgent):
         self.agent = None
         self.factory = None
         self.options = {}
+        self._phases = None
+        self._made = None
         self._declared = declared
         self._decorated: dict[str, Callable[..., Any]] = {}
 
@@ -97,6 +99,3 @@ class Workflow(ExtendedAgent):
 
     def _functions(self) -> dict[str, PhaseFunction]:
         return {name: PhaseFunction(self._decorated[name]) for name in self.phases if name in self._decorated}
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "options": {}}

@@ -44,6 +44,7 @@ _STREAMS = ("process", "stream")  # what these return is taken for steps, even w
 
 Launcher = Callable[["ExtendedAgent", Mapping[str, Any], Mapping[str, Any]], Any]
 Finder = Callable[["ExtendedAgent", Mapping[str, Any]], Any]
+_shipped: set[str] = set()  # the files whose lines came with an agent
 _hooks: dict[str, Callable[..., Any]] = {}
 
 
@@ -212,15 +213,28 @@ class ExtendedAgent:
         copy.__dict__.update(self.__dict__)
         return copy
 
+    def travelling(self, sources: Mapping[str, str] | None = None) -> Self:
+        """A copy as it goes to a worker, with neither options (they may hold a client) nor what was made of it here.
+
+        ``sources``: the text of files that the worker may not have, by file name, for its tracebacks.
+        """
+        copy = self._copy()
+        copy.options = {}
+        copy._made = None
+        if sources:
+            copy.__dict__["__phasenb_sources__"] = sources
+        return copy
+
     def __getstate__(self) -> dict[str, Any]:
-        """What travels: neither options (they may hold a client) nor what was made of the agent here."""
-        return {**self.__dict__, "options": {}, "_made": None}
+        return vars(self.travelling())
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         sources: Mapping[str, str] = state.pop("__phasenb_sources__", {})
         for filename, text in sources.items():
-            # No mtime: linecache.checkcache keeps it, so that a traceback shows the lines that really ran.
-            linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
+            if filename in _shipped or filename not in linecache.cache:  # where the code was made, all of it is known
+                _shipped.add(filename)
+                # No mtime: linecache.checkcache keeps it, so that a traceback shows the lines that really ran.
+                linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
         self.__dict__.update(state)
 
     def __repr__(self) -> str:

@@ -1,0 +1,204 @@
+"""What code takes along when it travels by value: the variables, defaults and closures of notebook functions.
+
+Rule: this sees what cloudpickle would see, without pickling: a function or class of ``__main__`` (or one that can't be
+found by its name) goes by value with everything it uses, and so do its helpers; what a module on the path holds goes by
+name. Sizes are lower bounds, found without copying: a gigabyte is never pickled only to be refused.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import dis
+import functools
+import sys
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+_FEW = 10_000  # elements of a container that are looked at one by one
+_MANY = 50_000
+_TABLES = frozenset(("numpy", "pandas", "polars", "pyarrow", "torch"))  # they pack well, and their sizes can be told
+_GLOBAL_READS = frozenset(("LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL", "DELETE_GLOBAL"))
+_LEAVES = (type(None), bool, int, float, complex, str, bytes, bytearray, types.ModuleType, types.BuiltinFunctionType)
+
+_globals_of: WeakKeyDictionary[types.CodeType, tuple[str, ...]] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Something that goes along with something else. ``label`` is how it is written there: ``df``, ``.lock``, ``[0]``.
+
+    ``function``: the name of the function that uses it as a variable, or None for an attribute or element.
+    """
+
+    label: str
+    value: Any
+    function: str | None = None
+
+
+def parts(value: Any, *, deep: bool = False) -> Iterator[Part]:
+    """What goes along with ``value`` by value, one level deep. Nothing for what goes by name, and for plain data.
+
+    An object that says itself how it is pickled is only looked into when ``deep``: what it leaves out does not travel.
+    """
+    if isinstance(value, _LEAVES):
+        return iter(())
+    if isinstance(value, types.FunctionType):
+        return _variables(value) if by_value(value) else iter(())
+    if isinstance(value, type):
+        return _members(value) if by_value(value) else iter(())
+    wrapped = _wrapped(value)
+    if wrapped is not None:
+        return (Part("", inner) for inner in wrapped)
+    return _contents(value, deep)
+
+
+def walk(root: Any) -> Iterator[Part]:
+    """All parts below ``root``, each object once, nearest first. Ends after _MANY: nobody names what is that deep."""
+    seen = {id(root)}
+    level = [root]
+    while level:
+        deeper = []
+        for value in level:
+            for part in parts(value):
+                if id(part.value) not in seen:
+                    seen.add(id(part.value))
+                    yield part
+                    deeper.append(part.value)
+            if len(seen) > _MANY:
+                return
+        level = deeper
+
+
+def by_value(code: types.FunctionType | type) -> bool:
+    """Whether a function or class travels as its code, not as a name to import."""
+    module_name = code.__module__
+    if module_name == "__main__":
+        return True
+    found: Any = sys.modules.get(module_name) if module_name else None
+    if found is None or module_name.partition(".")[0] in _shipped_modules():
+        return True
+    for name in code.__qualname__.split("."):
+        found = getattr(found, name, None)
+    return found is not code
+
+
+def size_of(value: Any, limit: int) -> int:
+    """Bytes that ``value`` takes at least. Stops counting above ``limit``."""
+    return _size(value, limit, 4)
+
+
+def _size(value: Any, limit: int, depth: int) -> int:
+    if isinstance(value, str | bytes | bytearray):
+        return len(value)
+    if isinstance(value, dict | list | tuple | set | frozenset):
+        size = 2 * len(value)  # no element takes less when pickled
+        if depth and len(value) <= _FEW:
+            for element in value.values() if isinstance(value, dict) else value:
+                if size > limit:
+                    break
+                size += _size(element, limit, depth - 1)
+        return size
+    if any(base.__module__.partition(".")[0] in _TABLES for base in type(value).__mro__):
+        return _table_size(value)
+    return 0
+
+
+def _table_size(value: Any) -> int:
+    """Bytes in memory of an array, frame or tensor: each library has its own word for them."""
+    for name in ("memory_usage", "estimated_size", "nbytes"):
+        size = getattr(value, name, None)
+        if size is not None:
+            size = size() if callable(size) else size
+            return int(size.sum() if hasattr(size, "sum") else size)
+    return 0
+
+
+def _members(cls: type) -> Iterator[Part]:
+    for name, member in vars(cls).items():
+        if not name.startswith("__") or isinstance(member, types.FunctionType):
+            yield Part(f".{name}", member)
+
+
+def _wrapped(value: Any) -> tuple[Any, ...] | None:
+    """What a method or descriptor is made of; None for anything else."""
+    if isinstance(value, types.MethodType):
+        return value.__func__, value.__self__
+    if isinstance(value, staticmethod | classmethod):
+        return (value.__func__,)
+    if isinstance(value, property):
+        return value.fget, value.fset, value.fdel
+    return None
+
+
+def _variables(function: types.FunctionType) -> Iterator[Part]:
+    name = function.__qualname__.rpartition("<locals>.")[2]
+    for variable in _global_names(function.__code__):
+        if variable in function.__globals__:
+            yield Part(variable, function.__globals__[variable], name)
+    for variable, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            yield Part(variable, cell.cell_contents, name)
+        except ValueError:  # a name that is not bound yet
+            continue
+    defaults = function.__defaults__ or ()
+    arguments = function.__code__.co_varnames[: function.__code__.co_argcount]
+    for variable, default in zip(arguments[len(arguments) - len(defaults) :], defaults, strict=True):
+        yield Part(variable, default, name)
+    for variable, default in (function.__kwdefaults__ or {}).items():
+        yield Part(variable, default, name)
+    for attribute, member in vars(function).items():
+        yield Part(f".{attribute}", member)
+
+
+def _contents(value: Any, deep: bool) -> Iterator[Part]:
+    if isinstance(value, functools.partial):
+        yield Part("", value.func)
+        yield Part(".args", value.args)
+        yield Part(".keywords", value.keywords)
+    elif isinstance(value, dict):
+        if len(value) <= _FEW:
+            for key, element in value.items():
+                yield Part(f"[{key!r:.40}]", element)
+    elif isinstance(value, list | tuple | set | frozenset):
+        if len(value) <= _FEW:
+            for index, element in enumerate(value):
+                yield Part(f"[{index}]", element)
+    elif deep or _pickles_its_dict(value):
+        for attribute, member in getattr(value, "__dict__", {}).items():
+            yield Part(f".{attribute}", member)
+
+
+def _pickles_its_dict(value: Any) -> bool:
+    kind: Any = type(value)
+    return bool(
+        kind.__reduce_ex__ is object.__reduce_ex__
+        and kind.__reduce__ is object.__reduce__
+        and kind.__getstate__ is object.__getstate__
+        and kind not in copyreg.dispatch_table
+    )
+
+
+def _global_names(code: types.CodeType) -> tuple[str, ...]:
+    """The globals that ``code`` and the functions inside it read, in the order of first use."""
+    names = _globals_of.get(code)
+    if names is None:
+        found = {
+            instruction.argval: None
+            for instruction in dis.get_instructions(code)
+            if instruction.opname in _GLOBAL_READS
+        }
+        for constant in code.co_consts:
+            if isinstance(constant, types.CodeType):
+                found.update(dict.fromkeys(_global_names(constant)))
+        names = _globals_of[code] = tuple(found)
+    return names
+
+
+def _shipped_modules() -> set[str]:
+    """Modules that the user has registered with cloudpickle to go by value."""
+    import cloudpickle  # only launches need it
+
+    return {name.partition(".")[0] for name in cloudpickle.list_registry_pickle_by_value()}

@@ -1,0 +1,187 @@
+"""An agent as bytes that a worker in another process can load: cloudpickle, and plain words where that fails.
+
+Rules: notebook code goes by value with the variables it uses, frozen as they are now; code of modules goes by name.
+More than CAPTURE_LIMIT bytes of such variables are refused, before they are pickled where their size can be told. The
+lines of the functions that travel go along, so that a worker's traceback shows the user's own code.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import linecache
+import pickle
+import types
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from phasenb.agents.captures import Part, by_value, parts, size_of, walk
+from phasenb.core.extended_agent import ExtendedAgent
+from phasenb.errors import CapturedTooLarge, UnpicklableCode
+
+CAPTURE_LIMIT = 10_000_000
+_DEEPEST = 12
+_OWN = frozenset(
+    ("['agent']", "['factory']", "['_phases']", "['_decorated']")
+)  # where an ExtendedAgent holds its agent
+_FACTORY = "give a factory that makes the agent in the worker: pn.ExtendedAgent(factory=make_agent)"
+
+_last_lines: WeakKeyDictionary[types.CodeType, int] = WeakKeyDictionary()
+
+
+def pack(agent: ExtendedAgent) -> bytes:
+    """``agent`` as a pickle. Raises UnpicklableCode (naming what can't travel), CapturedTooLarge."""
+    root = vars(agent.travelling())
+    captured = [part for part in walk(root) if part.function is not None or isinstance(part.value, types.FunctionType)]
+    variables = [part for part in captured if part.function is not None]
+    _refuse_large(variables, [size_of(part.value, CAPTURE_LIMIT) for part in variables])
+    copy = agent.travelling(_sources(captured))
+    try:
+        return _dumps(copy, CAPTURE_LIMIT)
+    except _TooMuch:
+        # Either the variables are large in a way that size_of can't tell, or the agent itself is, which may be.
+        if _pickled_size([part.value for part in variables]) > CAPTURE_LIMIT:
+            _refuse_large(variables, [_pickled_size(part.value) for part in variables])
+        return _dumps(copy, None)
+    except Exception as error:  # what a user's __reduce__ raises is anyone's guess
+        raise _explained(root, agent.name, error) from error
+
+
+def code_json(code: bytes) -> str:
+    """Packed code as it stands in JSON: base64."""
+    return base64.b64encode(code).decode("ascii")
+
+
+# --- sizes -------------------------------------------------------------------------------------------------------
+
+
+class _TooMuch(Exception):
+    """The pickle grew over its bound."""
+
+
+class _Bounded(io.BytesIO):
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self._left = limit
+
+    def write(self, data: Any, /) -> int:
+        written = super().write(data)
+        self._left -= written
+        if self._left < 0:
+            raise _TooMuch
+        return written
+
+
+def _dumps(value: Any, limit: int | None) -> bytes:
+    import cloudpickle  # only launches need it
+
+    file = io.BytesIO() if limit is None else _Bounded(limit)
+    cloudpickle.Pickler(file, protocol=pickle.HIGHEST_PROTOCOL).dump(value)
+    return file.getvalue()
+
+
+def _pickled_size(value: Any) -> int:
+    """Bytes of ``value`` by itself; one over the limit says the limit + 1, or its size in memory if that is more."""
+    try:
+        return len(_dumps(value, CAPTURE_LIMIT))
+    except _TooMuch:
+        return max(size_of(value, CAPTURE_LIMIT), CAPTURE_LIMIT + 1)
+
+
+def _refuse_large(variables: list[Part], sizes: list[int]) -> None:
+    """Raises CapturedTooLarge by the largest of ``variables`` where all together are over the limit."""
+    total = sum(sizes)
+    if total <= CAPTURE_LIMIT:
+        return
+    # A function is as large as the variables it uses, so these are blamed before code.
+    blame = [
+        (not isinstance(part.value, types.FunctionType | type), size)
+        for part, size in zip(variables, sizes, strict=True)
+    ]
+    at = blame.index(max(blame))
+    name, size = variables[at].label, _readable(sizes[at])
+    if sizes[at] <= CAPTURE_LIMIT:
+        size += f" of {_readable(total)} captured; {_readable(CAPTURE_LIMIT)} may be"
+    raise CapturedTooLarge(
+        f"`{variables[at].function}` uses notebook variable `{name}` ({size}): pass it, launch({name}={name})",
+        function=variables[at].function,
+        argument=name,
+    )
+
+
+def _readable(size: int) -> str:
+    if size == CAPTURE_LIMIT + 1:
+        return "more than 10 MB"
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+
+
+# --- what can't travel -------------------------------------------------------------------------------------------
+
+
+def _explained(root: Any, agent: str, error: Exception) -> UnpicklableCode:
+    """Follow what fails from ``root`` down to the innermost thing that fails by itself."""
+    trail: list[Part] = []
+    value: Any = root
+    while len(trail) < _DEEPEST:
+        failing = next((part for part in parts(value, deep=True) if _failure(part.value) is not None), None)
+        if failing is None:
+            break
+        trail.append(failing)
+        value = failing.value
+    problem = _failure(value) or error
+    kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+    why = f"{type(problem).__name__}: {problem}" if type(problem) is not TypeError else str(problem)
+    user = max((index for index, part in enumerate(trail) if part.function is not None), default=None)
+    if user is None:
+        path = "".join(part.label for part in trail if part.label not in _OWN)
+        told = f"the agent {agent!r} has `{path.lstrip('.')}` ({kind})" if path else f"the agent {agent!r}"
+        return UnpicklableCode(f"{told}, which can't be sent to a worker ({why}): {_FACTORY}", argument=path or None)
+    function, variable = trail[user].function, trail[user].label
+    path = variable + "".join(part.label for part in trail[user + 1 :])
+    return UnpicklableCode(
+        f"`{function}` uses `{path}` ({kind}), which can't be sent to a worker ({why}): make it inside `{function}`, "
+        f"or {_FACTORY}",
+        function=function,
+        argument=variable,
+    )
+
+
+def _failure(value: Any) -> Exception | None:
+    try:
+        _dumps(value, CAPTURE_LIMIT)
+    except _TooMuch:
+        return None
+    except Exception as error:  # the question is whether it fails, whatever way
+        return error
+    return None
+
+
+# --- sources -----------------------------------------------------------------------------------------------------
+
+
+def _sources(captured: list[Part]) -> dict[str, str]:
+    """{file name: text} of the functions that travel by value, their lines where they stood, other lines empty."""
+    ranges: dict[str, list[tuple[int, int]]] = {}
+    for part in captured:
+        function = part.value
+        if isinstance(function, types.FunctionType) and by_value(function):
+            code = function.__code__
+            ranges.setdefault(code.co_filename, []).append((code.co_firstlineno, _last_line(code)))
+    sources = {}
+    for filename, spans in ranges.items():
+        lines = linecache.getlines(filename)
+        if lines:
+            kept = [""] * max(last for _, last in spans)
+            for first, last in spans:
+                kept[first - 1 : last] = [line.rstrip("\n") for line in lines[first - 1 : last]]
+            sources[filename] = "\n".join(kept)
+    return sources
+
+
+def _last_line(code: types.CodeType) -> int:
+    last = _last_lines.get(code)
+    if last is None:
+        ends = (end for _, end, _, _ in code.co_positions() if end is not None)
+        inner = (_last_line(constant) for constant in code.co_consts if isinstance(constant, types.CodeType))
+        last = _last_lines[code] = max((code.co_firstlineno, *ends, *inner))
+    return last
