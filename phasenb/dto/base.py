@@ -19,7 +19,8 @@ class Frozen(BaseModel):
 
 def format_time(at: datetime) -> str:
     """RFC 3339, UTC, always with microseconds, so that text order is time order."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # isoformat, not strftime: four times as fast, and every commit formats a dozen times; it also pads early years.
+    return at.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def _aware(at: datetime) -> datetime:
