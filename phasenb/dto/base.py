@@ -19,7 +19,7 @@ class Frozen(BaseModel):
 
 def format_time(at: datetime) -> str:
     """RFC 3339, UTC, always with microseconds, so that text order is time order."""
-    # isoformat, not strftime: four times as fast, and every commit formats a dozen times; it also pads early years.
+    # isoformat, not strftime: a third faster where each commit formats a dozen times, and it pads early years.
     return at.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
