@@ -90,10 +90,14 @@ def function_name(function: Callable[..., Any]) -> str:
     owner = getattr(function, "__self__", None)
     name = getattr(function, "__name__", None)
     if name is None:
-        return type(function).__qualname__
+        return _short(type(function))
     if inspect.ismethod(function):
-        return f"{owner.__qualname__ if isinstance(owner, type) else type(owner).__qualname__}.{name}"
+        return f"{_short(owner if isinstance(owner, type) else type(owner))}.{name}"
     return str(name)
+
+
+def _short(cls: type) -> str:
+    return cls.__qualname__.rpartition("<locals>.")[2]
 
 
 def _arguments(function: Callable[..., Any]) -> Arguments:

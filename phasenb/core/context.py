@@ -105,7 +105,8 @@ class Context:
         if fraction is not None:
             if not 0.0 <= fraction <= 1.0:
                 fraction = _clamped(fraction)
-            self._fraction = fraction
+            if fraction > self._fraction:
+                self._fraction = fraction
             self._known = True
         if message is not None:
             self._message = message
@@ -272,7 +273,7 @@ class Context:
         if total is not None:
             self._total = total
         if tell and self._done is not None and self._total:
-            self._fraction = min(self._done / self._total, 1.0)
+            self._fraction = max(self._fraction, min(self._done / self._total, 1.0))
             self._known = True
 
     def _measure(self, metrics: Mapping[str, float]) -> None:

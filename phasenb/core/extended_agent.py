@@ -112,7 +112,7 @@ class ExtendedAgent:
             except AttributeError:
                 raise LaunchError(
                     f"the registered agent {target!r} is not there: {function_name(type(found))} "
-                    f"{getattr(found, '__name__', '')} has no `{part}`",
+                    f"{getattr(found, '__name__', '')} has no `{part}`.",
                     argument=part,
                     nearest=nearest(part, dir(found)),
                 ) from None
