@@ -45,7 +45,7 @@ class Coalescer(Generic[K, V]):
         if value == told.value:
             self._held.pop(key, None)
             return False
-        if now - told.at < self._interval_s:
+        if now < told.at + self._interval_s:
             self._held[key] = value
             return False
         self._held.pop(key, None)
@@ -54,7 +54,7 @@ class Coalescer(Generic[K, V]):
 
     def due(self, now: float) -> list[tuple[K, V]]:
         """What has to be told now; it counts as told."""
-        ready = [key for key in self._held if now - self._told[key].at >= self._interval_s]
+        ready = [key for key in self._held if now >= self._told[key].at + self._interval_s]
         return [(key, self._tell(key, now)) for key in ready]
 
     def next_due(self) -> float | None:

@@ -77,11 +77,6 @@ class TaskApi:
         """A snapshot. Raises UnknownTask."""
         return (await self._task(identity, task_id)).as_json()
 
-    async def cancel(self, identity: Identity, task_id: str) -> JsonObject:
-        """The snapshot once the wish is durable. Raises UnknownTask, IllegalTransition."""
-        await identity.require("write", task_id)
-        return (await self._manager.cancel(identity.owner, task_id, identity.name)).as_json()
-
     async def events(
         self, identity: Identity, task_id: str, after_seq: int = 0, limit: int = PAGE_EVENTS
     ) -> JsonObject:

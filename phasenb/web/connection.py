@@ -27,7 +27,7 @@ class Connection(Protocol):
     """What a transport gives. Its methods raise ConnectionError (or its awaitable does) once the other side is gone."""
 
     def write(self, text: str) -> Awaitable[None] | None:
-        """Send one frame. An awaitable ends when there is room for more; None: there is room already."""
+        """Send one frame. An awaitable ends when there is room for more, or the transport is closed; None: at once."""
         ...
 
     def close(self, code: int, reason: str) -> None: ...
@@ -120,8 +120,6 @@ class Outbox:
         self._queue.clear()
         self._progress.clear()
         self._bytes = 0
-        if self._writer is not None and self._writer is not _current_task():
-            self._writer.cancel()
         self._tell_room()
 
     # --- writing ---------------------------------------------------------------------------------------------------
@@ -178,10 +176,3 @@ class Outbox:
         for waiter in waiting:
             if not waiter.done():
                 waiter.set_result(None)
-
-
-def _current_task() -> asyncio.Task[object] | None:
-    try:
-        return asyncio.current_task()
-    except RuntimeError:  # closed from outside of a loop, at the interpreter's end
-        return None

@@ -23,7 +23,15 @@ from phasenb.core.replay import Snapshot, plan_replay
 from phasenb.dto.events import Event
 from phasenb.dto.launch import Launch
 from phasenb.dto.task_state import State
-from phasenb.errors import BadMessage, HelloRequired, PhasenbError, RateLimited, TooLarge, UnsupportedProtocol
+from phasenb.errors import (
+    BadMessage,
+    HelloRequired,
+    PhasenbError,
+    RateLimited,
+    StoreUnavailable,
+    TooLarge,
+    UnsupportedProtocol,
+)
 from phasenb.web import message_protocol as protocol
 from phasenb.web.connection import Connection
 from phasenb.web.feed import open_feed
@@ -304,7 +312,9 @@ def error_message(reply_to: str | None, error: Exception) -> protocol.Error:
 
 
 def refusal(frame: str | bytes, problem: PhasenbError) -> str:
-    """The answer to any frame where the host could not start: its problem, as JSON text."""
+    """The answer to any frame where the host could not start, as JSON text: ``store_unavailable``, and why."""
+    if not isinstance(problem, StoreUnavailable):  # a client knows this code, and none for a server's configuration
+        problem = StoreUnavailable("(not opened)", str(problem))
     try:
         reply_to = _readable_id(protocol.parse_object(frame))
     except BadMessage:

@@ -1,0 +1,45 @@
+"""Error codes as HTTP statuses, and errors as JSON bodies ``{"code", "message", "details"}``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tornado.web import HTTPError
+
+from phasenb.errors import ConfigError, PhasenbError
+from phasenb.web.message_handler import error_message
+
+STATUS: dict[str, int] = {
+    "bad_message": 400,
+    "unknown_type": 400,
+    "invalid_launch": 422,
+    "unknown_agent": 422,
+    "runtime_mismatch": 422,
+    "code_not_allowed": 403,
+    "forbidden": 403,
+    "unknown_task": 404,
+    "unknown_object": 404,
+    "illegal_transition": 409,
+    "conflict": 409,
+    "too_large": 413,
+    "rate_limited": 429,
+    "queue_full": 503,
+    "store_unavailable": 503,
+    "config_error": 503,
+}
+_HTTP_CODES = {400: "bad_message", 403: "forbidden", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+
+
+def as_response(error: BaseException | None, status: int) -> tuple[int, dict[str, Any]]:
+    """(status, body) for what a handler raised; what nobody expected is logged, and told by the log's id only."""
+    if isinstance(error, HTTPError):
+        code = _HTTP_CODES.get(error.status_code, "internal")
+        return error.status_code, {"code": code, "message": error.log_message or error.reason or code, "details": {}}
+    if isinstance(error, ConfigError):
+        body = {"code": "config_error", "message": str(error), "details": error.details}
+        return STATUS["config_error"], body
+    if isinstance(error, Exception):
+        told = error_message(None, error)
+        body = {"code": told.code, "message": told.message, "details": told.details}
+        return (STATUS.get(told.code, 500) if isinstance(error, PhasenbError) else 500), body
+    return status, {"code": _HTTP_CODES.get(status, "internal"), "message": "the request failed", "details": {}}

@@ -1,0 +1,425 @@
+"""Replay, snapshot, feed and slow clients: each event once, in order, none missing, whatever happens in between."""
+
+import asyncio
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from phasenb.core.ports import Append
+from phasenb.core.task_schema import SCHEMA
+from phasenb.dto import events as ev
+from phasenb.dto.events import PhaseUpdate
+from phasenb.dto.launch import Launch
+from phasenb.testing import FakeClock, FakeStore, ScriptedExecutor
+
+
+class Task:
+    """Writes a task's log into a world's store, and tells the hub, as an engine would."""
+
+    def __init__(self, world, owner="ada", session="nb:one", name="t"):
+        self.world, self.owner, self.state = world, owner, None
+        self.common = {"task_id": name.rjust(26, "0"), "session": session}
+
+    @property
+    def task_id(self):
+        return self.common["task_id"]
+
+    async def add(self, cls, *, tell=True, **fields):
+        seq = (self.state.seq if self.state else 0) + 1
+        event = cls(**self.common, seq=seq, at=FakeClock().now(), **fields)
+        first = self.state is None
+        self.state = SCHEMA.apply(self.state, event)
+        launch = Launch(agent="penguins") if first else None
+        await self.world.store.append(Append(self.owner, self.state, (event,), launch=launch))
+        if tell:
+            self.world.hub.events(self.owner, self.state, (event,))
+        return event
+
+    async def start(self):
+        await self.add(ev.TaskCreated, name="t", agent="a", phases=("research", "planning"))
+        await self.add(ev.PhaseStarted, phase="research", attempt=1)
+
+    async def toggle(self, *, tell=True):
+        """Two more events that change nothing for good."""
+        await self.add(ev.TaskPaused, by="ada", tell=tell)
+        await self.add(ev.TaskResumed, by="ada", tell=tell)
+
+    def progress(self, percent, attempt=1, phase="research"):
+        update = PhaseUpdate(task_id=self.task_id, phase=phase, attempt=attempt, percent=percent)
+        self.world.hub.progress(self.owner, self.state, update)
+        return update
+
+
+def test_replay_then_live(make_world, until):
+    async def main():
+        world = make_world()
+        task = Task(world)
+        await task.start()
+        await task.toggle()
+        client = await world.client().hello()
+        answer = await client.ask("subscribe", task_id=task.task_id, after_seq=2, epoch="fake-epoch")
+        assert (answer["seq"], answer["recovered"], answer["snapshot"]) == (2, True, None)
+        await task.toggle()
+        await until(lambda: client.wire.seqs(task.task_id) == [3, 4, 5, 6])
+        await task.toggle()
+        assert client.wire.seqs(task.task_id) == [3, 4, 5, 6, 7, 8]
+
+    asyncio.run(main())
+
+
+def test_a_snapshot_where_a_replay_would_not_be_whole(make_world, until):
+    async def main():
+        world = make_world(replay_max_events=3)
+        task = Task(world)
+        await task.start()
+        await task.toggle()
+        client = await world.client().hello()
+        for fields in ({"after_seq": 0}, {"after_seq": 3, "epoch": "another"}, {"after_seq": 9}):
+            answer = await client.ask("subscribe", task_id=task.task_id, **fields)
+            assert (answer["seq"], answer["recovered"]) == (4, False), fields
+            assert answer["snapshot"]["seq"] == 4
+            assert answer["snapshot"]["phases"][0]["status"] == "running"
+        await task.toggle()
+        await until(lambda: client.wire.seqs(task.task_id) == [5, 6])
+
+    asyncio.run(main())
+
+
+def test_a_suffix_subscribes_the_whole_id(make_world):
+    async def main():
+        world = make_world()
+        task = Task(world, name="SUFFIX")
+        await task.start()
+        client = await world.client().hello()
+        assert (await client.ask("subscribe", task_id="SUFFIX"))["task_id"] == task.task_id
+
+    asyncio.run(main())
+
+
+def test_an_event_committed_by_another_host_is_not_lost(make_world, until):
+    """It is in the log, but this hub never heard of it: the next event shows the gap, and the log fills it."""
+
+    async def main():
+        world = make_world()
+        task = Task(world)
+        await task.start()
+        client = await world.client().hello()
+        await client.ask("subscribe", task_id=task.task_id)
+        await until(lambda: len(client.wire.seqs(task.task_id)) == 2)
+        await task.add(ev.TaskPaused, by="ada", tell=False)
+        await task.add(ev.TaskResumed, by="ada")
+        await until(lambda: client.wire.seqs(task.task_id) == [1, 2, 3, 4])
+
+    asyncio.run(main())
+
+
+def test_an_idle_subscriber_gets_nothing(make_world, until):
+    async def main():
+        world = make_world(updates_per_second=1000)
+        task = Task(world)
+        await task.start()
+        client = await world.client().hello()
+        await client.ask("subscribe", task_id=task.task_id)
+        await until(lambda: len(client.wire.seqs(task.task_id)) == 2)
+        task.progress(10)
+        frames = len(client.wire.frames)
+        for _ in range(100):
+            task.progress(10)
+            await asyncio.sleep(0)
+        assert len(client.wire.frames) == frames
+        assert world.hub._timer is None
+
+    asyncio.run(main())
+
+
+def test_progress_is_coalesced_and_the_last_comes_before_the_end(make_world, until):
+    async def main():
+        world = make_world(updates_per_second=1)
+        task = Task(world)
+        await task.start()
+        client = await world.client().hello()
+        await client.ask("subscribe", task_id=task.task_id, after_seq=2)
+        await until(lambda: task.task_id in world.hub._watchers and not client.wire.seqs(task.task_id))
+        subscriber = next(iter(world.hub._subscribers))
+        await until(lambda: subscriber.subscriptions[task.task_id].live)
+        for percent in range(1, 100):
+            task.progress(percent)
+        assert [frame["percent"] for frame in client.wire.of("phase_update")] == [1]
+        await task.toggle()
+        told = [frame["type"] for frame in client.wire.frames[2:]]
+        assert told == ["phase_update", "phase_update", "task_paused", "task_resumed"]
+        assert client.wire.of("phase_update")[-1]["percent"] == 99
+
+    asyncio.run(main())
+
+
+def test_held_progress_is_told_when_it_is_due(make_world, until):
+    async def main():
+        world = make_world(updates_per_second=100)
+        task = Task(world)
+        await task.start()
+        client = await world.client().hello()
+        await client.ask("subscribe", task_id=task.task_id, after_seq=2)
+        subscriber = next(iter(world.hub._subscribers))
+        await until(lambda: subscriber.subscriptions[task.task_id].live)
+        task.progress(1)
+        task.progress(2)
+        task.progress(3)
+        await until(lambda: [frame["percent"] for frame in client.wire.of("phase_update")] == [1, 3])
+
+    asyncio.run(main())
+
+
+def test_running_progress_is_sent_after_the_replay(make_world, until):
+    async def main():
+        executor = ScriptedExecutor()
+        executor.hold("research")
+        world = make_world(executor=executor)
+        launcher = await world.client().hello()
+        task_id = await launcher.launch()
+        await launcher.until_event(task_id, "phase_started")
+        live = world.manager._live[task_id]
+        live.update = PhaseUpdate(task_id=task_id, phase="research", attempt=1, percent=42)
+        client = await world.client().hello()
+        await client.ask("subscribe", task_id=task_id)
+        await until(lambda: bool(client.wire.of("phase_update")))
+        assert [frame["type"] for frame in client.wire.frames[1:]] == [
+            "subscribed", "task_created", "phase_started", "phase_update",
+        ]  # fmt: skip
+        assert client.wire.of("phase_update")[0]["percent"] == 42
+        executor.let_go("research")
+        await client.until_event(task_id, "task_complete")
+
+    asyncio.run(main())
+
+
+def test_a_client_that_does_not_read_falls_back_to_the_log(make_world, until):
+    async def main():
+        world = make_world(queue_events=10)
+        task = Task(world)
+        await task.start()
+        slow, quick = await world.client().hello(), await world.client().hello()
+        for client in (slow, quick):
+            await client.ask("subscribe", task_id=task.task_id)
+            await until(lambda client=client: len(client.wire.seqs(task.task_id)) == 2)
+        slow.wire.stall()
+        for _ in range(50):
+            await task.toggle()
+        assert quick.wire.seqs(task.task_id) == list(range(1, 103))
+        subscriber = next(iter(world.hub._subscribers))
+        assert len(subscriber.outbox._queue) <= 10
+        slow.wire.go_on()
+        await until(lambda: slow.wire.seqs(task.task_id) == list(range(1, 103)))
+        await task.toggle()
+        assert slow.wire.seqs(task.task_id) == list(range(1, 105))
+
+    asyncio.run(main())
+
+
+def test_past_the_second_bound_a_slow_client_is_closed(make_world, until):
+    async def main():
+        world = make_world(queue_events=10, replay_max_events=20)
+        task = Task(world)
+        await task.start()
+        slow = await world.client().hello()
+        await slow.ask("subscribe", task_id=task.task_id)
+        await until(lambda: len(slow.wire.seqs(task.task_id)) == 2)
+        slow.wire.stall()
+        for _ in range(30):
+            await task.toggle()
+        assert slow.wire.closed is not None
+        assert slow.wire.closed[0] == 4008
+
+    asyncio.run(main())
+
+
+def test_a_client_that_asks_and_never_reads_is_closed(make_world):
+    async def main():
+        client = await make_world(queue_events=10).client(limited=False).hello()
+        client.wire.stall()
+        for _ in range(30):
+            await client.send("ping")
+        assert client.wire.closed[0] == 4008
+
+    asyncio.run(main())
+
+
+def test_a_broken_transport_is_let_go(make_world):
+    async def main():
+        world = make_world()
+        task = Task(world)
+        await task.start()
+        client = await world.client().hello()
+        await client.ask("subscribe", task_id=task.task_id, after_seq=2)
+        client.wire.broken = True
+        await task.toggle()
+        client.handler.closed()
+        assert (world.hub.connections, world.hub._watchers, world.hub._feeds) == (0, {}, {})
+
+    asyncio.run(main())
+
+
+def test_feed_pages_then_events_of_all_tasks_in_scope(make_world, until):
+    async def main():
+        world = make_world()
+        mine, other, foreign = (
+            Task(world, name="A"),
+            Task(world, session="nb:two", name="B"),
+            Task(world, "eve", name="C"),
+        )
+        for task in (mine, other, foreign):
+            await task.start()
+        one, every = await world.client().hello("nb:one"), await world.client().hello("nb:one")
+        page = await one.ask("subscribe_feed")
+        assert [task["task_id"] for task in page["tasks"]] == [mine.task_id]
+        assert page["next"] is None
+        page = await every.ask("subscribe_feed", scope="user")
+        assert {task["task_id"] for task in page["tasks"]} == {mine.task_id, other.task_id}
+        for task in (mine, other, foreign):
+            await task.toggle()
+        mine.progress(30)
+        new = Task(world, name="D")
+        await new.start()
+        assert one.wire.seqs(mine.task_id) == [3, 4]
+        assert one.wire.seqs(other.task_id) == []
+        assert one.wire.seqs(new.task_id) == [1, 2]
+        assert one.wire.of("phase_update")[0]["percent"] == 30
+        assert every.wire.seqs(other.task_id) == [3, 4]
+        assert every.wire.seqs(foreign.task_id) == []
+        await one.ask("unsubscribe", feed=True)
+        await mine.toggle()
+        assert one.wire.seqs(mine.task_id) == [3, 4]
+
+    asyncio.run(main())
+
+
+def test_feed_and_subscription_together_give_each_event_once(make_world, until):
+    async def main():
+        world = make_world()
+        task = Task(world)
+        await task.start()
+        client = await world.client().hello()
+        await client.ask("subscribe_feed")
+        await client.ask("subscribe", task_id=task.task_id)
+        await until(lambda: client.wire.seqs(task.task_id) == [1, 2])
+        await task.toggle()
+        assert client.wire.seqs(task.task_id) == [1, 2, 3, 4]
+        await client.ask("unsubscribe", task_id=task.task_id)
+        await task.toggle()
+        assert client.wire.seqs(task.task_id) == [1, 2, 3, 4, 5, 6]
+
+    asyncio.run(main())
+
+
+def test_feed_cursor_gives_what_changed_since(make_world):
+    async def main():
+        world = make_world()
+        client = await world.client().hello()
+        done = await client.launch()
+        await client.until_event(done, "task_complete")
+        first = await client.ask("subscribe_feed")
+        assert first["tasks"] == []
+        again = await client.ask("subscribe_feed", after=first["cursor"])
+        assert [task["task_id"] for task in again["tasks"]] == [done]
+        assert (await client.ask("subscribe_feed", after="rubbish"))["code"] == "bad_message"
+
+    asyncio.run(main())
+
+
+def test_feed_in_several_pages(make_world, until):
+    async def main():
+        world = make_world()
+        tasks = [Task(world, name=f"N{number:03}") for number in range(230)]
+        for task in tasks:
+            await task.start()
+        client = await world.client().hello()
+        message_id = await client.send("subscribe_feed")
+        await until(lambda: len(client.answers(message_id)) == 3)
+        pages = client.answers(message_id)
+        assert [len(page["tasks"]) for page in pages] == [100, 100, 30]
+        assert [page["next"] is None for page in pages] == [False, False, True]
+        assert {task["task_id"] for page in pages for task in page["tasks"]} == {task.task_id for task in tasks}
+
+    asyncio.run(main())
+
+
+class SlowStore(FakeStore):
+    """Reads that take a turn of the loop each, so that things happen in between."""
+
+    async def events(self, task_id, after_seq, limit):
+        found = await super().events(task_id, after_seq, min(limit, 50))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return found
+
+    async def tasks(self, owner, **where):
+        found = await super().tasks(owner, **where)
+        await asyncio.sleep(0)
+        return found
+
+
+steps = st.lists(
+    st.sampled_from(["event", "silent", "progress", "stall", "go_on", "subscribe", "feed", "unsubscribe", "turn"]),
+    min_size=5,
+    max_size=60,
+)
+
+
+def follow(frames, task_id, unsubscribed):
+    """Check a client's frames of one task; the seq after the last of them, or None where it is not followed."""
+    last, explicit, feed = None, False, False
+    for frame in frames:
+        kind = frame["type"]
+        if kind == "subscribed":
+            last, explicit = frame["seq"], True
+        elif kind == "feed":
+            feed = True
+            if not explicit:
+                last = next(task["seq"] for task in frame["tasks"] if task["task_id"] == task_id)
+        elif kind == "ok" and frame["reply_to"] in unsubscribed:
+            explicit = False
+            last = last if feed else None
+        elif "seq" in frame and frame.get("task_id") == task_id:
+            assert last is not None, "an event that nobody asked for"
+            assert frame["seq"] == last + 1
+            last = frame["seq"]
+    return last
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(steps)
+def test_whatever_happens_each_event_comes_once_and_in_order(make_world, until, steps):
+    """From each (re)subscription on the seqs count up by one, and at rest nothing is missing."""
+
+    async def main():
+        world = make_world(store=SlowStore(), queue_events=10, updates_per_second=1000)
+        task = Task(world)
+        await task.start()
+        client = await world.client(limited=False).hello()
+        unsubscribed = set()
+        for step in steps:
+            if step in ("event", "silent"):
+                await task.toggle(tell=step == "event")
+            elif step == "progress":
+                task.progress(task.state.seq % 100)
+            elif step == "stall":
+                client.wire.go_on()
+                client.wire.stall()
+            elif step == "go_on":
+                client.wire.go_on()
+            elif step == "turn":
+                await asyncio.sleep(0)
+            elif step == "subscribe":
+                await client.send("subscribe", task_id=task.task_id, after_seq=task.state.seq // 2)
+            elif step == "feed":
+                await client.send("subscribe_feed")
+            else:
+                unsubscribed.add(await client.send("unsubscribe", task_id=task.task_id))
+        client.wire.go_on()
+        await task.toggle()
+        await until(lambda: follow(client.wire.frames, task.task_id, unsubscribed) in (None, task.state.seq))
+        assert client.wire.closed is None
+        client.handler.closed()
+        assert not world.hub._watchers
+
+    asyncio.run(main())
