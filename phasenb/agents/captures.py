@@ -23,6 +23,8 @@ _TABLES = frozenset(("numpy", "pandas", "polars", "pyarrow", "torch"))  # they p
 _GLOBAL_READS = frozenset(("LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL", "DELETE_GLOBAL"))
 _LEAVES = (type(None), bool, int, float, complex, str, bytes, bytearray, types.ModuleType, types.BuiltinFunctionType)
 
+_CONTAINERS = (dict, list, tuple, set, frozenset)
+
 _globals_of: WeakKeyDictionary[types.CodeType, tuple[str, ...]] = WeakKeyDictionary()
 
 
@@ -43,16 +45,17 @@ def parts(value: Any, *, deep: bool = False) -> Iterator[Part]:
 
     An object that says itself how it is pickled is only looked into when ``deep``: what it leaves out does not travel.
     """
-    if isinstance(value, _LEAVES):
+    kind = type(value)
+    if issubclass(kind, _LEAVES):
         return iter(())
-    if isinstance(value, types.FunctionType):
+    if kind is types.FunctionType:
         return _variables(value) if by_value(value) else iter(())
-    if isinstance(value, type):
+    if issubclass(kind, type):
         return _members(value) if by_value(value) else iter(())
-    wrapped = _wrapped(value)
+    wrapped = _wrapped(value, kind)
     if wrapped is not None:
         return (Part("", inner) for inner in wrapped)
-    return _contents(value, deep)
+    return _contents(value, kind, deep)
 
 
 def walk(root: Any) -> Iterator[Part]:
@@ -72,7 +75,7 @@ def walk(root: Any) -> Iterator[Part]:
         level = deeper
 
 
-def by_value(code: types.FunctionType | type) -> bool:
+def by_value(code: Any) -> bool:
     """Whether a function or class travels as its code, not as a name to import."""
     module_name = code.__module__
     if module_name == "__main__":
@@ -91,12 +94,13 @@ def size_of(value: Any, limit: int) -> int:
 
 
 def _size(value: Any, limit: int, depth: int) -> int:
-    if isinstance(value, str | bytes | bytearray):
+    kind = type(value)
+    if issubclass(kind, str | bytes | bytearray):
         return len(value)
-    if isinstance(value, dict | list | tuple | set | frozenset):
-        size = 2 * len(value)  # no element takes less when pickled
+    if issubclass(kind, _CONTAINERS):
+        size: int = 2 * len(value)  # no element takes less when pickled
         if depth and len(value) <= _FEW:
-            for element in value.values() if isinstance(value, dict) else value:
+            for element in list(value.values() if issubclass(kind, dict) else value):
                 if size > limit:
                     break
                 size += _size(element, limit, depth - 1)
@@ -117,18 +121,20 @@ def _table_size(value: Any) -> int:
 
 
 def _members(cls: type) -> Iterator[Part]:
-    for name, member in vars(cls).items():
+    for name, member in list(vars(cls).items()):
         if not name.startswith("__") or isinstance(member, types.FunctionType):
             yield Part(f".{name}", member)
+    for base in cls.__bases__:
+        yield Part("", base)
 
 
-def _wrapped(value: Any) -> tuple[Any, ...] | None:
+def _wrapped(value: Any, kind: type) -> tuple[Any, ...] | None:
     """What a method or descriptor is made of; None for anything else."""
-    if isinstance(value, types.MethodType):
+    if kind is types.MethodType:
         return value.__func__, value.__self__
-    if isinstance(value, staticmethod | classmethod):
+    if issubclass(kind, staticmethod | classmethod):
         return (value.__func__,)
-    if isinstance(value, property):
+    if issubclass(kind, property):
         return value.fget, value.fset, value.fdel
     return None
 
@@ -153,22 +159,31 @@ def _variables(function: types.FunctionType) -> Iterator[Part]:
         yield Part(f".{attribute}", member)
 
 
-def _contents(value: Any, deep: bool) -> Iterator[Part]:
-    if isinstance(value, functools.partial):
+def _contents(value: Any, kind: type, deep: bool) -> Iterator[Part]:
+    if issubclass(kind, functools.partial):
         yield Part("", value.func)
         yield Part(".args", value.args)
         yield Part(".keywords", value.keywords)
-    elif isinstance(value, dict):
+    elif issubclass(kind, _CONTAINERS):
         if len(value) <= _FEW:
-            for key, element in value.items():
+            named = value.items() if issubclass(kind, dict) else enumerate(value)
+            for key, element in list(named):
                 yield Part(f"[{key!r:.40}]", element)
-    elif isinstance(value, list | tuple | set | frozenset):
-        if len(value) <= _FEW:
-            for index, element in enumerate(value):
-                yield Part(f"[{index}]", element)
-    elif deep or _pickles_its_dict(value):
-        for attribute, member in getattr(value, "__dict__", {}).items():
-            yield Part(f".{attribute}", member)
+    else:
+        if deep or _pickles_its_dict(value):
+            for attribute, member in list(_attributes(value).items()):
+                yield Part(f".{attribute}", member)
+        if by_value(kind):
+            yield Part("", kind)
+
+
+def _attributes(value: Any) -> dict[str, Any]:
+    """The object's own dict, whatever its class makes of attribute access: a proxy is not woken up."""
+    try:
+        found = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _pickles_its_dict(value: Any) -> bool:

@@ -32,7 +32,7 @@ _last_lines: WeakKeyDictionary[types.CodeType, int] = WeakKeyDictionary()
 def pack(agent: ExtendedAgent) -> bytes:
     """``agent`` as a pickle. Raises UnpicklableCode (naming what can't travel), CapturedTooLarge."""
     root = vars(agent.travelling())
-    captured = [part for part in walk(root) if part.function is not None or isinstance(part.value, types.FunctionType)]
+    captured = [part for part in walk(root) if part.function is not None or type(part.value) is types.FunctionType]
     variables = [part for part in captured if part.function is not None]
     _refuse_large(variables, [size_of(part.value, CAPTURE_LIMIT) for part in variables])
     copy = agent.travelling(_sources(captured))
@@ -95,7 +95,7 @@ def _refuse_large(variables: list[Part], sizes: list[int]) -> None:
         return
     # A function is as large as the variables it uses, so these are blamed before code.
     blame = [
-        (not isinstance(part.value, types.FunctionType | type), size)
+        (not issubclass(type(part.value), types.FunctionType | type), size)
         for part, size in zip(variables, sizes, strict=True)
     ]
     at = blame.index(max(blame))
@@ -164,7 +164,7 @@ def _sources(captured: list[Part]) -> dict[str, str]:
     ranges: dict[str, list[tuple[int, int]]] = {}
     for part in captured:
         function = part.value
-        if isinstance(function, types.FunctionType) and by_value(function):
+        if type(function) is types.FunctionType and by_value(function):
             code = function.__code__
             ranges.setdefault(code.co_filename, []).append((code.co_firstlineno, _last_line(code)))
     sources = {}
@@ -173,7 +173,8 @@ def _sources(captured: list[Part]) -> dict[str, str]:
         if lines:
             kept = [""] * max(last for _, last in spans)
             for first, last in spans:
-                kept[first - 1 : last] = [line.rstrip("\n") for line in lines[first - 1 : last]]
+                for number, line in enumerate(lines[first - 1 : last], first - 1):
+                    kept[number] = line.rstrip("\n")
             sources[filename] = "\n".join(kept)
     return sources
 

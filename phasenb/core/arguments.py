@@ -24,12 +24,14 @@ _OPTIONAL_ANYWAY = (inspect.Parameter.VAR_POSITIONAL, _KEYWORDS)
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """What a function asks for. ``positional`` are the names that can only be given by position, in order."""
+    """What a function asks for. ``positional``: the names that can only be given by position, in order, with their
+    defaults.
+    """
 
     name: str
     required: tuple[str, ...]
     optional: tuple[str, ...]
-    positional: tuple[str, ...]
+    positional: dict[str, Any]
     open: bool
 
     def takes(self, name: str) -> bool:
@@ -57,14 +59,11 @@ class Arguments:
                 found[name] = values[name]
             elif name in self.required:
                 raise LaunchError(f"`{self.name}` asks for `{name}`, which nothing provides", self.name, name)
-        args: list[Any] = []
-        for name in self.positional:
-            if name not in found:
-                break  # a default before one that is given: Python can't skip it either
-            args.append(found.pop(name))
+        # One that is left out before one that is given needs its default spelt out.
+        args = [found.pop(name, default) for name, default in self.positional.items()]
         if self.open:
             found.update((name, values[name]) for name in values if not self.takes(name))
-        return args, {name: value for name, value in found.items() if name not in self.positional}
+        return args, found
 
 
 _read: WeakKeyDictionary[Callable[..., Any], Arguments] = WeakKeyDictionary()
@@ -113,6 +112,6 @@ def _arguments(function: Callable[..., Any]) -> Arguments:
         name=name,
         required=tuple(parameter.name for parameter in named if parameter.default is parameter.empty),
         optional=tuple(parameter.name for parameter in named if parameter.default is not parameter.empty),
-        positional=tuple(parameter.name for parameter in named if parameter.kind is _POSITIONAL_ONLY),
+        positional={parameter.name: parameter.default for parameter in named if parameter.kind is _POSITIONAL_ONLY},
         open=any(parameter.kind is _KEYWORDS for parameter in parameters),
     )

@@ -39,10 +39,13 @@ _preview.maxstring = _preview.maxother = 120
 
 def preview(value: Any) -> str:
     """A line for people; never raises, never long."""
-    shape = getattr(value, "shape", None)
-    if isinstance(shape, tuple):
-        return f"{type(value).__name__} {'x'.join(map(str, shape))}"
-    return " ".join(_preview.repr(value).split())
+    try:
+        shape = getattr(value, "shape", None)
+        if isinstance(shape, tuple):
+            return f"{type(value).__name__} {'x'.join(map(str, shape))}"
+        return " ".join(_preview.repr(value).split())
+    except Exception:  # a user's __repr__ or property may raise anything, and a preview is only for show
+        return type(value).__name__
 
 
 class Steps:

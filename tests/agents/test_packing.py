@@ -220,6 +220,32 @@ def test_the_culprit_may_be_a_default_or_the_agent_itself() -> None:
         pack(flow_of(explore))
 
 
+def test_methods_of_an_instances_class_are_looked_into() -> None:
+    class Base:
+        def help(self) -> Any:
+            return lock
+
+    class Agent(Base):
+        def run(self) -> Any:
+            return self.help()
+
+    with pytest.raises(UnpicklableCode, match=r"`Base.help` uses `lock` \(_thread.lock\)"):
+        pack(ExtendedAgent(Agent()))
+
+
+class Proxy:
+    """As some libraries make them: any look at it wakes it up, or fails."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise RuntimeError(f"no context for {name}")
+
+
+def test_a_proxy_that_fails_on_every_look_is_named() -> None:
+    proxy = Proxy()
+    with pytest.raises(UnpicklableCode, match="uses `proxy`"):
+        pack(flow_of(lambda: proxy))
+
+
 def test_whatever_a_reduce_raises_is_explained() -> None:
     class Odd:
         def __reduce__(self) -> Any:
@@ -276,6 +302,17 @@ def test_large_variables_of_unknown_kind_are_refused_too() -> None:
 
     with pytest.raises(CapturedTooLarge, match=r"`helper` uses notebook variable `opaque` \(more than 10 MB\)"):
         pack(flow_of(lambda: helper()))
+
+
+def test_large_variables_of_an_agents_methods_are_refused() -> None:
+    large = np.zeros(3_000_000)
+
+    class Agent:
+        def run(self) -> Any:
+            return large
+
+    with pytest.raises(CapturedTooLarge, match=r"`Agent.run` uses notebook variable `large` \(24 MB\)"):
+        pack(ExtendedAgent(Agent()))
 
 
 def test_many_that_are_large_together() -> None:
