@@ -176,9 +176,22 @@ def _read(file: BinaryIO) -> pd.DataFrame:
     if "range" in extra:
         start, stop, step, name = extra["range"]
         frame.index = pd.RangeIndex(start, stop, step, name=name)
+    else:
+        frame.index = _own_zone(frame.index)
+    for name in frame.columns[[isinstance(dtype, pd.DatetimeTZDtype) for dtype in frame.dtypes]]:
+        frame[name] = _own_zone(pd.DatetimeIndex(frame[name]))
     frame.columns.name = extra["columns_name"]
     frame.attrs = extra["attrs"]
     return frame
+
+
+def _own_zone(index: pd.Index[Any]) -> pd.Index[Any]:
+    """Arrow may give a zone as another class of the same name than pandas would, and than was written."""
+    import pandas as pd
+
+    if isinstance(index.dtype, pd.DatetimeTZDtype) and isinstance(index, pd.DatetimeIndex):
+        return index.tz_convert(pd.DatetimeTZDtype(index.dtype.unit, str(index.dtype.tz)).tz)
+    return index
 
 
 PARQUET = Codec("parquet", _accepts, _write, _read)

@@ -37,6 +37,7 @@ class Database:
         self.writer = writer
         self.epoch = epoch
         self._readers = readers
+        self._closed = False
 
     @classmethod
     def open(cls, location: Location) -> Database:
@@ -66,6 +67,8 @@ class Database:
 
     def _read(self, job: Callable[[Cursor], T]) -> T:
         assert self._readers is not None
+        if self._closed:
+            raise StoreUnavailable(self.location.shown, "it is closed")
         try:
             with closing(self._readers.raw_connection()) as connection:
                 return job(connection.cursor())
@@ -82,6 +85,7 @@ class Database:
 
     def close(self) -> None:
         """Commit what waits, then close all connections. Idempotent; blocks."""
+        self._closed = True  # a pool that was disposed of would connect anew
         self.writer.close()
         if self._readers is not None:
             self._readers.dispose()
@@ -109,6 +113,7 @@ def _prepare(connection: sqlite3.Connection, location: Location) -> str:
     migrate(cursor, location.shown)
     # A store that can be read but not written is found out now, not at the first launch.
     cursor.execute("BEGIN IMMEDIATE")
+    sql.INSERT_META.run(cursor, name="written", value="never")
     cursor.execute("ROLLBACK")
     row = sql.EPOCH.one(cursor)
     if row is None:

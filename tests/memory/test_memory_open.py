@@ -1,0 +1,339 @@
+"""Opening a store: what can be wrong with its file is said plainly, and the file is left as it is."""
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from phasenb.errors import StoreUnavailable
+from phasenb.memory import migrations
+from phasenb.memory.database import _connect
+from phasenb.memory.location import locate, network_file_system
+from phasenb.memory.migrations import MIGRATIONS, Migration, migrate
+from phasenb.memory.saver import MemorySaver
+from phasenb.memory.schema import metadata
+
+VERSION_1 = Path(__file__).parent / "data" / "version_1.sql"
+
+
+def refused(url) -> str:
+    with pytest.raises(StoreUnavailable) as told:
+        MemorySaver.open(url)
+    assert told.value.store in str(told.value)
+    return told.value.problem
+
+
+def test_a_store_keeps_its_epoch_and_what_was_committed(tmp_path, story):
+    async def tell():
+        saver = MemorySaver.open(tmp_path / "phasenb.db")
+        await story().tell(saver)
+        await saver.close()
+        return saver.epoch
+
+    epoch = asyncio.run(tell())
+    again = MemorySaver.open(f"sqlite:///{tmp_path}/phasenb.db")
+    assert again.epoch == epoch
+    assert again.view("ada", "nb:penguins").tasks()["state"].tolist() == ["completed"]
+    asyncio.run(again.close())
+    other = MemorySaver.open(tmp_path / "other.db")
+    assert other.epoch != epoch
+    asyncio.run(other.close())
+
+
+def test_the_constructor_touches_nothing_and_the_first_use_opens(tmp_path):
+    saver = MemorySaver(tmp_path / "phasenb.db")
+    assert list(tmp_path.iterdir()) == []
+    assert saver.epoch
+    assert (tmp_path / "phasenb.db").exists()
+    asyncio.run(saver.close())
+
+
+def test_a_closed_store_says_so(tmp_path, story):
+    async def main():
+        saver = MemorySaver(tmp_path / "phasenb.db")
+        await saver.close()
+        with pytest.raises(StoreUnavailable, match="it is closed"):
+            await saver.append(story().created())
+        opened = MemorySaver.open(tmp_path / "phasenb.db")
+        await opened.close()
+        await opened.close()
+        for use in (opened.append(story().created()), opened.tasks("ada")):
+            with pytest.raises(StoreUnavailable, match="it is closed"):
+                await use
+
+    asyncio.run(main())
+
+
+def test_the_file_is_in_wal_mode_with_full_synchronisation(file_saver):
+    def pragmas(cursor):
+        return [cursor.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
+
+    assert file_saver._database.read(pragmas)[0] == "wal"
+    assert file_saver._database.writer._connection.execute("PRAGMA synchronous").fetchone() == (2,)
+
+
+def test_readers_can_not_write(file_saver):
+    with pytest.raises(StoreUnavailable, match="can't be written"):
+        file_saver._database.read(lambda cursor: cursor.execute("DELETE FROM tasks"))
+
+
+# --- files that can't be used ----------------------------------------------------------------------------------------
+
+
+def test_a_missing_folder(tmp_path):
+    assert refused(tmp_path / "no" / "phasenb.db") == f"the folder {tmp_path / 'no'} does not exist"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_in_place_of_the_file(tmp_path):
+    assert refused(tmp_path) == "it is not a file"
+
+
+def test_a_file_in_place_of_the_folder(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert "does not exist" in refused(tmp_path / "file" / "phasenb.db")
+
+
+def test_a_name_that_is_too_long(tmp_path):
+    assert "too long" in refused(tmp_path / ("x" * 300)).lower()
+
+
+@pytest.mark.parametrize(
+    "content", [b"not a database at all\n" * 100, b"\x00" * 5000, b"SQLite format 3\x00" + b"z" * 5000]
+)
+def test_a_file_of_garbage_is_left_as_it_is(tmp_path, content):
+    path = tmp_path / "phasenb.db"
+    path.write_bytes(content)
+    assert "left as it is" in refused(path)
+    assert path.read_bytes() == content
+
+
+def test_a_file_that_was_cut_off_is_left_as_it_is(tmp_path, story):
+    path = tmp_path / "phasenb.db"
+
+    async def fill():
+        saver = MemorySaver.open(path)
+        for _ in range(50):
+            await story().tell(saver)
+        await saver.close()
+
+    asyncio.run(fill())
+    cut = path.read_bytes()[:9000]
+    path.write_bytes(cut)
+    assert "damaged" in refused(path)
+    assert path.read_bytes() == cut
+
+
+def test_damage_in_the_middle_is_told_by_the_read_that_meets_it(tmp_path, story):
+    path = tmp_path / "phasenb.db"
+
+    async def fill():
+        saver = MemorySaver.open(path)
+        for _ in range(50):
+            await story().tell(saver)
+        await saver.close()
+
+    asyncio.run(fill())
+    content = path.read_bytes()
+    path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
+
+    async def read():
+        with pytest.raises(StoreUnavailable, match="damaged"):
+            await MemorySaver.open(path).tasks("ada")
+
+    asyncio.run(read())
+
+
+def test_a_database_of_another_program_is_left_as_it_is(tmp_path):
+    path = tmp_path / "history.sqlite"
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE sessions (n)")
+    other.close()
+    content = path.read_bytes()
+    assert refused(path) == "it is an SQLite file of another program; it was left as it is"
+    assert path.read_bytes() == content
+
+
+def test_a_folder_where_nothing_can_be_written(tmp_path):
+    # Even root can't make files in /proc, nor a WAL where a folder has its name.
+    assert "can't be opened" in refused("/proc/phasenb.db")
+    (tmp_path / "phasenb.db-wal").mkdir()
+    assert "the disk reports an error" in refused(tmp_path / "phasenb.db")
+
+
+def test_a_store_that_is_read_only_is_found_out_at_once(tmp_path, monkeypatch):
+    path = tmp_path / "phasenb.db"
+    asyncio.run(MemorySaver.open(path).close())
+
+    def read_only(location):
+        return sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False)
+
+    # As root every file is writable, so SQLite is told to open it as a plain user would find it.
+    monkeypatch.setattr("phasenb.memory.database._connect", read_only)
+    assert "can't be written" in refused(path)
+
+
+def test_a_lock_held_too_long_by_another_process(tmp_path, monkeypatch):
+    path = tmp_path / "phasenb.db"
+    asyncio.run(MemorySaver.open(path).close())
+    monkeypatch.setattr("phasenb.memory.database.BUSY_S", 0.05)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    assert "another process has been writing" in refused(path)
+    other.execute("ROLLBACK")
+    other.close()
+    asyncio.run(MemorySaver.open(path).close())
+
+
+@pytest.mark.parametrize("url", ["postgresql://localhost/phasenb", "http://here/store.db"])
+def test_other_databases_are_refused_by_name(url):
+    assert "only SQLite is supported" in refused(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        (":memory:", None),
+        ("sqlite://", None),
+        ("sqlite:///:memory:", None),
+        ("sqlite:////var/x.db", "/var/x.db"),
+        ("/var/x.db", "/var/x.db"),
+        ("~/x.db", str(Path("~/x.db").expanduser())),
+        ("x.db", str(Path("x.db").absolute())),
+        ("sqlite:///x.db", str(Path("x.db").absolute())),
+    ],
+)
+def test_urls_and_paths(url, path):
+    found = locate(url).path
+    assert (None if found is None else str(found)) == path
+
+
+MOUNTS = """\
+/dev/vda / ext4 rw 0 0
+server:/home /home nfs4 rw 0 0
+/dev/vdb /home/ada/my\\040disk ext4 rw 0 0
+//nas/share /mnt/nas cifs rw 0 0
+tmpfs /tmp tmpfs rw 0 0
+bad line
+"""
+
+
+@pytest.mark.parametrize(
+    ("folder", "kind"),
+    [
+        ("/home/ada", "nfs4"),
+        ("/home/ada/my disk/x", None),
+        ("/homes", None),
+        ("/mnt/nas/a/b", "cifs"),
+        ("/tmp", None),
+        ("/", None),
+    ],
+)
+def test_network_file_systems_are_told_apart(folder, kind):
+    assert network_file_system(Path(folder), MOUNTS) == kind
+
+
+def test_a_network_file_system_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("phasenb.memory.location._mounts", lambda: f"server:/x {tmp_path.resolve()} nfs4 rw 0 0")
+    problem = refused(tmp_path / "phasenb.db")
+    assert "network file system (nfs4)" in problem
+    assert "store.url" in problem
+
+
+# --- versions --------------------------------------------------------------------------------------------------------
+
+
+def version(path) -> list[tuple[int, str]]:
+    with sqlite3.connect(path) as other:
+        return other.execute("SELECT version, name FROM phasenb_migrations ORDER BY version").fetchall()
+
+
+def schema_of(connection) -> set[tuple[str, str, str]]:
+    found = connection.execute("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL")
+    return {(kind, name, " ".join(text.split())) for kind, name, text in found}
+
+
+def test_a_store_of_version_1_is_read_whole(tmp_path):
+    """The dump is never made again: it is what the first release wrote."""
+    path = tmp_path / "phasenb.db"
+    with sqlite3.connect(path) as made:
+        made.executescript(VERSION_1.read_text())
+    made.close()
+
+    async def main():
+        saver = MemorySaver.open(path)
+        assert saver.epoch == "0123456789abcdef"
+        (task,) = await saver.tasks("ada")
+        assert (task.state, task.inputs, task.labels) == ("completed", {"path": "penguins.csv"}, {"team": "birds"})
+        assert len(await saver.events(task.task_id, 0, 100)) == task.seq
+        assert [result.status for _, result in await saver.results("ada")] == ["failed", *["complete"] * 3]
+        assert (await saver.launch(task.task_id)).code == "QUJD"
+        assert [line["text"] for line in await saver.logs(task.task_id)] == ["reading", "done"]
+        assert (await saver.checkpoint(task.task_id, "research")).value == {"row": 7}
+        await saver.close()
+
+    asyncio.run(main())
+    fresh = MemorySaver.open(tmp_path / "fresh.db")
+    asyncio.run(fresh.close())
+    assert version(path) == version(tmp_path / "fresh.db")
+    with sqlite3.connect(path) as old, sqlite3.connect(tmp_path / "fresh.db") as new:
+        assert schema_of(old) == schema_of(new)
+
+
+def add_column(cursor):
+    cursor.execute("ALTER TABLE tasks ADD COLUMN priority INTEGER NOT NULL DEFAULT 0")
+
+
+NEXT = (*MIGRATIONS, Migration(len(MIGRATIONS) + 1, "priorities", add_column))
+
+
+def test_a_migration_is_run_once_and_recorded(tmp_path):
+    path = tmp_path / "phasenb.db"
+    asyncio.run(MemorySaver.open(path).close())
+    connection = _connect(locate(path))
+    for _ in range(2):
+        migrate(connection.cursor(), str(path), NEXT)
+    assert connection.execute("SELECT priority FROM tasks").fetchall() == []
+    connection.close()
+    assert version(path)[-1] == (NEXT[-1].number, "priorities")
+
+
+def test_a_migration_that_fails_leaves_no_trace(tmp_path):
+    path = tmp_path / "phasenb.db"
+    asyncio.run(MemorySaver.open(path).close())
+    before = version(path)
+
+    def half(cursor):
+        add_column(cursor)
+        raise RuntimeError("power cut")
+
+    connection = _connect(locate(path))
+    with pytest.raises(RuntimeError, match="power cut"):
+        migrate(connection.cursor(), str(path), (*MIGRATIONS, Migration(len(MIGRATIONS) + 1, "half", half)))
+    assert "priority" not in {row[1] for row in connection.execute("PRAGMA table_info(tasks)")}
+    connection.close()
+    assert version(path) == before
+    asyncio.run(MemorySaver.open(path).close())
+
+
+def test_a_store_of_a_newer_release_is_refused_untouched(tmp_path):
+    path = tmp_path / "phasenb.db"
+    asyncio.run(MemorySaver.open(path).close())
+    with sqlite3.connect(path) as newer:
+        newer.execute("INSERT INTO phasenb_migrations VALUES (99, 'later', '2027-01-01')")
+    newer.close()
+    content = path.read_bytes()
+    problem = refused(path)
+    assert "version 99" in problem
+    assert f"versions up to {MIGRATIONS[-1].number}" in problem
+    assert path.read_bytes() == content
+
+
+def test_migrations_are_numbered_without_gaps_and_a_new_store_records_them_all(file_saver):
+    assert [step.number for step in MIGRATIONS] == list(range(1, len(MIGRATIONS) + 1))
+    assert version(file_saver.url) == [(step.number, step.name) for step in MIGRATIONS]
+    with sqlite3.connect(file_saver.url) as made:
+        tables = {name for (name,) in made.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    assert tables == set(metadata.tables)
+    assert migrations.create_all is MIGRATIONS[0].apply
