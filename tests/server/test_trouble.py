@@ -1,0 +1,94 @@
+"""A wrong configuration or a broken store: the Jupyter server starts, says what is wrong, and deletes nothing."""
+
+import json
+
+import pytest
+from tornado.httpclient import HTTPRequest
+from tornado.websocket import websocket_connect
+
+
+async def said(jp_fetch, url, jp_auth_header):
+    """(health's status and body, the socket's answer); and the server itself still answers."""
+    assert (await jp_fetch("api", "status")).code == 200
+    health = await jp_fetch("phasenb", "api", "health", raise_error=False)
+    socket = await websocket_connect(HTTPRequest(url("ws", "ws"), headers=jp_auth_header))
+    await socket.write_message('{"id": "h", "type": "hello", "protocol": 1, "session": "s"}')
+    answer = json.loads(await socket.read_message())
+    await socket.write_message("not json")
+    assert json.loads(await socket.read_message())["code"] == "store_unavailable"
+    socket.close()
+    return health.code, json.loads(health.body), answer
+
+
+class TestCorruptStore:
+    @pytest.fixture
+    def phasenb_config(self, phasenb_config, tmp_path):
+        self.path = tmp_path / "store" / "phasenb.db"
+        self.path.write_bytes(b"this is no database" * 1000)
+        return phasenb_config
+
+    async def test_it_is_named_and_kept(self, jp_fetch, url, jp_auth_header, caplog):
+        status, body, answer = await said(jp_fetch, url, jp_auth_header)
+        assert (status, body["code"]) == (503, "store_unavailable")
+        assert str(self.path) in body["message"]
+        assert (answer["reply_to"], answer["code"]) == ("h", "store_unavailable")
+        assert self.path.read_bytes().startswith(b"this is no database")
+        told = [record for record in caplog.records if "phasenb is not available" in record.getMessage()]
+        assert len(told) == 1
+        assert told[0].exc_info is None
+
+
+class TestStoreInTheWay:
+    @pytest.fixture
+    def phasenb_config(self, phasenb_config, tmp_path):
+        (tmp_path / "file").write_text("not a folder")
+        return {**phasenb_config, "store": {"url": str(tmp_path / "file" / "phasenb.db")}}
+
+    async def test_it_is_named(self, jp_fetch, url, jp_auth_header, tmp_path):
+        status, body, _ = await said(jp_fetch, url, jp_auth_header)
+        assert (status, body["code"]) == (503, "store_unavailable")
+        assert str(tmp_path / "file") in body["message"]
+
+
+class TestUnknownSetting:
+    @pytest.fixture
+    def phasenb_config(self, phasenb_config):
+        return {**phasenb_config, "websocket": {"update_per_second": 3}}
+
+    async def test_the_field_is_named(self, jp_fetch, url, jp_auth_header):
+        status, body, answer = await said(jp_fetch, url, jp_auth_header)
+        assert (status, body["code"]) == (503, "config_error")
+        assert "websocket.update_per_second" in body["message"]
+        assert "update_per_second" in answer["message"]
+
+
+class TestMisspeltTrait:
+    @pytest.fixture
+    def phasenb_config(self, phasenb_config):
+        return {**phasenb_config, "alow_code": False}
+
+    async def test_the_default_does_not_hold_in_silence(self, jp_fetch, url, jp_auth_header):
+        _, body, _ = await said(jp_fetch, url, jp_auth_header)
+        assert (body["code"], body["details"]["field"]) == ("config_error", "alow_code")
+        assert "did you mean allow_code?" in body["message"]
+
+
+class TestWrongTrait:
+    @pytest.fixture
+    def phasenb_config(self, phasenb_config):
+        return {**phasenb_config, "allow_code": "perhaps"}
+
+    async def test_it_is_a_config_error(self, jp_fetch, url, jp_auth_header):
+        status, body, _ = await said(jp_fetch, url, jp_auth_header)
+        assert (status, body["code"]) == (503, "config_error")
+        assert "allow_code" in body["message"]
+
+
+class TestInlineServer:
+    @pytest.fixture
+    def phasenb_config(self, phasenb_config):
+        return {**phasenb_config, "executor": {"kind": "inline"}}
+
+    async def test_it_is_refused(self, jp_fetch, url, jp_auth_header):
+        _, body, _ = await said(jp_fetch, url, jp_auth_header)
+        assert (body["code"], body["details"]["field"]) == ("config_error", "executor.kind")
