@@ -149,10 +149,18 @@ def _schema(frame: pd.DataFrame) -> Any:
     objects = [name for name, dtype in frame.dtypes.items() if _holds_objects(dtype)]
     for name in objects:
         schema = schema.set(schema.get_field_index(name), pa.field(name, pa.large_string()))
-    extra: dict[str, Any] = {"objects": objects, "attrs": frame.attrs, "columns_name": frame.columns.name}
+    zones = {name: str(dtype.tz) for name, dtype in frame.dtypes.items() if isinstance(dtype, pd.DatetimeTZDtype)}
+    extra: dict[str, Any] = {
+        "objects": objects,
+        "zones": zones,
+        "attrs": frame.attrs,
+        "columns_name": frame.columns.name,
+    }
     if isinstance(frame.index, pd.RangeIndex):
         index = frame.index
         extra["range"] = [index.start, index.stop, index.step, index.name]
+    elif isinstance(frame.index.dtype, pd.DatetimeTZDtype):
+        extra["index_zone"] = str(frame.index.dtype.tz)
     return schema.with_metadata({**(schema.metadata or {}), _META: orjson.dumps(extra)})
 
 
@@ -176,22 +184,21 @@ def _read(file: BinaryIO) -> pd.DataFrame:
     if "range" in extra:
         start, stop, step, name = extra["range"]
         frame.index = pd.RangeIndex(start, stop, step, name=name)
-    else:
-        frame.index = _own_zone(frame.index)
-    for name in frame.columns[[isinstance(dtype, pd.DatetimeTZDtype) for dtype in frame.dtypes]]:
-        frame[name] = _own_zone(pd.DatetimeIndex(frame[name]))
+    elif "index_zone" in extra:
+        frame.index = _in_zone(frame.index, extra["index_zone"])
+    for name, zone in extra["zones"].items():
+        frame[name] = _in_zone(pd.DatetimeIndex(frame[name]), zone)
     frame.columns.name = extra["columns_name"]
     frame.attrs = extra["attrs"]
     return frame
 
 
-def _own_zone(index: pd.Index[Any]) -> pd.Index[Any]:
-    """Arrow may give a zone as another class of the same name than pandas would, and than was written."""
+def _in_zone(index: pd.Index[Any], zone: str) -> pd.Index[Any]:
+    """In the zone object that pandas makes of the name: Arrow may give one of another class."""
     import pandas as pd
 
-    if isinstance(index.dtype, pd.DatetimeTZDtype) and isinstance(index, pd.DatetimeIndex):
-        return index.tz_convert(pd.DatetimeTZDtype(index.dtype.unit, str(index.dtype.tz)).tz)
-    return index
+    times = pd.DatetimeIndex(index)
+    return times.tz_convert(pd.DatetimeTZDtype(times.unit, zone).tz)
 
 
 PARQUET = Codec("parquet", _accepts, _write, _read)

@@ -60,6 +60,13 @@ async def held(writer):
     return gate, waiting
 
 
+async def together(gate, writer, jobs):
+    """The answers of jobs that all wait when the gate opens: tasks start in order, and the opening comes after them."""
+    asked = [asyncio.create_task(writer.run(job)) for job in jobs]
+    asyncio.get_running_loop().call_soon(gate.opened.set)
+    return await asyncio.gather(*asked, return_exceptions=True)
+
+
 def statements_of(connection):
     seen = []
     connection.set_trace_callback(seen.append)
@@ -70,10 +77,7 @@ def test_requests_that_wait_are_one_transaction(writer, connection, numbers):
     async def main():
         gate, waiting = await held(writer)
         seen = statements_of(connection)
-        asked = [asyncio.create_task(writer.run(insert(n))) for n in range(20)]
-        await asyncio.sleep(0)
-        gate.opened.set()
-        assert await asyncio.gather(*asked) == list(range(20))
+        assert await together(gate, writer, [insert(n) for n in range(20)]) == list(range(20))
         await waiting
         group = seen[seen.index("COMMIT") + 1 :]  # the first one is the gate's own
         assert (group.count("BEGIN IMMEDIATE"), group.count("COMMIT")) == (1, 1)
@@ -98,10 +102,7 @@ def test_a_refusal_in_a_group_undoes_itself_alone(writer, numbers):
     async def main():
         gate, _ = await held(writer)
         jobs = [insert(1), half_then_refused, insert(2), insert(1), insert(200), insert(3)]
-        asked = [asyncio.create_task(writer.run(job)) for job in jobs]
-        await asyncio.sleep(0)
-        gate.opened.set()
-        return await asyncio.gather(*asked, return_exceptions=True)
+        return await together(gate, writer, jobs)
 
     answers = asyncio.run(main())
     assert [answers[place] for place in (0, 2, 5)] == [1, 2, 3]
@@ -127,10 +128,7 @@ def test_a_group_whose_transaction_breaks_hears_it_and_the_next_one_is_tried(wri
 
     async def main():
         gate, _ = await held(writer)
-        asked = [asyncio.create_task(writer.run(job)) for job in (insert(1), lose_transaction, insert(2))]
-        await asyncio.sleep(0)
-        gate.opened.set()
-        return await asyncio.gather(*asked, return_exceptions=True)
+        return await together(gate, writer, [insert(1), lose_transaction, insert(2)])
 
     answers = asyncio.run(main())
     assert [type(answer) for answer in answers] == [StoreUnavailable] * 3
@@ -182,8 +180,8 @@ def test_a_caller_that_left_and_a_loop_that_closed_harm_nobody(writer, numbers):
         staying = asyncio.create_task(writer.run(gate))
         await asyncio.to_thread(gate.entered.wait, 10)
         leaving = asyncio.create_task(writer.run(insert(1)))
-        await asyncio.sleep(0)
-        leaving.cancel()
+        asyncio.get_running_loop().call_soon(leaving.cancel)  # once it has asked
+        await asyncio.wait([leaving])
         assert not staying.done()
 
     asyncio.run(leave())
