@@ -1,0 +1,81 @@
+"""phasenb: durable, phased tasks for Jupyter.
+
+The public API, and nothing else: each name is imported when it is first used, so that ``import phasenb`` costs little
+and a worker never loads a client. Errors are in ``phasenb.errors``, fakes for tests in ``phasenb.testing``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from phasenb.agents.workflow import Workflow
+    from phasenb.client.async_client import AsyncClient
+    from phasenb.client.client import Client
+    from phasenb.client.defaults import connect, launch, memory, results, task, tasks
+    from phasenb.client.handle import TaskHandle
+    from phasenb.client.sessions import choose_session as session
+    from phasenb.core.extended_agent import ExtendedAgent
+    from phasenb.dto.phase import Step
+    from phasenb.errors import PhasenbError, TaskCancelled, TaskFailed
+
+__version__ = "0.1.0"
+__all__ = [
+    "AsyncClient", "Client", "ExtendedAgent", "PhasenbError", "Step", "TaskCancelled", "TaskFailed", "TaskHandle",
+    "Workflow", "connect", "launch", "memory", "results", "session", "task", "tasks",
+]  # fmt: skip
+
+_HOMES = {
+    "AsyncClient": "client.async_client",
+    "Client": "client.client",
+    "ExtendedAgent": "core.extended_agent",
+    "PhasenbError": "errors",
+    "Step": "dto.phase",
+    "TaskCancelled": "errors",
+    "TaskFailed": "errors",
+    "TaskHandle": "client.handle",
+    "Workflow": "agents.workflow",
+    "connect": "client.defaults",
+    "launch": "client.defaults",
+    "memory": "client.defaults",
+    "results": "client.defaults",
+    "session": "client.sessions:choose_session",
+    "task": "client.defaults",
+    "tasks": "client.defaults",
+    "_jupyter_server_extension_points": "server",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'phasenb' has no attribute {name!r}")
+    module, _, attribute = home.partition(":")
+    found = getattr(importlib.import_module(f"phasenb.{module}"), attribute or name)
+    if name in ("ExtendedAgent", "Workflow"):
+        _teach_to_launch()
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
+
+
+def _teach_to_launch() -> None:
+    """Give agents their way to a client: the layers below know none (design.md section 2)."""
+    from phasenb.core.extended_agent import set_finder, set_launcher
+
+    def launcher(*args: Any) -> Any:
+        from phasenb.client.defaults import launch_agent
+
+        return launch_agent(*args)
+
+    def finder(*args: Any) -> Any:
+        from phasenb.client.defaults import last_of
+
+        return last_of(*args)
+
+    set_launcher(launcher)
+    set_finder(finder)

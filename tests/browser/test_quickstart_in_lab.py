@@ -1,0 +1,40 @@
+"""The main job as a person sees it: the quickstart in JupyterLab, live, finished, and still there after a reload."""
+
+from pathlib import Path
+
+PICTURE = Path(__file__).parents[2] / "docs" / "images" / "quickstart.png"
+BARS = ".jp-OutputArea-output [role=progressbar]"
+RUN_ALL = "() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }"
+SAVE = "() => window.jupyterapp.commands.execute('docmanager:save')"
+# How far the task is, as the page shows it: the sum of its bars; -1 while there are none.
+SHOWN = """() => {
+    const bars = [...document.querySelectorAll('.jp-OutputArea-output [role=progressbar]')];
+    return bars.length ? bars.reduce((sum, bar) => sum + Number(bar.getAttribute('aria-valuenow') || 0), 0) : -1;
+}"""
+
+
+def test_the_quickstart_runs_live_and_survives_a_reload(lab, page):
+    lab.open(page, "quickstart.ipynb")
+    page.evaluate(RUN_ALL)
+    page.wait_for_selector(BARS)
+
+    seen = []
+    while len(seen) < 4:
+        before = seen[-1] if seen else -1
+        page.wait_for_function(f"before => ({SHOWN})() > before", arg=before)
+        seen.append(page.evaluate(SHOWN))
+    assert seen == sorted(seen)
+    assert seen[0] < seen[-1], "the bars must be seen moving"
+
+    page.get_by_text("completed").first.wait_for(timeout=120_000)
+    page.get_by_text("95% of the folds").first.wait_for(timeout=60_000)
+    PICTURE.parent.mkdir(parents=True, exist_ok=True)
+    page.locator(BARS).first.scroll_into_view_if_needed()
+    page.screenshot(path=PICTURE)
+
+    page.evaluate(SAVE)
+    lab.open(page, "quickstart.ipynb")
+    page.get_by_text("completed").first.wait_for()
+    assert page.evaluate(SHOWN) > 0
+    assert "Error displaying widget" not in page.content()
+    assert "Loading widget" not in page.content()
