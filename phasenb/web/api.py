@@ -7,8 +7,8 @@ All tasks of the owner are in reach, whatever their session. Errors are those of
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypeVar
 
 import orjson
 
@@ -22,10 +22,11 @@ from phasenb.web.identity import Identity
 from phasenb.web.message_protocol import PROTOCOL
 
 JsonObject = dict[str, Any]
+T = TypeVar("T")
 MAXIMUM_TASKS = 1000
 PAGE_EVENTS = 1000
 PAGE_LINES = 5000
-_AT_ONCE = 50  # results that are turned into JSON on the loop; more go to a thread
+_AT_ONCE = 50  # values that are turned into JSON on the loop: a few milliseconds
 
 
 class TaskApi:
@@ -70,8 +71,9 @@ class TaskApi:
         found = await self._store.tasks(
             identity.owner, session=session, state=_state(state), limit=limit + 1, before=before
         )
-        shown = [self._manager.with_progress(task).as_json() for task in found[:limit]]
-        return {"tasks": shown, "next": shown[-1]["task_id"] if len(found) > limit else None}
+        shown = [self._manager.with_progress(task) for task in found[:limit]]
+        following = shown[-1].task_id if len(found) > limit else None
+        return {"tasks": await _dumped(_tasks, shown), "next": following}
 
     async def task(self, identity: Identity, task_id: str) -> JsonObject:
         """A snapshot. Raises UnknownTask."""
@@ -105,9 +107,7 @@ class TaskApi:
         if task_id is not None:
             task_id = (await self._task(identity, task_id)).task_id
         found = await self._store.results(identity.owner, session=session, task_id=task_id)
-        if len(found) <= _AT_ONCE:
-            return _results(found)
-        return await asyncio.to_thread(_results, found)
+        return {"results": await _dumped(_results, found)}
 
     # --- objects ---------------------------------------------------------------------------------------------------
 
@@ -142,10 +142,19 @@ class TaskApi:
         return await self._manager.snapshot(identity.owner, task_id)
 
 
-def _results(found: list[tuple[str, PhaseResult]]) -> JsonObject:
-    return {
-        "results": [{"task_id": task_id, **result.model_dump(mode="json", by_alias=True)} for task_id, result in found]
-    }
+async def _dumped(dump: Callable[[list[T]], list[JsonObject]], values: list[T]) -> list[JsonObject]:
+    """A long list is turned into JSON in a thread: the loop must not stand still for it."""
+    if len(values) <= _AT_ONCE:
+        return dump(values)
+    return await asyncio.to_thread(dump, values)
+
+
+def _tasks(tasks: list[TaskState]) -> list[JsonObject]:
+    return [task.as_json() for task in tasks]
+
+
+def _results(found: list[tuple[str, PhaseResult]]) -> list[JsonObject]:
+    return [{"task_id": task_id, **result.model_dump(mode="json", by_alias=True)} for task_id, result in found]
 
 
 def _state(state: str | None) -> State | None:

@@ -8,8 +8,9 @@ that was taken away holds at once. ``code`` needs the host's ``allow_code`` and 
 
 from __future__ import annotations
 
-import getpass
+import functools
 import os
+import pwd
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -37,11 +38,16 @@ class Identity:
             raise CodeNotAllowed(what) if action == "code" else Forbidden(action)
 
 
+@functools.cache
 def operating_system_user() -> str:
-    """The owner in an embedded host, and under identity providers that invent anonymous users."""
+    """The owner in an embedded host, and under identity providers that invent anonymous users.
+
+    By the process's uid: ``USER`` and ``LOGNAME`` may differ between a server and its kernels. Asked once, since the
+    lookup may go over a network.
+    """
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container whose uid has no name
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container whose uid has no name
         return f"uid-{os.getuid()}"
 
 

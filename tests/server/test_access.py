@@ -194,3 +194,15 @@ class TestConfiguredOwner:
     async def test_configuration_wins(self, open_socket):
         socket = await open_socket(hello=None)
         assert (await socket.ask("hello", protocol=1, session="s"))["owner"] == "the-team"
+
+
+class TestCommandLine:
+    @pytest.fixture
+    def jp_argv(self):
+        return ["--PhaseNB.allow_code=False", "--PhaseNB.limits=queued_tasks=7"]
+
+    async def test_traits_win(self, app):
+        await app.ready()
+        assert app.problem is None
+        assert app.host.settings.allow_code is False
+        assert app.host.settings.limits.queued_tasks == 7

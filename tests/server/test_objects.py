@@ -1,5 +1,6 @@
 """Uploads and downloads by hash: streamed, checked, owned; and a launch that names one."""
 
+import asyncio
 import hashlib
 import json
 import resource
@@ -104,3 +105,22 @@ async def test_a_launch_may_name_what_was_uploaded(put, open_socket):
     await put(hex_of(data), data)
     assert (await socket.ask("launch", agent="three", inputs={"path": reference}))["type"] == "launched"
     await socket.read_until("task_complete")
+
+
+async def test_an_upload_that_breaks_off_leaves_nothing(
+    http_server, jp_http_port, jp_base_url, jp_auth_header, app, tmp_path
+):
+    await app.ready()
+    _, writer = await asyncio.open_connection("127.0.0.1", jp_http_port)
+    head = (
+        f"PUT {jp_base_url}phasenb/api/objects/{'0' * 64} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        f"Authorization: {jp_auth_header['Authorization']}\r\nContent-Length: 50000000\r\n\r\n"
+    )
+    writer.write(head.encode())
+    async with asyncio.timeout(10):
+        while not left_over(tmp_path):
+            writer.write(bytes(1024 * 1024))
+            await writer.drain()
+        writer.close()
+        while left_over(tmp_path):
+            await asyncio.sleep(0.01)

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from phasenb.core.ports import Append
 from phasenb.core.task_schema import SCHEMA
 from phasenb.dto import events as ev
-from phasenb.dto.events import PhaseUpdate
+from phasenb.dto.events import PhaseLog, PhaseUpdate
 from phasenb.dto.launch import Launch
+from phasenb.dto.phase import LogLine
+from phasenb.errors import StoreUnavailable
 from phasenb.testing import FakeClock, FakeStore, ScriptedExecutor
 
 
@@ -421,5 +423,74 @@ def test_whatever_happens_each_event_comes_once_and_in_order(make_world, until, 
         assert client.wire.closed is None
         client.handler.closed()
         assert not world.hub._watchers
+
+    asyncio.run(main())
+
+
+def test_lines_that_a_slow_client_misses_are_counted(make_world, until):
+    async def main():
+        world = make_world(queue_events=10, updates_per_second=1000)
+        task = Task(world)
+        await task.start()
+        slow = await world.client().hello()
+        await slow.ask("subscribe", task_id=task.task_id, after_seq=2)
+        subscriber = next(iter(world.hub._subscribers))
+        await until(lambda: subscriber.subscriptions[task.task_id].live)
+        slow.wire.stall()
+        for number in range(1, 1001):
+            line = LogLine(stream="stdout", text="x" * 1000, at=FakeClock().now())
+            log = PhaseLog(task_id=task.task_id, phase="research", attempt=1, first_line=number, lines=(line,))
+            world.hub.log("ada", task.state, log)
+            world.hub._flush(task.task_id)
+        slow.wire.go_on()
+
+        def told():
+            logs = slow.wire.of("phase_log")
+            return sum(len(log["lines"]) + log["dropped"] for log in logs)
+
+        await until(lambda: told() == 1000)
+        logs = slow.wire.of("phase_log")
+        assert sum(log["dropped"] for log in logs) > 0
+        after = 0
+        for log in logs:
+            assert log["first_line"] == after + log["dropped"] + 1
+            after = log["first_line"] + len(log["lines"]) - 1
+        assert after == 1000
+
+    asyncio.run(main())
+
+
+def test_a_log_that_can_not_be_read_closes_the_connection(make_world, until):
+    class Failing(FakeStore):
+        async def events(self, task_id, after_seq, limit):
+            raise StoreUnavailable("phasenb.db", "the disk is gone")
+
+    async def main():
+        world = make_world(store=Failing())
+        task = Task(world)
+        await task.start()
+        client = await world.client().hello()
+        await client.ask("subscribe", task_id=task.task_id)
+        await until(lambda: client.wire.closed is not None)
+        assert client.wire.closed[0] == 1011
+
+    asyncio.run(main())
+
+
+def test_one_text_serves_every_client(make_world, until):
+    async def main():
+        world = make_world()
+        task = Task(world)
+        await task.start()
+        clients = [await world.client().hello() for _ in range(3)]
+        written = []
+        for client in clients:
+            client.wire.write = written.append
+            await client.send("subscribe", task_id=task.task_id, after_seq=2)
+        await until(lambda: all(each.subscriptions[task.task_id].live for each in world.hub._subscribers))
+        written.clear()
+        await task.add(ev.TaskPaused, by="ada")
+        assert len(written) == 3
+        assert len({id(text) for text in written}) == 1
 
     asyncio.run(main())
