@@ -1,0 +1,195 @@
+"""What a phase writes, in a worker: print(), native code and child processes alike, logging and warnings.
+
+Rules:
+
+* File descriptors 1 and 2 are pipes that the host made; everything below Python ends up there too. The host holds
+  their other ends as well, so that the last words of a worker that dies are not lost.
+* Lines keep their order within each stream. All lines of an attempt are sent before its Outcome. What is written
+  between two attempts (by a thread that was left behind) belongs to none, and is dropped.
+* The pipes are read a few times in 50 ms, not at each write: two threads that wake each other for every line are slow.
+"""
+
+from __future__ import annotations
+
+import array
+import codecs
+import ctypes
+import fcntl
+import logging
+import os
+import sys
+import termios
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic
+from typing import Any, TextIO
+
+from phasenb.core.ports import LogChunk
+from phasenb.executors.lines import LineFolder, LogBound, StreamName, now
+
+_READ_BYTES = 65_536
+_REFRESH_S = 5.0  # how often a progress bar that is still being drawn becomes a line
+_FORMAT = logging.Formatter("%(levelname)s %(name)s: %(message)s")
+
+_libc = ctypes.CDLL(None)
+
+
+class Pipe:
+    """One captured descriptor: its read end, and the text that waits for its line's end."""
+
+    def __init__(self, stream: StreamName, fd: int) -> None:
+        self.stream: StreamName = stream
+        self.fd = fd
+        self._restart()
+        os.set_blocking(fd, False)
+
+    def _restart(self) -> None:
+        self.folder = LineFolder()
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def read(self) -> list[str]:
+        """The lines complete now. Takes what is there at its start and no more, so an endless writer can't hold it."""
+        lines: list[str] = []
+        waiting = array.array("i", [0])
+        fcntl.ioctl(self.fd, termios.FIONREAD, waiting)
+        left = waiting[0]
+        while left > 0:
+            data = os.read(self.fd, min(left, _READ_BYTES))
+            left -= len(data)
+            lines += self.folder.feed(self._decoder.decode(data))
+        return lines
+
+    def end(self) -> list[str]:
+        lines = self.read() + self.folder.feed(self._decoder.decode(b"", True)) + self.folder.end()
+        self._restart()
+        return lines
+
+
+class Capture:
+    """The output of the attempt that runs. Any thread may call it; ``send`` gets chunks in order."""
+
+    def __init__(self, stdout_fd: int, stderr_fd: int, send: Callable[[LogChunk], None]) -> None:
+        self._pipes = (Pipe("stdout", stdout_fd), Pipe("stderr", stderr_fd))
+        self._send = send
+        self._lock = threading.RLock()
+        self._bound: LogBound | None = None
+        self._refresh_at = 0.0
+        self.fds = (stdout_fd, stderr_fd)
+
+    def begin(self, maximum_bytes: int) -> None:
+        with self._lock:
+            for pipe in self._pipes:
+                pipe.end()
+            self._bound = LogBound(maximum_bytes)
+            self._refresh_at = monotonic() + _REFRESH_S
+
+    def end(self) -> None:
+        """Send all that the attempt wrote; it is over."""
+        for stream in (sys.stdout, sys.stderr):
+            _flush(stream)
+        _libc.fflush(None)  # what C code printed waits in C's own buffers
+        with self._lock:
+            bound, self._bound = self._bound, None
+            if bound is None:
+                return
+            for pipe in self._pipes:
+                _add(bound, pipe.stream, pipe.end())
+            for chunk in bound.end():
+                self._send(chunk)
+
+    def pump(self) -> None:
+        """Take in what was written."""
+        with self._lock:
+            for pipe in self._pipes:
+                lines = pipe.read()
+                if lines and self._bound is not None:
+                    _add(self._bound, pipe.stream, lines)
+
+    def tick(self) -> None:
+        """Take in and send what was written."""
+        with self._lock:
+            self.pump()
+            if self._bound is None:
+                return
+            if monotonic() >= self._refresh_at:
+                self._refresh_at = monotonic() + _REFRESH_S
+                for pipe in self._pipes:
+                    _add(self._bound, pipe.stream, pipe.folder.refresh())
+            while (chunk := self._bound.take()) is not None:
+                self._send(chunk)
+
+    def log(self, text: str) -> None:
+        """Add to the stream ``log``, after what was printed before."""
+        with self._lock:
+            self.pump()
+            if self._bound is not None:
+                _add(self._bound, "log", text.split("\n"))
+
+    def add(self, chunk: LogChunk) -> None:
+        """Lines of ``ctx.log``."""
+        for line in chunk.lines:
+            self.log(line.text)
+
+    @contextmanager
+    def python(self) -> Iterator[None]:
+        """Have logging and warnings told here inside the block; what a phase changed of them is put back after it."""
+        root = logging.getLogger()
+        handler = _Handler(self)
+        root.addHandler(handler)
+        root.setLevel(logging.INFO)
+        try:
+            # Also forgets which warnings were shown: an attempt sees its own, whatever ran in this worker before.
+            with warnings.catch_warnings():
+                warnings.showwarning = self._warning
+                yield
+        finally:
+            root.handlers.clear()
+
+    def _warning(
+        self,
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        self.log(f"{category.__name__}: {message} ({filename}, line {lineno})")
+
+
+class _Handler(logging.Handler):
+    def __init__(self, capture: Capture) -> None:
+        super().__init__(logging.INFO)
+        self._capture = capture
+        self.setFormatter(_FORMAT)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            text = self.format(record)
+        except Exception:  # arguments that don't fit the message: logging's own way to tell it, on stderr
+            self.handleError(record)
+            return
+        self._capture.log(text)
+
+
+def use_pipes() -> None:
+    """Have print() write whole lines into the pipes at once, in UTF-8, whatever a person prints."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure: Any = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
+
+
+def _add(bound: LogBound, stream: StreamName, lines: list[str]) -> None:
+    at = now()
+    for line in lines:
+        bound.add(stream, line, at)
+
+
+def _flush(stream: Any) -> None:
+    try:
+        stream.flush()
+    except (OSError, ValueError, AttributeError):  # a phase closed or replaced it: nothing of ours waits in there
+        return

@@ -1,0 +1,95 @@
+"""An exception as data: ErrorInfo with the user's own lines.
+
+Rules: making one never raises, whatever the exception's own methods do; frames of phasenb are dropped, and so is what
+of the standard library called the user's code; texts are bounded.
+"""
+
+from __future__ import annotations
+
+import sysconfig
+import traceback
+from datetime import timedelta
+from pathlib import Path
+
+import phasenb
+from phasenb.dto.phase_result import ErrorInfo
+from phasenb.errors import LaunchError, RuntimeMismatch, UnknownObject, ValueNotStorable
+from phasenb.executors.lines import printable
+
+MESSAGE_CHARACTERS = 10_000
+TRACEBACK_CHARACTERS = 20_000
+
+_NOT_RETRYABLE = (LaunchError, RuntimeMismatch, ValueNotStorable, UnknownObject)
+_OURS = str(Path(phasenb.__file__).parent) + "/"
+_STDLIB = sysconfig.get_paths()["stdlib"] + "/"
+
+
+def error_info(error: BaseException) -> ErrorInfo:
+    """What ``error`` says, as data."""
+    return ErrorInfo(
+        type=_name(type(error)),
+        message=_clipped(_message(error), MESSAGE_CHARACTERS),
+        traceback=_clipped(user_traceback(error), TRACEBACK_CHARACTERS),
+        retryable=not isinstance(error, _NOT_RETRYABLE),
+        bases=tuple(_name(kind) for kind in type(error).__mro__ if kind is not object),
+        retry_after_s=_retry_after(error),
+    )
+
+
+def user_traceback(error: BaseException) -> str:
+    """The traceback as Python prints it, without phasenb's frames; empty where nothing else is left."""
+    told = traceback.TracebackException.from_exception(error, compact=True)
+    kept = _strip(told)
+    return "".join(told.format()) if kept else ""
+
+
+def _strip(told: traceback.TracebackException) -> int:
+    """Drop frames in ``told`` and what it is chained to; how many are left."""
+    frames = [frame for frame in told.stack if not frame.filename.startswith(_OURS)]
+    own = next((index for index, frame in enumerate(frames) if not _is_stdlib(frame.filename)), 0)
+    told.stack = traceback.StackSummary.from_list(frames[own:])
+    kept = len(told.stack)
+    for chained in (told.__cause__, told.__context__, *(told.exceptions or ())):
+        if chained is not None:
+            kept += _strip(chained)
+    return kept
+
+
+def _is_stdlib(filename: str) -> bool:
+    return filename.startswith(("<frozen", _STDLIB)) and "-packages/" not in filename
+
+
+def _name(kind: type) -> str:
+    """The qualified name; builtins without their module, phasenb's errors by the name that users import."""
+    if kind.__module__ == "builtins":
+        return kind.__qualname__
+    module = "phasenb" if kind.__module__ == "phasenb.errors" else kind.__module__
+    return f"{module}.{kind.__qualname__}"
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as failure:  # a person's __str__ may raise anything
+        return f"(its __str__ raised {type(failure).__name__})"
+
+
+def _retry_after(error: BaseException) -> float | None:
+    wanted = getattr(error, "retry_after", None)
+    if isinstance(wanted, timedelta):
+        wanted = wanted.total_seconds()
+    try:
+        seconds = float(wanted)  # type: ignore[arg-type]  # None, or anything that a person put there
+    except (TypeError, ValueError):
+        return None
+    return seconds if 0 <= seconds < float("inf") else None
+
+
+def _clipped(text: str, limit: int) -> str:
+    """The text, or its head and its end, where a traceback has its point."""
+    text = printable(text)
+    if len(text) <= limit:
+        return text
+    head = limit // 4
+    cut = len(text) - limit
+    return f"{text[:head]}\n... {cut:,} characters left out ...\n{text[head + cut :]}"

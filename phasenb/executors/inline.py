@@ -1,0 +1,253 @@
+"""InlineExecutor: phases in threads of this process, for the embedded host only. A server never offers it.
+
+Rules and what they cost:
+
+* Phases share this process: its memory, its GIL, its working directory. One that crashes in C takes the notebook along.
+* Arguments are decoded and outputs encoded in the thread, as in a worker: a phase never gets the launcher's objects.
+* Cancelling is ``ctx.cancelled``, then an exception in the phase's thread. Python raises it at the next bytecode: a
+  long call of C (``time.sleep``, a fit of a model) goes on until it returns, and no one can end it. After the grace
+  the attempt counts as cancelled although its thread may still be in that call; what it returns then is not kept.
+* One ``call_soon_threadsafe`` for each batch of reports; an attempt without reports costs one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from dataclasses import replace
+from time import sleep
+
+from phasenb.core.context import Cancelled
+from phasenb.core.ports import Attempt, LogChunk, Outcome, Report, Run, Slot
+from phasenb.dto.launch import AgentSpec, Runtime
+from phasenb.dto.phase_result import ResultStatus
+from phasenb.dto.values import Json
+from phasenb.errors import LaunchError
+from phasenb.executors import inline_output
+from phasenb.executors.inline_output import Output
+from phasenb.executors.inline_threads import Threads
+from phasenb.executors.loading import Agents, describe_failure
+from phasenb.executors.performing import Performance, cancelled_error, folder_at
+from phasenb.executors.reports import Reports
+
+FLUSH_S = 0.05
+COURTESY_S = 0.5
+
+
+class InlineRun(Reports):
+    """ports.Run of one attempt in a thread. Methods named ``_in_thread`` run there, all others on the loop."""
+
+    def __init__(self, executor: InlineExecutor, attempt: Attempt, agents: Agents) -> None:
+        super().__init__()
+        self._executor = executor
+        self._agents = agents
+        self._phase = attempt.phase
+        self._loop = asyncio.get_running_loop()
+        self._lock = threading.Lock()
+        self._telling = threading.Lock()  # lines that were taken are sent before anything that comes later
+        self._waiting: list[Report] = []
+        self._scheduled = False
+        self._over = False  # the phase's code is left: no interrupt may be sent any more
+        self._interrupted = False
+        self._stopping: asyncio.Task[None] | None = None
+        self._ended = asyncio.Event()
+        self._stopped: Outcome | None = None
+        self.output = Output(attempt.log_bytes)
+        self.performance = Performance(attempt, self._emit_in_thread)
+        self._thread = executor.threads.take()
+        executor.watch(self)
+        self._thread.inbox.put(self._in_thread)
+
+    # --- the thread's side ---------------------------------------------------------------------------------------
+
+    def _in_thread(self) -> bool:
+        """The thread's job; whether the thread may be used again."""
+        try:
+            # An empty context: what a phase sets in one is gone with it.
+            outcome = contextvars.Context().run(self._perform_in_thread)
+        except Cancelled:  # the interrupt came a moment late, when the phase was already left
+            outcome = Outcome(ResultStatus.CANCELLED, error=cancelled_error(self._phase))
+        with self._lock:
+            self._over = True
+            again = not self._interrupted
+        self._executor.unwatch(self)
+        if again:
+            self._executor.threads.put(self._thread)
+        with self._telling:
+            self._send_in_thread([*self.output.end(), outcome])
+        return again
+
+    def _perform_in_thread(self) -> Outcome:
+        inline_output.current.set(self.output)
+        outcome = self.performance.perform(self._agents)
+        with self._lock:
+            self._over = True
+        return outcome
+
+    def _emit_in_thread(self, report: Report) -> None:
+        if isinstance(report, LogChunk):
+            self.output.log(report)
+        else:
+            self._send_in_thread([report])
+
+    def flush_in_thread(self) -> None:
+        """What the executor's flushing thread calls now and then."""
+        self.performance.flush()
+        with self._telling:
+            while (chunk := self.output.take()) is not None:
+                self._send_in_thread([chunk])
+
+    def _send_in_thread(self, reports: list[Report]) -> None:
+        with self._lock:
+            self._waiting += reports
+            if self._scheduled:
+                return
+            self._scheduled = True
+        try:
+            self._loop.call_soon_threadsafe(self._receive)
+        except RuntimeError:  # the loop was closed while a call of C went on: nobody listens any more
+            return
+
+    # --- the loop's side -----------------------------------------------------------------------------------------
+
+    def _receive(self) -> None:
+        with self._lock:
+            reports, self._waiting = self._waiting, []
+            self._scheduled = False
+        for report in reports:
+            if not isinstance(report, Outcome) or self._stopping is None:
+                self.put(report)
+            else:
+                self._stopped = report
+                self._ended.set()
+
+    async def stop(self, grace_s: float) -> None:
+        """See ports.Run, but for what the module says: a call of C can't be ended, and is not waited for."""
+        if self.finished:
+            return
+        if self._stopping is None:
+            self._stopping = asyncio.create_task(self._stop(grace_s))
+        elif grace_s <= 0:
+            self._ended.set()
+        await asyncio.shield(self._stopping)
+
+    async def _stop(self, grace_s: float) -> None:
+        courtesy_s = min(COURTESY_S, grace_s / 2)
+        self.performance.cancel()
+        if not await self._ends_within(courtesy_s):
+            self._interrupt()
+            await self._ends_within(grace_s - courtesy_s)
+        ended = self._stopped or Outcome(ResultStatus.CANCELLED)
+        error = cancelled_error(self._phase)
+        kept = replace(ended, status=ResultStatus.CANCELLED, output=None, output_type=None, output_bytes=None)
+        self.put(replace(kept, error=error))
+
+    async def _ends_within(self, seconds: float) -> bool:
+        try:
+            await asyncio.wait_for(self._ended.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    def _interrupt(self) -> None:
+        import ctypes  # only a cancel needs it
+
+        with self._lock:
+            if self._over or self._interrupted:
+                return
+            self._interrupted = True
+            thread = ctypes.c_ulong(self._thread.ident or 0)
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(Cancelled))
+
+
+class InlineSlot:
+    """ports.Slot: a task's agents, loaded once, and a thread for each of its attempts."""
+
+    alive = True
+
+    def __init__(self, executor: InlineExecutor) -> None:
+        self._executor = executor
+        self._agents = Agents()
+
+    @property
+    def worker(self) -> str:
+        return "inline"
+
+    def run(self, attempt: Attempt) -> Run:
+        return InlineRun(self._executor, attempt, self._agents)
+
+    async def release(self) -> None:
+        self._agents.clear()
+
+
+class InlineExecutor:
+    """ports.Executor. ``runtime`` says nothing here: the launcher's environment is this process's."""
+
+    kind = "inline"
+
+    def __init__(self, capacity: int = 32) -> None:
+        self.capacity = capacity
+        self.threads = Threads()
+        self._running: set[InlineRun] = set()
+        self._busy = threading.Event()
+        self._closed = False
+        self._flusher: threading.Thread | None = None
+
+    def warm(self, owner: str, runtime: Runtime | None) -> Slot | None:
+        """See ports.Executor: always ready."""
+        return InlineSlot(self)
+
+    async def reserve(self, owner: str, runtime: Runtime | None) -> Slot:
+        """See ports.Executor: never waits."""
+        return InlineSlot(self)
+
+    async def describe(
+        self, owner: str, runtime: Runtime | None, agent: str | None, code: Json, objects_url: str
+    ) -> AgentSpec:
+        """See ports.Executor."""
+
+        def spec() -> AgentSpec:
+            try:
+                return Agents().load(agent, code, folder_at(objects_url)).spec()
+            except Exception as error:  # what a person's module or factory raises
+                raise describe_failure(error) from error
+            except SystemExit as error:
+                raise LaunchError(f"the agent can't be made: it calls sys.exit({error.code!r})") from error
+
+        return await asyncio.to_thread(spec)
+
+    async def close(self) -> None:
+        """Let threads end, and give print() back."""
+        self._closed = True
+        self.threads.close()
+        self._busy.set()
+        inline_output.unroute()
+
+    # --- what waits to be told -----------------------------------------------------------------------------------
+
+    def watch(self, run: InlineRun) -> None:
+        """Have a run's reports flushed while it runs."""
+        inline_output.route()
+        self._running.add(run)
+        if self._flusher is None:
+            self._flusher = threading.Thread(target=self._flush, name="phasenb-flush", daemon=True)
+            self._flusher.start()
+        if not self._busy.is_set():
+            self._busy.set()
+
+    def unwatch(self, run: InlineRun) -> None:
+        self._running.discard(run)
+
+    def _flush(self) -> None:
+        while not self._closed:
+            self._busy.wait()
+            sleep(FLUSH_S)
+            if not self._running:
+                self._busy.clear()
+                if not self._running:
+                    continue
+                self._busy.set()  # a run came between
+            inline_output.route()
+            for run in tuple(self._running):
+                run.flush_in_thread()

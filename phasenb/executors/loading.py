@@ -1,0 +1,115 @@
+"""Loading agents where phases run, never on a host's loop: code is unpickled here, registered agents imported.
+
+Rules: an agent is loaded once for a task and dropped with it, so no task sees what another one's code left in it.
+What can't be loaded is a LaunchError that names what is missing and where it was looked for.
+"""
+
+from __future__ import annotations
+
+import base64
+import pickle
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from phasenb.codecs import decode
+from phasenb.codecs.objects import ObjectFolder
+from phasenb.core.extended_agent import ExtendedAgent
+from phasenb.dto.values import Json, as_reference
+from phasenb.errors import LaunchError, PhasenbError
+
+_KEPT = 4  # a task has one agent; more come with fallbacks
+
+
+class Agents:
+    """The agents of one task, each loaded once."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, ExtendedAgent] = {}
+
+    def load(self, agent: str | None, code: Json, folder: ObjectFolder) -> ExtendedAgent:
+        """The registered ``agent`` (``"module:attribute"``), or what ``code`` is. Raises LaunchError."""
+        key = agent if agent is not None else _key(code)
+        found = self._loaded.get(key)
+        if found is None:
+            found = _registered(agent) if agent is not None else _unpickled(code, folder)
+            if len(self._loaded) >= _KEPT:
+                del self._loaded[next(iter(self._loaded))]
+            self._loaded[key] = found
+        return found
+
+    def clear(self) -> None:
+        self._loaded.clear()
+
+
+class Values(Mapping[str, Any]):
+    """Launch inputs and earlier outputs by name, decoded when they are asked for."""
+
+    def __init__(self, encoded: Mapping[str, Json], folder: ObjectFolder) -> None:
+        self._encoded = encoded
+        self._folder = folder
+
+    def __getitem__(self, name: str) -> Any:
+        encoded = self._encoded[name]
+        try:
+            return decode(encoded, self._folder)
+        except PhasenbError:
+            raise
+        except Exception as error:
+            raise _not_loaded(f"the value `{name}`", error) from error
+
+    def __contains__(self, name: object) -> bool:
+        # Mapping's own would decode the value to see whether it is there.
+        return name in self._encoded
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._encoded)
+
+    def __len__(self) -> int:
+        return len(self._encoded)
+
+
+def describe_failure(error: Exception) -> PhasenbError:
+    """Why an agent could not say what it is, as one of phasenb's errors."""
+    if isinstance(error, PhasenbError):
+        return error
+    return LaunchError(f"the agent can't be made: {type(error).__name__}: {error}")
+
+
+def _key(code: Json) -> str:
+    reference = as_reference(code)
+    return str(code) if reference is None else reference.hash
+
+
+def _registered(target: str) -> ExtendedAgent:
+    try:
+        return ExtendedAgent.registered(target)
+    except PhasenbError:
+        raise
+    except Exception as error:  # a module runs when it is imported, and may raise anything
+        raise LaunchError(
+            f"the registered agent {target!r} can't be imported: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _unpickled(code: Json, folder: ObjectFolder) -> ExtendedAgent:
+    reference = as_reference(code)
+    data = base64.b64decode(code) if reference is None else folder.get(reference.hash)
+    try:
+        loaded = pickle.loads(data)  # noqa: S301 - a launcher's code, run where it was asked to run
+    except Exception as error:
+        raise _not_loaded("the code of this task", error) from error
+    return ExtendedAgent.of(loaded)
+
+
+def _not_loaded(what: str, error: Exception) -> LaunchError:
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return LaunchError(
+            f"{what} needs the module `{error.name}`, which {sys.executable} can't import: it must be installed in "
+            "the environment that the notebook runs in, or lie beside the notebook",
+            argument=error.name,
+        )
+    return LaunchError(
+        f"{what} can't be loaded by {sys.executable}: {type(error).__name__}: {error}; what it uses must be importable "
+        "from the notebook's environment, in the same version"
+    )

@@ -1,0 +1,109 @@
+"""One attempt, performed here: load the agent, run the phase, encode what it gives back. Blocking; never raises.
+
+Rules: only arguments that the function asks for are decoded; outputs, checkpoints and artifacts are encoded here,
+so that what leaves is JSON or a reference; whatever the person's code does becomes an Outcome, always exactly one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from phasenb.codecs import Encoded, decode, encode, encode_artifact
+from phasenb.codecs.objects import ObjectFolder
+from phasenb.core.context import Cancelled, Context
+from phasenb.core.ports import Attempt, Outcome, Report
+from phasenb.dto.phase import Checkpoint
+from phasenb.dto.phase_result import ErrorInfo, ResultStatus
+from phasenb.dto.values import Artifact
+from phasenb.executors.failures import error_info
+from phasenb.executors.loading import Agents, Values
+
+
+@lru_cache(maxsize=16)
+def folder_at(url: str) -> ObjectFolder:
+    """The folder of an owner's objects."""
+    return ObjectFolder(url)
+
+
+class Performance:
+    """One attempt in the making. ``ctx`` is None until its checkpoint is decoded."""
+
+    def __init__(self, attempt: Attempt, emit: Callable[[Report], None]) -> None:
+        self.attempt = attempt
+        self.ctx: Context | None = None
+        self.cancelled = False
+        self._emit = emit
+        self._folder = folder_at(attempt.objects_url)
+        self._artifacts: dict[str, Artifact] = {}
+
+    def cancel(self) -> None:
+        """Ask the phase to stop, now or when it begins. Any thread may call it."""
+        self.cancelled = True
+        if self.ctx is not None:
+            self.ctx.cancel()
+
+    def flush(self) -> None:
+        """Tell the newest progress. Any thread may call it."""
+        if self.ctx is not None:
+            self.ctx.flush()
+
+    def perform(self, agents: Agents) -> Outcome:
+        """Run to the end. What interrupts (KeyboardInterrupt, Cancelled) ends the attempt, not the caller."""
+        encoded: Encoded | None = None
+        error: ErrorInfo | None = None
+        status = ResultStatus.COMPLETE
+        try:
+            encoded = self._run(agents)
+        except BaseException as raised:  # SystemExit included: it is a phase that fails, not a worker that leaves
+            if self.cancelled and isinstance(raised, KeyboardInterrupt | Cancelled):
+                status, error = ResultStatus.CANCELLED, cancelled_error(self.attempt.phase)
+            else:
+                status, error = ResultStatus.FAILED, error_info(raised)
+        self.flush()
+        return Outcome(
+            status,
+            output=encoded.value if encoded else None,
+            output_type=encoded.type if encoded else None,
+            output_bytes=encoded.bytes if encoded else None,
+            error=error,
+            metrics=self.ctx.metrics if self.ctx else {},
+            artifacts=tuple(self._artifacts.values()),
+        )
+
+    def _run(self, agents: Agents) -> Encoded:
+        attempt, folder = self.attempt, self._folder
+        agent = agents.load(attempt.agent, attempt.code, folder)
+        self.ctx = ctx = self._context()
+        if self.cancelled:
+            ctx.cancel()
+        output = agent.run_phase(attempt.phase, ctx, Values(attempt.values, folder))
+        return encode(output, folder, inline_bytes=attempt.inline_bytes, where=f"the output of `{attempt.phase}`")
+
+    def _context(self) -> Context:
+        attempt = self.attempt
+        return Context(
+            self._emit,
+            task_id=attempt.task_id,
+            phase=attempt.phase,
+            attempt=attempt.attempt,
+            checkpoint=None if attempt.checkpoint is None else decode(attempt.checkpoint.value, self._folder),
+            failure=attempt.failure,
+            store_artifact=self._store_artifact,
+            store_checkpoint=self._store_checkpoint,
+        )
+
+    def _store_artifact(self, name: str, value: Any, codec: str | None) -> Artifact:
+        artifact = self._artifacts[name] = encode_artifact(name, value, self._folder, codec)
+        return artifact
+
+    def _store_checkpoint(self, value: Any) -> None:
+        attempt = self.attempt
+        where = f"the checkpoint of `{attempt.phase}`"
+        encoded = encode(value, self._folder, inline_bytes=attempt.inline_bytes, where=where)
+        self._emit(Checkpoint(value=encoded.value))
+
+
+def cancelled_error(phase: str) -> ErrorInfo:
+    return ErrorInfo(type="phasenb.Cancelled", message=f"`{phase}` was cancelled", retryable=False)

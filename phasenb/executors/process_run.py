@@ -1,0 +1,167 @@
+"""An attempt in a worker process, and the worker as a task's slot.
+
+Rules: the Outcome of an attempt that was stopped is ``cancelled`` and comes when its process is gone; after that the
+worker is never used again, since nobody knows what was interrupted. A worker that dies by itself gives ``lost``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from phasenb.core.ports import Attempt, LogChunk, Outcome, Report, Run
+from phasenb.dto.phase import LogLine
+from phasenb.dto.phase_result import ErrorInfo, ResultStatus
+from phasenb.dto.values import Json
+from phasenb.errors import PhasenbError, RuntimeMismatch
+from phasenb.executors.failures import error_info
+from phasenb.executors.lines import now
+from phasenb.executors.performing import cancelled_error
+from phasenb.executors.reports import Reports
+from phasenb.executors.worker_messages import run_message
+from phasenb.executors.worker_process import WorkerProcess
+
+COURTESY_S = 0.5  # for code that looks at ctx.cancelled, before it is interrupted
+
+
+class ProcessRun(Reports):
+    """ports.Run of one attempt in ``worker``."""
+
+    def __init__(self, worker: WorkerProcess, phase: str, number: int) -> None:
+        super().__init__()
+        self.number = number
+        self._worker = worker
+        self._phase = phase
+        self._over = asyncio.Event()
+        self._stopped: Outcome | None = None
+        self._stopping: asyncio.Task[None] | None = None
+
+    def report(self, report: Report) -> None:
+        """What the worker says."""
+        if isinstance(report, Outcome):
+            self._end(report)
+        else:
+            self.put(report)
+
+    def lost(self, how: str, words: dict[str, list[str]]) -> None:
+        """The worker is gone. ``words``: what it wrote last, by stream."""
+        at = now()
+        lines = [LogLine(stream="stdout", text=text, at=at) for text in words["stdout"][-100:]]
+        lines += [LogLine(stream="stderr", text=text, at=at) for text in words["stderr"][-100:]]
+        if lines:
+            self.put(LogChunk(tuple(lines)))
+        message = f"the worker {self._worker.name} {how}, while it ran `{self._phase}`"
+        error = ErrorInfo(type="phasenb.WorkerLost", message=message, bases=("phasenb.WorkerLost",))
+        self._end(Outcome(ResultStatus.LOST, error=error))
+
+    def _end(self, outcome: Outcome) -> None:
+        if self._stopping is None:
+            self.put(outcome)
+        else:
+            self._stopped = outcome
+        self._over.set()
+
+    async def stop(self, grace_s: float) -> None:
+        """See ports.Run. A second call with less patience ends the first one's."""
+        if self.finished:
+            return
+        if self._stopping is None:
+            self._stopping = asyncio.create_task(self._stop(grace_s))
+        elif grace_s <= 0:
+            await self._worker.kill()
+        await asyncio.shield(self._stopping)
+
+    async def _stop(self, grace_s: float) -> None:
+        if grace_s > 0:
+            self._worker.send({"type": "cancel", "run": self.number, "courtesy_s": min(COURTESY_S, grace_s / 2)})
+            try:
+                await asyncio.wait_for(self._over.wait(), grace_s)
+            except TimeoutError:
+                self._worker.clean = False
+        await self._worker.kill()
+        ended = self._stopped or Outcome(ResultStatus.CANCELLED)
+        self.put(
+            replace(
+                ended,
+                status=ResultStatus.CANCELLED,
+                output=None,
+                output_type=None,
+                output_bytes=None,
+                error=cancelled_error(self._phase),
+            )
+        )
+
+
+class RefusedRun(Reports):
+    """ports.Run of an attempt that can't run here."""
+
+    def __init__(self, error: PhasenbError) -> None:
+        super().__init__()
+        self.put(Outcome(ResultStatus.FAILED, error=error_info(error)))
+
+    async def stop(self, grace_s: float) -> None:
+        """Nothing runs."""
+
+
+class Codes:
+    """Numbers for the codes of one lease, so that each travels once."""
+
+    def __init__(self) -> None:
+        self._sent: list[Json] = []
+
+    def number(self, code: Json) -> tuple[int | None, bytes]:
+        """(its number, the payload that carries it, empty where the worker has it)."""
+        if code is None:
+            return None, b""
+        for number, sent in enumerate(self._sent):
+            if sent is code or sent == code:
+                return number, b""
+        self._sent.append(code)
+        return len(self._sent) - 1, orjson.dumps(code)
+
+
+class WorkerSlot:
+    """ports.Slot: one worker process, for one task. ``mismatch`` is why code can't run here, where it can't."""
+
+    def __init__(
+        self,
+        worker: WorkerProcess,
+        release: Callable[[WorkerProcess], Coroutine[Any, Any, None]],
+        mismatch: RuntimeMismatch | None = None,
+    ) -> None:
+        self._worker = worker
+        self._release = release
+        self._mismatch = mismatch
+        self._codes = Codes()
+        self._released = False
+
+    @property
+    def worker(self) -> str:
+        return self._worker.name
+
+    @property
+    def alive(self) -> bool:
+        return self._worker.alive
+
+    def run(self, attempt: Attempt) -> Run:
+        worker = self._worker
+        if self._mismatch is not None and attempt.code is not None:
+            return RefusedRun(self._mismatch)
+        worker.runs += 1
+        run = ProcessRun(worker, attempt.phase, worker.runs)
+        if worker.alive:
+            worker.run = run
+            number, payload = self._codes.number(attempt.code)
+            worker.send(run_message(run.number, attempt, number), payload)
+        else:
+            run.lost(worker.ended_by(), {"stdout": [], "stderr": []})
+        return run
+
+    async def release(self) -> None:
+        if not self._released:
+            self._released = True
+            await self._release(self._worker)

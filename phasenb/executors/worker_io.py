@@ -1,0 +1,175 @@
+"""A worker's I/O thread: hears the host while the main thread runs a phase, and tells what waits to be told.
+
+Rules:
+
+* The worker never outlives its host: when the socket ends, it kills itself with its whole process group. Where the
+  main thread holds the interpreter in a long call of C, the kernel does it (PR_SET_PDEATHSIG, Linux).
+* ``cancel`` sets ``ctx.cancelled``; a phase that has not ended a moment later gets a KeyboardInterrupt in the main
+  thread, once. No interrupt comes before or after an attempt, nor in the middle of a frame.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import queue
+import selectors
+import signal
+import socket
+import sys
+import threading
+from time import monotonic
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from phasenb.executors.frames import FrameParser, Header, frame
+
+if TYPE_CHECKING:
+    from phasenb.executors.capture import Capture
+    from phasenb.executors.performing import Performance
+
+TICK_S = 0.05
+_PIPE_PAUSE_S = 0.01
+_PR_SET_PDEATHSIG = 1
+
+
+class Channel:
+    """The worker's end of the socket, for several threads. A child process that was forked says nothing."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.main_is_sending = False
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+        self._main = threading.main_thread().ident
+
+    def send(self, header: Header) -> None:
+        if os.getpid() != self._pid:
+            return
+        data = frame(header)
+        in_main = threading.get_ident() == self._main
+        if in_main:
+            self.main_is_sending = True
+        try:
+            with self._lock:
+                self.sock.sendall(data)
+        except OSError:
+            die()
+        finally:
+            if in_main:
+                self.main_is_sending = False
+
+
+class Interrupts:
+    """KeyboardInterrupt in the main thread: only while armed, never inside a frame, once."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.armed = False
+        self._channel = channel
+
+    def install(self) -> None:
+        signal.signal(signal.SIGINT, self._on_signal)
+
+    def interrupt(self) -> None:
+        """From the I/O thread. May have to be asked again: see ``armed``."""
+        main = threading.main_thread().ident
+        if self.armed and main is not None:
+            signal.pthread_kill(main, signal.SIGINT)
+
+    def _on_signal(self, number: int, where: FrameType | None) -> None:
+        if self.armed and not self._channel.main_is_sending:
+            self.armed = False
+            raise KeyboardInterrupt
+
+
+class Running:
+    """The attempt that the I/O thread looks after."""
+
+    def __init__(self, run: int) -> None:
+        self.run = run
+        self.performance: Performance | None = None
+        self.interrupt_at: float | None = None
+        self.cancelled = False
+
+    def cancel(self, courtesy_s: float) -> None:
+        self.cancelled = True
+        self.interrupt_at = monotonic() + courtesy_s
+        if self.performance is not None:
+            self.performance.cancel()
+
+
+class WorkerIO(threading.Thread):
+    """``commands`` holds what the main thread is to do, in order."""
+
+    def __init__(self, channel: Channel, capture: Capture, interrupts: Interrupts) -> None:
+        super().__init__(name="phasenb-io", daemon=True)
+        self.commands: queue.SimpleQueue[tuple[Header, bytes]] = queue.SimpleQueue()
+        self.running: Running | None = None
+        self._channel = channel
+        self._capture = capture
+        self._interrupts = interrupts
+        self._parser = FrameParser()
+
+    def run(self) -> None:
+        both, only_socket = selectors.DefaultSelector(), selectors.DefaultSelector()
+        both.register(self._channel.sock, selectors.EVENT_READ)
+        only_socket.register(self._channel.sock, selectors.EVENT_READ)
+        for fd in self._capture.fds:
+            both.register(fd, selectors.EVENT_READ)
+        tick_at, pause = 0.0, False
+        while True:
+            timeout = None if self.running is None else max(0.0, tick_at - monotonic())
+            ready = only_socket.select(_PIPE_PAUSE_S) if pause else both.select(timeout)
+            pause = False
+            for key, _ in ready:
+                if key.fileobj is self._channel.sock:
+                    self._hear()
+                else:
+                    pause = True
+            if pause:
+                self._capture.pump()
+            if self.running is not None and monotonic() >= tick_at:
+                self._tick(self.running)
+                tick_at = monotonic() + TICK_S
+
+    def _hear(self) -> None:
+        try:
+            data = self._channel.sock.recv(1 << 20)
+        except OSError:
+            data = b""
+        if not data:
+            die()
+        for header, payload in self._parser.feed(data):
+            kind = header["type"]
+            if kind == "cancel":
+                if self.running is not None and self.running.run == header["run"]:
+                    self.running.cancel(header["courtesy_s"])
+                continue
+            if kind == "run":
+                self.running = Running(header["run"])
+            self.commands.put((header, payload))
+
+    def _tick(self, running: Running) -> None:
+        if running.performance is not None:
+            running.performance.flush()
+        self._capture.tick()
+        if running.interrupt_at is not None and monotonic() >= running.interrupt_at:
+            self._interrupts.interrupt()
+
+
+def die_with_host() -> None:
+    """Ask the kernel to kill this process with the one that started it (Linux; elsewhere the I/O thread does it)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def die() -> None:
+    """The host is gone: end this process and all that it started, at once."""
+    from phasenb.executors.process_tree import kill_descendants
+
+    try:
+        kill_descendants(os.getpid())
+    finally:
+        if os.getpgrp() == os.getpid():
+            os.killpg(0, signal.SIGKILL)
+        os._exit(1)  # started by hand, in a shell's group

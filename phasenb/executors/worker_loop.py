@@ -1,0 +1,171 @@
+"""The worker's main thread: one command after another, each to its end.
+
+Rules: a task leaves nothing behind for the next one: its agents are dropped, directory, environment, path, signal
+handler and streams are put back. What can't be put back makes the worker unclean, and the host retires it: modules of
+the launcher's own (so that an edited helpers.py is seen anew), threads and child processes that still run.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import cloudpickle  # noqa: F401 - now, while nobody waits: the first task would import it
+import orjson
+
+from phasenb.core.ports import LogChunk, Outcome, Report
+from phasenb.dto.phase_result import ResultStatus
+from phasenb.dto.values import Json
+from phasenb.errors import PhasenbError
+from phasenb.executors.capture import Capture, use_pipes
+from phasenb.executors.frames import Header
+from phasenb.executors.loading import Agents, describe_failure
+from phasenb.executors.local_modules import LocalModules, site_directories
+from phasenb.executors.performing import Performance, cancelled_error, folder_at
+from phasenb.executors.worker_io import Channel, Interrupts, WorkerIO
+from phasenb.executors.worker_messages import attempt_of, report_message
+
+
+class Worker:
+    """``serve`` returns when the host says ``exit``; the interpreter then ends as any other does."""
+
+    def __init__(self, channel: Channel, stdout_fd: int, stderr_fd: int) -> None:
+        self._channel = channel
+        self._run = 0
+        self._capture = Capture(stdout_fd, stderr_fd, self._send)
+        self._interrupts = Interrupts(channel)
+        self._io = WorkerIO(channel, self._capture, self._interrupts)
+        self._agents = Agents()
+        self._codes: dict[int, Json] = {}
+        self._modules = LocalModules()
+        self._streams = (sys.stdin, sys.stdout, sys.stderr)
+        self._pid = os.getpid()
+        self._home = self._state()
+
+    def serve(self) -> None:
+        use_pipes()
+        faulthandler.enable(file=2)  # a crash in C tells where it was: the host finds it in the pipe
+        self._interrupts.install()
+        self._io.start()
+        self._channel.send({"type": "ready", "site": site_directories()})
+        while True:
+            header, payload = self._io.commands.get()
+            kind = header["type"]
+            if kind == "exit":
+                return
+            if kind == "run":
+                self._attempt(header, payload)
+            elif kind == "describe":
+                self._describe(header, payload)
+            elif kind == "release":
+                self._release()
+            elif kind == "bind":
+                self._bind(header)
+
+    # --- commands ------------------------------------------------------------------------------------------------
+
+    def _bind(self, header: Header) -> None:
+        """Take a launcher's place: its directory, and its path before the interpreter's own."""
+        os.chdir(header["cwd"])
+        added = [path for path in header["sys_path"] if path not in sys.path]
+        sys.path[:0] = added
+        self._home = self._state()
+
+    def _attempt(self, header: Header, payload: bytes) -> None:
+        running = self._io.running
+        assert running is not None, "the I/O thread hears a run before this thread does"
+        self._run = running.run
+        attempt = attempt_of(header, self._code(header, payload))
+        running.performance = performance = Performance(attempt, self._report)
+        if running.cancelled:
+            performance.cancel()
+        self._capture.begin(attempt.log_bytes)
+        with self._capture.python():
+            outcome = self._perform(performance)
+        if os.getpid() != self._pid:
+            os._exit(1)  # a child that the phase forked came back as its parent: it is not this worker
+        self._io.running = None
+        self._capture.end()
+        self._channel.send({**report_message(outcome, self._run), "clean": self._clean()})
+
+    def _perform(self, performance: Performance) -> Outcome:
+        try:
+            self._interrupts.armed = True
+            outcome = performance.perform(self._agents)
+            self._interrupts.armed = False
+        except KeyboardInterrupt:  # a moment late: the phase was over, and this line not reached
+            return Outcome(ResultStatus.CANCELLED, error=cancelled_error(performance.attempt.phase))
+        return outcome
+
+    def _describe(self, header: Header, payload: bytes) -> None:
+        try:
+            code = self._code(header, payload)
+            agent = self._agents.load(header["agent"], code, folder_at(header["objects_url"]))
+            spec = agent.spec().model_dump(mode="json")
+        except Exception as error:  # what a person's module or factory raises
+            answer = _refusal(describe_failure(error))
+        except SystemExit as error:
+            answer = _refusal(describe_failure(RuntimeError(f"it calls sys.exit({error.code!r})")))
+        else:
+            answer = {"type": "described", "spec": spec}
+        self._channel.send({**answer, "clean": self._clean()})
+
+    def _release(self) -> None:
+        """Forget the task."""
+        self._agents.clear()
+        self._codes.clear()
+        cwd, path, environment = self._home
+        os.chdir(cwd)
+        sys.path[:] = path
+        sys.stdin, sys.stdout, sys.stderr = self._streams
+        if dict(os.environ) != environment:
+            os.environ.clear()
+            os.environ.update(environment)
+        signal.set_wakeup_fd(-1)
+        self._interrupts.install()
+
+    # --- inside --------------------------------------------------------------------------------------------------
+
+    def _code(self, header: Header, payload: bytes) -> Json:
+        number = header["code"]
+        if number is None:
+            return None
+        if payload:
+            self._codes[number] = orjson.loads(payload)
+        return self._codes[number]
+
+    def _report(self, report: Report) -> None:
+        if isinstance(report, LogChunk):
+            self._capture.add(report)
+        else:
+            self._send(report)
+
+    def _send(self, report: Report) -> None:
+        assert not isinstance(report, Outcome), "an outcome is sent with what is left behind"
+        self._channel.send(report_message(report, self._run))
+
+    def _clean(self) -> bool:
+        """Whether a task of the same launcher may run here after this one."""
+        if threading.active_count() > 2 or any(stream.closed for stream in self._streams):
+            return False
+        return not self._modules.imported() and not _children()
+
+    def _state(self) -> tuple[str, list[str], dict[str, str]]:
+        return str(Path.cwd()), list(sys.path), dict(os.environ)
+
+
+def _refusal(error: PhasenbError) -> dict[str, Any]:
+    return {"type": "refused", "code": error.code, "message": str(error), "details": error.details}
+
+
+def _children() -> bool:
+    """Whether a child process runs still. Asked of the kernel (Linux); elsewhere nobody is asked, and none is seen."""
+    try:
+        return any((thread / "children").read_bytes() for thread in Path("/proc/self/task").iterdir())
+    except OSError:
+        return False

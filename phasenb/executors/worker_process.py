@@ -1,0 +1,301 @@
+"""A worker process as its host sees it: started, greeted, spoken to, ended.
+
+Rules: everything here runs on the host's loop and never blocks it; what a worker says is data, never code; a worker
+that breaks the protocol is killed. A process that ended is known by its exit, not by its socket, which a forked child
+may hold open. ``run`` is the attempt in it, at most one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from phasenb.errors import LaunchError, PhasenbError, RuntimeMismatch, from_wire
+from phasenb.executors.frames import BadFrame, FrameParser, Header, frame
+from phasenb.executors.lines import LineFolder
+from phasenb.executors.process_tree import kill_tree
+from phasenb.executors.worker_messages import PROTOCOL, report_of
+
+if TYPE_CHECKING:
+    from phasenb.executors.process_run import ProcessRun
+
+log = logging.getLogger(__name__)
+
+START_S = 60.0
+_EXIT_S = 3.0  # for the worker's own end: atexit handlers, temporary folders
+_LAST_BYTES_S = 0.5
+_PIPE_BYTES = 262_144  # a native writer that holds the GIL must not fill it: nobody could read then
+_WORDS_BYTES = 65_536
+
+
+class WorkerProcess(asyncio.Protocol):
+    """Made by ``start``. ``on_exit`` is called once when the process is gone, however that came."""
+
+    def __init__(self, executable: str) -> None:
+        self.executable = executable
+        self.pid = 0
+        self.python = ""
+        self.clean = True
+        self.run: ProcessRun | None = None
+        self.site: dict[str, int] = {}
+        self.on_exit: Callable[[WorkerProcess], None] | None = None
+        self.returncode: int | None = None
+        self.runs = 0
+        self._process: asyncio.subprocess.Process
+        self._transport: asyncio.Transport | None = None
+        self._parser = FrameParser()
+        self._answers: asyncio.Queue[Header | PhasenbError] = asyncio.Queue()
+        self._asked = 0
+        self._lost_connection = asyncio.Event()
+        self._exited = asyncio.Event()
+        self._killing: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None]
+        self._pipes: tuple[int, int] = (-1, -1)
+
+    @property
+    def name(self) -> str:
+        return f"process-{self.pid}"
+
+    @property
+    def alive(self) -> bool:
+        return self._transport is not None and self.returncode is None and self._killing is None
+
+    # --- its life ------------------------------------------------------------------------------------------------
+
+    @classmethod
+    async def start(cls, executable: str) -> WorkerProcess:
+        """A worker that is ready. Raises LaunchError, RuntimeMismatch."""
+        worker = cls(executable)
+        try:
+            await worker._spawn()
+        except OSError as error:
+            raise LaunchError(
+                f"the interpreter {executable} of this launch can't be started ({error.strerror}): restart the "
+                "notebook's kernel in an environment that is there, and launch again"
+            ) from error
+        try:
+            async with asyncio.timeout(START_S):
+                await worker._greet()
+        except TimeoutError:
+            await worker.kill()
+            raise LaunchError(f"a worker of {executable} was not ready within {START_S:.0f} s") from None
+        except BaseException:
+            await asyncio.shield(worker.kill())
+            raise
+        return worker
+
+    async def _spawn(self) -> None:
+        ours, theirs = socket.socketpair()
+        out_read, out_write = os.pipe()
+        err_read, err_write = os.pipe()
+        try:
+            for fd in (out_write, err_write):
+                _enlarge(fd)
+            passed = (theirs.fileno(), out_read, err_read)
+            self._process = await asyncio.create_subprocess_exec(
+                self.executable,
+                "-P",
+                "-m",
+                "phasenb.executors.worker",
+                *map(str, passed),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=out_write,
+                stderr=err_write,
+                pass_fds=passed,
+                start_new_session=True,
+                env={"MPLBACKEND": "Agg", **os.environ},  # a worker has no windows to draw in
+            )
+        except BaseException:
+            ours.close()
+            os.close(out_read)
+            os.close(err_read)
+            raise
+        finally:
+            theirs.close()
+            os.close(out_write)
+            os.close(err_write)
+        self.pid = self._process.pid
+        self._pipes = (out_read, err_read)
+        await asyncio.get_running_loop().create_connection(lambda: self, sock=ours)
+        self._watching = asyncio.create_task(self._watch(), name=f"watch {self.name}")
+
+    async def _greet(self) -> None:
+        hello = await self._answered()
+        self.python = str(hello.get("python"))
+        if hello["type"] != "hello" or hello.get("protocol") != PROTOCOL:
+            raise RuntimeMismatch(
+                f"phasenb with worker protocol {PROTOCOL}",
+                f"{self.executable}, whose phasenb speaks protocol {hello.get('protocol')}",
+                "install the same release of phasenb in both environments",
+            )
+        ready = await self._answered()
+        if ready["type"] != "ready":
+            raise LaunchError(f"a worker of {self.executable} said {ready['type']!r} where it should be ready")
+        self.site = {path: _changed_at(path) for path in map(str, ready["site"])}
+
+    async def _watch(self) -> None:
+        returncode = await self._process.wait()
+        if self.run is not None or self._asked:
+            # What it said last may not have been read yet.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._lost_connection.wait(), _LAST_BYTES_S)
+        self.returncode = returncode
+        if self._transport is not None:
+            self._transport.close()
+        words = self._last_words()
+        if self._killing is None:
+            await asyncio.to_thread(kill_tree, self.pid)  # its children may live on
+        if self._asked:
+            self._answers.put_nowait(self._not_answered(words))
+        if self.on_exit is not None:
+            self.on_exit(self)
+        run, self.run = self.run, None
+        if run is not None:
+            run.lost(self.ended_by(), words)
+        self._exited.set()
+
+    async def kill(self) -> None:
+        """End it and all that it started; returns when it is gone. Idempotent."""
+        if self._killing is None:
+            self._killing = asyncio.create_task(self._kill(), name=f"kill {self.name}")
+        await asyncio.shield(self._killing)
+
+    async def _kill(self) -> None:
+        if self.returncode is None:
+            await asyncio.to_thread(kill_tree, self.pid)
+        await self._exited.wait()
+
+    async def retire(self) -> None:
+        """Let it end by itself (atexit handlers, temporary folders), and kill what is left after a moment."""
+        if self.alive:
+            self.send({"type": "exit"})
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._exited.wait(), _EXIT_S)
+        await self.kill()
+
+    def ended_by(self) -> str:
+        """Why the process ended, in words."""
+        code = self.returncode
+        if code is None:
+            return "was lost"
+        if code >= 0:
+            return f"ended by itself, with exit code {code}"
+        name = signal.Signals(-code).name if -code in signal.valid_signals() else f"signal {-code}"
+        hint = ", as the system does when memory runs out" if -code == signal.SIGKILL else ""
+        return f"was killed by {name}{hint}"
+
+    # --- what is said --------------------------------------------------------------------------------------------
+
+    def send(self, header: Header, payload: bytes = b"") -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(frame(header, payload))
+
+    async def ask(self, header: Header, payload: bytes = b"") -> Header:
+        """Send, and wait for the answer. Raises what the worker refuses with, and LaunchError where it ends."""
+        self.send(header, payload)
+        answer = await self._answered()
+        self.clean = bool(answer.get("clean"))
+        if answer["type"] == "refused":
+            raise from_wire(answer["code"], answer["message"], answer["details"])
+        return answer
+
+    async def _answered(self) -> Header:
+        self._asked += 1
+        try:
+            answer = await self._answers.get()
+        finally:
+            self._asked -= 1
+        if isinstance(answer, PhasenbError):
+            raise answer
+        return answer
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost_connection.set()
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for header, _ in self._parser.feed(data):
+                self._hear(header)
+        except BadFrame as error:
+            log.warning("%s is killed: it sent %s", self.name, error)
+            self._start_killing()
+
+    def eof_received(self) -> bool:
+        # A phase may have closed descriptors that are not its own. Without its line a worker is of no use.
+        self._start_killing()
+        return False
+
+    def _start_killing(self) -> None:
+        if self.returncode is None and self._killing is None:
+            self._killing = asyncio.get_running_loop().create_task(self._kill(), name=f"kill {self.name}")
+
+    def _hear(self, header: Header) -> None:
+        if "run" not in header:
+            self._answers.put_nowait(header)
+            return
+        run = self.run
+        if run is None or header["run"] != run.number:
+            return  # a thread that a phase left behind
+        report = report_of(header)
+        if header["type"] == "outcome":
+            self.run = None
+            self.clean = bool(header.get("clean"))
+        run.report(report)
+
+    # --- the end -------------------------------------------------------------------------------------------------
+
+    def _last_words(self) -> dict[str, list[str]]:
+        """What is left in the pipes, such as the traceback of a crash; the newest lines, by stream."""
+        told = {}
+        for stream, fd in zip(("stdout", "stderr"), self._pipes, strict=True):
+            data = b""
+            os.set_blocking(fd, False)
+            with contextlib.suppress(BlockingIOError):
+                while chunk := os.read(fd, _PIPE_BYTES):
+                    data = (data + chunk)[-_WORDS_BYTES:]
+            os.close(fd)
+            folder = LineFolder()
+            told[stream] = folder.feed(data.decode("utf-8", "replace")) + folder.end()
+        return told
+
+    def _not_answered(self, words: dict[str, list[str]]) -> PhasenbError:
+        said = [line for line in words["stderr"] if line.strip()]
+        if said:
+            log.warning("a worker of %s %s; it said:\n%s", self.executable, self.ended_by(), "\n".join(said[-20:]))
+        last = said[-1].strip() if said else "it said nothing"
+        if "No module named" in last and "phasenb" in last:
+            return LaunchError(
+                f"phasenb is not installed for {self.executable}, where this launch comes from: run "
+                f"`{self.executable} -m pip install phasenb` and launch again"
+            )
+        return LaunchError(f"a worker of {self.executable} {self.ended_by()}, before it could answer: {last}")
+
+
+def _enlarge(fd: int) -> None:
+    resize: int | None = getattr(fcntl, "F_SETPIPE_SZ", None)
+    if resize is not None:
+        with contextlib.suppress(OSError):  # over the user's quota of large pipes: the usual 64 KiB do as well
+            fcntl.fcntl(fd, resize, _PIPE_BYTES)
+
+
+def _changed_at(path: str) -> int:
+    try:
+        return os.stat(path).st_mtime_ns  # noqa: PTH116 - called for each launch: Path costs more than the stat
+    except OSError:
+        return 0
+
+
+def packages_changed(worker: WorkerProcess) -> bool:
+    """Whether a package was installed, upgraded or removed since the worker started: it may remember the old one."""
+    return any(_changed_at(path) != at for path, at in worker.site.items())
