@@ -18,6 +18,9 @@ class PngImage(bytes):
     def _repr_png_(self) -> bytes:
         return bytes(self)
 
+    def __repr__(self) -> str:
+        return f"<PNG image, {len(self):,} bytes>"
+
 
 def is_figure(value: Any) -> bool:
     """A matplotlib figure or a subclass of one, told without importing matplotlib."""

@@ -1,5 +1,6 @@
 """A real JupyterLab with the extension and authentication on, and a real headless Chromium."""
 
+import json
 import os
 import secrets
 import shutil
@@ -44,6 +45,16 @@ def chromium():
     return found
 
 
+@pytest.fixture(autouse=True)
+def jp_asyncio_loop():
+    """Not pytest-jupyter's loop: Playwright runs one of its own in this thread."""
+
+
+@pytest.fixture(autouse=True)
+def jp_server_cleanup():
+    """Nothing to clean up: the server is another process."""
+
+
 @pytest.fixture(scope="session")
 def browser():
     with sync_playwright() as playwright:
@@ -63,6 +74,21 @@ def page(browser):
     context.close()
 
 
+# What a person may set too: no news to be asked about, and cells that stay on the page when they scroll out of sight.
+SETTINGS = {
+    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    "notebook-extension/tracker": {"windowingMode": "none"},
+}
+
+
+def lab_settings(folder):
+    for name, values in SETTINGS.items():
+        path = folder / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(values))
+    return folder
+
+
 @pytest.fixture
 def lab(tmp_path):
     """JupyterLab on a copy of notebooks/, with folders and a store of its own."""
@@ -77,6 +103,7 @@ def lab(tmp_path):
         "JUPYTER_TOKEN": token,
         "JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime"),
         "JUPYTER_CONFIG_DIR": str(tmp_path / "config"),
+        "JUPYTERLAB_SETTINGS_DIR": str(lab_settings(tmp_path / "settings")),
         "PHASENB_STORE_URL": str(tmp_path / "phasenb.db"),
     }
     options = [f"--ServerApp.port={port}", f"--ServerApp.root_dir={folder}", "--no-browser", "--allow-root"]
