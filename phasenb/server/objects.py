@@ -24,6 +24,10 @@ def _hash_of(text: str) -> str:
     return f"sha256:{text}"
 
 
+class Abandoned(Exception):
+    """The bytes stop here: the connection is gone, or they are too many."""
+
+
 class Upload:
     """Chunks handed from the connection, which waits while the disk is behind, to whoever keeps them."""
 
@@ -31,6 +35,7 @@ class Upload:
         self._limit = limit
         self._size = 0
         self._over = False
+        self._abandoned = False
         self._chunks: asyncio.Queue[bytes | None] = asyncio.Queue(_WAITING_CHUNKS)
         self._kept = asyncio.create_task(self._keep(keep), name="phasenb upload")
 
@@ -50,20 +55,32 @@ class Upload:
         return await self._kept
 
     async def drop(self) -> None:
-        self._kept.cancel()
+        """Have the keeper clear up what it has. Its source tells it: cancelled in a thread, it could not."""
+        self._abandoned = True
+        self._empty()
+        if not self._over:
+            await self._chunks.put(None)
         await asyncio.wait([self._kept])
+        if not self._kept.cancelled():
+            self._kept.exception()  # seen: nobody awaits it
 
     async def _keep(self, keep: Callable[[AsyncIterator[bytes]], Awaitable[JsonObject]]) -> JsonObject:
         try:
             return await keep(self._iterate())
         finally:
             self._over = True
-            while not self._chunks.empty():  # lets go of an `add` that waits for a place
-                self._chunks.get_nowait()
+            self._empty()
 
     async def _iterate(self) -> AsyncIterator[bytes]:
         while (chunk := await self._chunks.get()) is not None:
             yield chunk
+        if self._abandoned:
+            raise Abandoned
+
+    def _empty(self) -> None:
+        """Throw away what waits; an ``add`` that waits for a place gets it."""
+        while not self._chunks.empty():
+            self._chunks.get_nowait()
 
 
 @web.stream_request_body

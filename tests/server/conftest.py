@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ def agents_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "agents"
     folder.mkdir()
     (folder / "server_test_agents.py").write_text(AGENT)
-    monkeypatch.setenv("PYTHONPATH", str(folder))
+    monkeypatch.syspath_prepend(str(folder))
     return folder
 
 
@@ -72,7 +73,7 @@ def phasenb_config(tmp_path: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def jp_server_config(agents_folder: Path, phasenb_config: dict[str, Any]) -> dict[str, Any]:
-    extensions = {"phasenb.server": True, "jupyter_server_terminals": False}
+    extensions = {"phasenb": True, "jupyter_server_terminals": False}
     return {
         "ServerApp": {"jpserver_extensions": extensions, "allow_unauthenticated_access": False},
         "PhaseNB": phasenb_config,
@@ -93,20 +94,24 @@ class Socket:
         self.frames: list[dict[str, Any]] = []
         self._ids = 0
 
-    async def read(self) -> dict[str, Any] | None:
+    async def read(self, within_s: float = 30) -> dict[str, Any] | None:
         """The next frame; None when the socket is closed."""
-        text = await self.connection.read_message()
+        async with asyncio.timeout(within_s):
+            text = await self.connection.read_message()
         if text is None:
             return None
         frame: dict[str, Any] = json.loads(text)
         self.frames.append(frame)
         return frame
 
-    async def read_until(self, kind: str) -> dict[str, Any]:
-        while (frame := await self.read()) is not None:
-            if frame["type"] == kind:
-                return frame
-        raise AssertionError(f"closed with {self.connection.close_code} before {kind}: {self.frames}")
+    async def event(self, kind: str, task_id: str) -> dict[str, Any]:
+        """A task's first event of a kind: one that was read already, or the next to come."""
+        while True:
+            for frame in self.events(task_id):
+                if frame["type"] == kind:
+                    return frame
+            if await self.read() is None:
+                raise AssertionError(f"closed with {self.connection.close_code} before {kind}: {self.frames}")
 
     async def ask(self, kind: str, **fields: Any) -> dict[str, Any]:
         """Send a command; its answer."""

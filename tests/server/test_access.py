@@ -181,9 +181,8 @@ class TestNamedUsers:
             assert await get(eve, path=f"phasenb/api/tasks/{task_id}{path}") == 404
             assert await get(ada, path=f"phasenb/api/tasks/{task_id}{path}") == 200
         assert (await hers.ask("cancel", task_id=task_id))["type"] == "ok"
-        requested = await hers.read_until("cancel_requested")
-        assert requested["by"] == "Ada"
-        await hers.read_until("task_cancelled")
+        assert (await hers.event("cancel_requested", task_id))["by"] == "Ada"
+        await hers.event("task_cancelled", task_id)
 
 
 class TestConfiguredOwner:

@@ -103,8 +103,8 @@ async def test_a_launch_may_name_what_was_uploaded(put, open_socket):
     missing = await socket.ask("launch", agent="three", inputs={"path": reference})
     assert (missing["code"], missing["details"]) == ("unknown_object", {"hash": reference["$object"]})
     await put(hex_of(data), data)
-    assert (await socket.ask("launch", agent="three", inputs={"path": reference}))["type"] == "launched"
-    await socket.read_until("task_complete")
+    launched = await socket.ask("launch", agent="three", inputs={"path": reference})
+    await socket.event("task_complete", launched["task_id"])
 
 
 async def test_an_upload_that_breaks_off_leaves_nothing(
