@@ -11,7 +11,6 @@ import traceback
 from datetime import timedelta
 from pathlib import Path
 
-import phasenb
 from phasenb.dto.phase_result import ErrorInfo
 from phasenb.errors import LaunchError, RuntimeMismatch, UnknownObject, ValueNotStorable
 from phasenb.executors.lines import printable
@@ -20,7 +19,7 @@ MESSAGE_CHARACTERS = 10_000
 TRACEBACK_CHARACTERS = 20_000
 
 _NOT_RETRYABLE = (LaunchError, RuntimeMismatch, ValueNotStorable, UnknownObject)
-_OURS = str(Path(phasenb.__file__).parent) + "/"
+_OURS = str(Path(__file__).parent.parent) + "/"
 _STDLIB = sysconfig.get_paths()["stdlib"] + "/"
 
 

@@ -10,8 +10,6 @@ import sys
 import sysconfig
 from pathlib import Path
 
-import phasenb
-
 _INSTALLED = ("/site-packages/", "/dist-packages/")
 
 
@@ -21,7 +19,7 @@ class LocalModules:
     def __init__(self) -> None:
         paths = sysconfig.get_paths()
         self._elsewhere = tuple(
-            f"{path}/" for path in (paths["stdlib"], paths["platstdlib"], str(Path(phasenb.__file__).parent))
+            f"{path}/" for path in (paths["stdlib"], paths["platstdlib"], str(Path(__file__).parent.parent))
         )
         self._known = set(sys.modules)
         self._found = False

@@ -2,8 +2,8 @@
 
 Rules:
 
-* The worker never outlives its host: when the socket ends, it kills itself with its whole process group. Where the
-  main thread holds the interpreter in a long call of C, the kernel does it (PR_SET_PDEATHSIG, Linux).
+* The worker never outlives its host: when the socket ends, it kills its descendants and its process group. Where the
+  main thread holds the interpreter in a long call of C, the kernel ends it a second later (Linux; `die_with_host`).
 * ``cancel`` sets ``ctx.cancelled``; a phase that has not ended a moment later gets a KeyboardInterrupt in the main
   thread, once. No interrupt comes before or after an attempt, nor in the middle of a frame.
 """
@@ -158,9 +158,17 @@ class WorkerIO(threading.Thread):
 
 
 def die_with_host() -> None:
-    """Ask the kernel to kill this process with the one that started it (Linux; elsewhere the I/O thread does it)."""
+    """Have the kernel end this process soon after the one that started it, also where no Python can run any more.
+
+    It sends SIGHUP then, whose handler is libc's own ``alarm``: called with the signal's number, 1, it has SIGALRM end
+    the process in one second, without the GIL. An I/O thread that can run has killed the children by then, which
+    SIGKILL at once would have orphaned. prctl(2), signal-safety(7). Elsewhere than on Linux there is the thread alone.
+    """
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        libc = ctypes.CDLL(None)
+        libc.signal.argtypes = (ctypes.c_int, ctypes.c_void_p)
+        libc.signal(signal.SIGHUP, ctypes.cast(libc.alarm, ctypes.c_void_p))
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGHUP)
 
 
 def die() -> None:

@@ -1,0 +1,347 @@
+"""AsyncClient: launches and follows tasks over one Channel, and folds what it hears into a model for each task.
+
+Rules: it lives on the loop that opened it; a task's model is folded by the host's own reducer; after a break every
+task is taken up at its own seq, and a launch that may not have arrived is sent again under the same idempotency key.
+A model is kept while its task is live or somebody holds it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+from weakref import WeakValueDictionary
+
+from phasenb.client.backend import Backend
+from phasenb.client.channel import Channel
+from phasenb.client.discovery import backend_for
+from phasenb.client.launching import Prepared, prepare
+from phasenb.client.selection import labels_of, time_of
+from phasenb.client.sessions import check_session, current_session
+from phasenb.client.task_model import NO_EPOCH, TaskModel
+from phasenb.client.values import Values
+from phasenb.dto.events import BaseEvent, Event, PhaseLog, PhaseUpdate
+from phasenb.dto.task_state import State, TaskState
+from phasenb.errors import PhasenbError
+from phasenb.web import message_protocol as protocol
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from phasenb.client.async_task import AsyncTaskHandle
+    from phasenb.core.extended_agent import ExtendedAgent
+
+PAGE = 1000
+FeedCallback = Callable[[TaskState], None]
+
+
+def to_stderr(text: str) -> None:
+    sys.stderr.write(f"phasenb: {text}\n")
+
+
+class AsyncClient:
+    """``async with AsyncClient(url, token=..., session="nightly") as client``.
+
+    ``url`` None: as discovery finds it (client.discovery). ``session`` None: this notebook's or script's own.
+    ``notice`` gets one line when a connection is lost for longer, and when it is back.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        token: str | None = None,
+        session: str | None = None,
+        notice: Callable[[str], None] = to_stderr,
+        backend: Backend | None = None,
+    ) -> None:
+        self.backend: Backend = backend or backend_for(url, token)
+        self.session = check_session(session) if session is not None else current_session()
+        self.values = Values(self.backend)
+        self._models: WeakValueDictionary[str, TaskModel] = WeakValueDictionary()
+        self._live: dict[str, TaskModel] = {}
+        self._feeds: list[FeedCallback] = []
+        self._feed_scope: str | None = None
+        self._cursor: str | None = None
+        self._notice = notice
+        self._chores: set[asyncio.Task[None]] = set()
+        self._channel = Channel(
+            self.backend, self.session, take=self._take, back=self._resume, ended=self._ended, notice=notice
+        )
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.backend.url}, session {self.session!r}>"
+
+    # --- life ------------------------------------------------------------------------------------------------------
+
+    async def open(self) -> Self:
+        """Connect. Raises ServerUnreachable, AccessDenied, StoreUnavailable."""
+        await self._channel.open()
+        return self
+
+    async def close(self) -> None:
+        """Tasks go on where they run; handles that wait raise ServerUnreachable. Idempotent."""
+        for chore in tuple(self._chores):
+            chore.cancel()
+        await self._channel.close()
+        await self.backend.aclose()
+        self.values.close()
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def url(self) -> str:
+        return self.backend.url
+
+    @property
+    def problem(self) -> PhasenbError | None:
+        """Why this client is of no use any more, if so: closed, or access was denied."""
+        return self._channel.problem
+
+    @property
+    def welcome(self) -> protocol.Welcome:
+        """What the host said of itself. Raises RuntimeError before ``open``."""
+        if self._channel.welcome is None:
+            raise RuntimeError("open the client first: `async with AsyncClient(...) as client`")
+        return self._channel.welcome
+
+    # --- launching -------------------------------------------------------------------------------------------------
+
+    async def launch(self, agent: ExtendedAgent | str | Any, /, **inputs: Any) -> AsyncTaskHandle:
+        """Launch an agent, a workflow, anything ExtendedAgent adapts, or a registered agent by name.
+
+        Raises LaunchError (and its kin) before anything is sent where possible, and what the host refuses.
+        """
+        from phasenb.client.async_task import AsyncTaskHandle
+
+        prepared = await asyncio.to_thread(prepare, agent, inputs, self.values)
+        model, _ = await self.send_launch(prepared)
+        return AsyncTaskHandle(self, model)
+
+    async def send_launch(self, prepared: Prepared) -> tuple[TaskModel, bool]:
+        """(the task, whether it was there before: launched with a key that was known)."""
+        try:
+            for name, path in prepared.uploads:
+                await asyncio.to_thread(self.backend.upload, name, path)
+        finally:
+            prepared.discard()
+        reply, model = await self._channel.ask("launch", protocol.Launched, **prepared.command)
+        await model.until_known()
+        return model, reply.duplicate
+
+    async def cancel(self, task_id: str) -> None:
+        """Ask for a task's end; durable when it returns. Raises UnknownTask, IllegalTransition."""
+        await self._channel.ask("cancel", protocol.Ok, task_id=task_id)
+
+    def cancel_soon(self, task_id: str) -> None:
+        """As ``cancel``, from a callback on the loop: what is refused is told as a notice."""
+
+        async def ask() -> None:
+            try:
+                await self.cancel(task_id)
+            except PhasenbError as error:
+                self._notice(str(error))
+
+        self._chore(ask())
+
+    # --- tasks -----------------------------------------------------------------------------------------------------
+
+    async def task(self, task_id: str) -> AsyncTaskHandle:
+        """A handle on a task, by id or a unique suffix. Raises UnknownTask."""
+        from phasenb.client.async_task import AsyncTaskHandle
+
+        return AsyncTaskHandle(self, await self.subscribe(task_id))
+
+    async def subscribe(self, task_id: str) -> TaskModel:
+        """The model of a task, which follows it from now on. Raises UnknownTask."""
+        known = self._models.get(task_id)
+        if known is not None and known.state is not None and known.problem is None:
+            return known
+        _, model = await self._channel.ask(
+            "subscribe", protocol.Subscribed, task_id=task_id, after_seq=0, epoch=NO_EPOCH
+        )
+        assert isinstance(model, TaskModel)
+        await model.until_known()
+        return model
+
+    async def states(
+        self,
+        *,
+        state: State | str | None = None,
+        since: datetime | timedelta | str | None = None,
+        label: Mapping[str, str] | str | None = None,
+        scope: str = "session",
+        limit: int | None = None,
+    ) -> list[TaskState]:
+        """Snapshots, newest first. ``since``: a time, or how long ago ("2h"); ``label``: {name: value} or
+        "name=value"; ``scope``: ``session``, or ``user`` for those of all of the user's sessions.
+        """
+        oldest, labels = time_of(since), labels_of(label)
+        found: list[TaskState] = []
+        before: str | None = None
+        while True:
+            page, _ = await self._channel.ask(
+                "list", protocol.Tasks, scope=scope, state=state, limit=PAGE, before=before
+            )
+            found += [
+                task
+                for task in page.tasks
+                if (oldest is None or task.created_at >= oldest) and labels.items() <= task.labels.items()
+            ]
+            if limit is not None and len(found) >= limit:
+                return found[:limit]
+            if page.next is None or (oldest is not None and page.tasks[-1].created_at < oldest):
+                return found
+            before = page.next
+
+    async def tasks(self, **selection: Any) -> pd.DataFrame:
+        """A row per task, newest first; ``selection`` as for ``states``."""
+        from phasenb.memory.frames import tasks_frame
+
+        return tasks_frame(await self.states(**selection), self.values.load)
+
+    async def results(self, *, last: bool = False, flatten: bool = False, scope: str = "session") -> pd.DataFrame:
+        """A row per attempt that ended, oldest first; see memory.frames."""
+        from phasenb.memory.frames import results_frame
+
+        answer = await self.backend.results(session=self.session if scope == "session" else None)
+        return results_frame(answer["results"], last=last, flatten=flatten, load=self.values.load)
+
+    async def feed(self, callback: FeedCallback, *, scope: str = "session") -> Callable[[], None]:
+        """Have ``callback(task)`` called on the loop for every task that is live and after each change of any task in
+        scope; the answer ends that. One scope for a client: the widest that was asked for.
+        """
+        self._feeds.append(callback)
+        if self._feed_scope is None or (scope == "user" and self._feed_scope == "session"):
+            self._feed_scope = scope
+            await self._channel.ask("subscribe_feed", protocol.Feed, scope=scope)
+        else:
+            for model in tuple(self._live.values()):
+                if model.state is not None:
+                    callback(model.state)
+        return lambda: self._feeds.remove(callback) if callback in self._feeds else None
+
+    async def ping(self) -> None:
+        await self._channel.ask("ping", protocol.Pong)
+
+    # --- messages --------------------------------------------------------------------------------------------------
+
+    def _take(self, message: protocol.ServerMessage) -> TaskModel | None:
+        if isinstance(message, BaseEvent):
+            self._event(message)
+        elif isinstance(message, PhaseUpdate | PhaseLog):
+            self._live_message(message)
+        elif isinstance(message, protocol.Launched):
+            return self._launched(message)
+        elif isinstance(message, protocol.Subscribed):
+            return self._subscribed(message)
+        elif isinstance(message, protocol.Feed):
+            for task in message.tasks:
+                model = self._model(task.task_id)
+                model.epoch = self.welcome.epoch
+                self._reset(model, task)
+            self._cursor = message.cursor
+        return None
+
+    def _event(self, event: Event) -> None:
+        model = self._models.get(event.task_id)
+        if model is None:
+            if not self._feeds:
+                return  # nobody holds it any more
+            model = self._model(event.task_id)
+        if model.take(event):
+            self._changed(model)
+        elif not model.resyncing:
+            model.resyncing = True
+            self._chore(self._resubscribe(model, NO_EPOCH))
+
+    def _live_message(self, message: PhaseUpdate | PhaseLog) -> None:
+        model = self._models.get(message.task_id)
+        if model is None:
+            return
+        if isinstance(message, PhaseLog):
+            model.log(message)
+            return
+        model.progress(message)
+        self._tell_feeds(model)
+
+    def _launched(self, reply: protocol.Launched) -> TaskModel:
+        model = self._model(reply.task_id)
+        model.epoch = self.welcome.epoch
+        return model
+
+    def _subscribed(self, reply: protocol.Subscribed) -> TaskModel:
+        model = self._model(reply.task_id)
+        model.resyncing = False
+        model.epoch = reply.epoch
+        if reply.snapshot is not None:
+            self._reset(model, reply.snapshot)
+        return model
+
+    def _reset(self, model: TaskModel, snapshot: TaskState) -> None:
+        model.reset(snapshot)
+        self._changed(model)
+
+    def _model(self, task_id: str) -> TaskModel:
+        model = self._models.get(task_id)
+        if model is None or model.problem is not None:
+            model = self._models[task_id] = TaskModel(task_id)
+        if not model.terminal:
+            self._live[task_id] = model
+        return model
+
+    def _changed(self, model: TaskModel) -> None:
+        if model.terminal:
+            self._live.pop(model.task_id, None)
+        else:
+            self._live[model.task_id] = model
+        self._tell_feeds(model)
+
+    def _tell_feeds(self, model: TaskModel) -> None:
+        if model.state is not None:
+            for callback in tuple(self._feeds):
+                callback(model.state)
+
+    # --- after a break ---------------------------------------------------------------------------------------------
+
+    def _resume(self) -> None:
+        """A link came back: take up the feed, and every task that may still have news."""
+        models = [model for model in self._models.values() if model.state is None or model.state.state != "completed"]
+        self._chore(self._take_up(models))
+
+    async def _take_up(self, models: list[TaskModel]) -> None:
+        if self._feed_scope is not None:
+            try:
+                await self._channel.ask("subscribe_feed", protocol.Feed, scope=self._feed_scope, after=self._cursor)
+            except PhasenbError as error:
+                self._notice(f"the feed could not be taken up: {error}")
+        for model in models:
+            await self._resubscribe(model, model.epoch)
+
+    async def _resubscribe(self, model: TaskModel, epoch: str) -> None:
+        try:
+            await self._channel.ask(
+                "subscribe", protocol.Subscribed, task_id=model.task_id, after_seq=model.seq, epoch=epoch
+            )
+        except PhasenbError as problem:
+            model.fail(problem)  # it is not there any more (another store, another user), or the client was closed
+            self._live.pop(model.task_id, None)
+
+    def _ended(self, problem: PhasenbError) -> None:
+        for model in tuple(self._models.values()):
+            model.fail(problem)
+        self._live.clear()
+
+    def _chore(self, work: Any) -> None:
+        chore = asyncio.get_running_loop().create_task(work, name="phasenb client")
+        self._chores.add(chore)
+        chore.add_done_callback(self._chores.discard)

@@ -1,0 +1,79 @@
+"""What a client needs of the other side: a link for messages, and calls for what is too big or too old for it.
+
+Two fulfil it: HttpBackend reaches a Jupyter server, EmbeddedBackend a host in this process. Rules: both carry the same
+JSON text frames; ``receive`` and ``lost`` are called on the loop that ``connect`` was awaited on, frames in order, and
+nothing more after ``lost``; errors are those of phasenb.errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from phasenb.errors import PhasenbError
+
+if TYPE_CHECKING:
+    from phasenb.codecs.objects import ObjectFolder
+    from phasenb.memory.view import MemoryView
+
+JsonObject = dict[str, Any]
+Receive = Callable[[str | bytes], None]
+Lost = Callable[[str, PhasenbError | None], None]
+"""``lost(reason, final)``: the link is gone; ``final`` is the error that makes another try useless, if there is one."""
+
+
+class Link(Protocol):
+    """An open way for frames."""
+
+    async def send(self, text: str) -> None:
+        """Raises ConnectionError once the link is gone; ``lost`` is called then too."""
+        ...
+
+    async def close(self) -> None:
+        """Idempotent. ``lost`` is not called for it."""
+        ...
+
+
+class Backend(Protocol):
+    """``url`` is what errors and displays call it. ``embedded``: it lives and dies with this process."""
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def embedded(self) -> bool: ...
+
+    async def connect(self, receive: Receive, lost: Lost) -> Link:
+        """Raises ServerUnreachable, AccessDenied; StoreUnavailable and ConfigError of an embedded host."""
+        ...
+
+    async def events(self, task_id: str, after_seq: int) -> JsonObject:
+        """``{"events": [event], "next"}``, a page. Raises UnknownTask."""
+        ...
+
+    async def logs(self, task_id: str, after: int) -> JsonObject:
+        """``{"lines": [line], "next"}``, a page. Raises UnknownTask."""
+        ...
+
+    async def results(self, *, task_id: str | None = None, session: str | None = None) -> JsonObject:
+        """``{"results": [{"task_id", ...}]}``. Raises UnknownTask."""
+        ...
+
+    def input_folder(self) -> ObjectFolder | None:
+        """Where inputs may be written straight away, the host's own folder; None: upload them. After ``connect``."""
+        ...
+
+    def upload(self, hash: str, path: Path) -> None:
+        """Give the host an object, streamed, if it does not have it. Blocks."""
+        ...
+
+    def download(self, hash: str, folder: ObjectFolder) -> None:
+        """Bring an object into a local folder, streamed. Blocks. Raises UnknownObject."""
+        ...
+
+    async def memory(self, owner: str, session: str) -> MemoryView:
+        """The store's frames, read in this process. Raises StoreUnavailable where it can't be reached from here."""
+        ...
+
+    async def aclose(self) -> None: ...

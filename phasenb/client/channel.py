@@ -1,0 +1,255 @@
+"""Channel: commands and their replies over a link that may break, and comes back by itself.
+
+Rules:
+
+* Every command is safe to send twice (a launch by its idempotency key), so what has no reply yet when a link breaks is
+  sent again over the next one, in the order in which it was asked.
+* Messages are handed on in the order in which they came; a reply is handed on before whoever asked goes on.
+* A refusal that another try can't mend (access, protocol) ends the channel: everything that waits gets that error.
+* A short break is not worth a word; a longer one is told once, and its end too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from typing import Any, TypeVar
+
+import orjson
+
+from phasenb.client.backend import Backend, Link
+from phasenb.errors import (
+    AccessDenied,
+    BadMessage,
+    PhasenbError,
+    RateLimited,
+    ServerUnreachable,
+    TooLarge,
+    UnsupportedProtocol,
+    from_wire,
+)
+from phasenb.web.message_protocol import (
+    PROTOCOL,
+    Error,
+    Feed,
+    Reply,
+    ServerMessage,
+    Welcome,
+    parse_server_message,
+)
+
+R = TypeVar("R", bound=Reply)
+
+FIRST_DELAY_S, LONGEST_DELAY_S = 0.05, 10.0
+WORTH_A_WORD_S = 1.0
+HELLO_S = 30.0
+_FINAL = (AccessDenied, UnsupportedProtocol)
+
+
+def delays_s(roll: Callable[[], float] = random.random) -> Iterator[float]:
+    """Waits before each try: doubling, with full jitter (AWS Architecture Blog, "Exponential Backoff And Jitter")."""
+    yield 0.0
+    longest = FIRST_DELAY_S
+    while True:
+        yield roll() * longest
+        longest = min(LONGEST_DELAY_S, 2 * longest)
+
+
+class _Pending:
+    __slots__ = ("future", "text")
+
+    def __init__(self, text: str, future: asyncio.Future[tuple[Reply, Any]]) -> None:
+        self.text = text
+        self.future = future
+
+
+class Channel:
+    """``take(message)`` gets every message; what it returns for a reply goes along with it. ``back()`` is called when
+    a link came back. All on the loop that ``open`` was awaited on.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        session: str,
+        *,
+        take: Callable[[ServerMessage], Any],
+        back: Callable[[], None],
+        ended: Callable[[PhasenbError], None],
+        notice: Callable[[str], None],
+    ) -> None:
+        self.backend = backend
+        self.session = session
+        self.welcome: Welcome | None = None
+        self.problem: PhasenbError | None = None
+        self._take = take
+        self._back = back
+        self._ended = ended
+        self._notice = notice
+        self._link: Link | None = None
+        self._made = 0
+        self._numbers = itertools.count(1)
+        self._pending: dict[str, _Pending] = {}
+        self._mending: asyncio.Task[None] | None = None
+
+    # --- opening and closing ---------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Raises ServerUnreachable, AccessDenied, and what the host has to say instead of a welcome."""
+        await self._connect()
+
+    async def close(self, problem: PhasenbError | None = None) -> None:
+        """Let go of everything; who still waits gets ``problem``. Idempotent."""
+        self._end(problem or ServerUnreachable(self.backend.url, "this client was closed"))
+        mending, self._mending = self._mending, None
+        if mending is not None and mending is not asyncio.current_task():
+            mending.cancel()
+        link, self._link = self._link, None
+        if link is not None:
+            await link.close()
+
+    @property
+    def connected(self) -> bool:
+        return self._link is not None
+
+    # --- asking ----------------------------------------------------------------------------------------------------
+
+    async def ask(self, kind: str, answer: type[R], **fields: Any) -> tuple[R, Any]:
+        """Send a command and wait for its reply, over as many links as it takes: (reply, what ``take`` returned).
+
+        Raises the error that was answered, TooLarge before anything is sent, and ``problem`` once there is one.
+        """
+        while True:
+            try:
+                reply, taken = await self._ask(kind, fields)
+            except RateLimited as error:
+                await asyncio.sleep(error.retry_after_s)
+                continue
+            if not isinstance(reply, answer):
+                raise BadMessage(f"the answer to `{kind}` is a {type(reply).__name__}")
+            return reply, taken
+
+    async def _ask(self, kind: str, fields: dict[str, Any]) -> tuple[Reply, Any]:
+        if self.problem is not None:
+            raise self.problem
+        number = str(next(self._numbers))
+        data = orjson.dumps({"type": kind, "id": number, **fields})
+        limit = self.welcome.limits.max_message_bytes if self.welcome else len(data)
+        if len(data) > limit and not self.backend.embedded:
+            raise TooLarge(len(data), limit)
+        pending = _Pending(data.decode(), asyncio.get_running_loop().create_future())
+        self._pending[number] = pending
+        try:
+            if self._link is not None:
+                await self._send(self._link, pending.text)
+            return await pending.future
+        finally:
+            self._pending.pop(number, None)
+
+    async def _send(self, link: Link, text: str) -> None:
+        try:
+            await link.send(text)
+        except ConnectionError:
+            return  # it waits in `_pending`, and goes over the next link
+
+    # --- one link --------------------------------------------------------------------------------------------------
+
+    async def _connect(self) -> None:
+        """Open a link, say hello, send what waits. Raises what `open` does."""
+        self._made += 1
+        made = self._made
+        welcomed: asyncio.Future[Welcome] = asyncio.get_running_loop().create_future()
+
+        def receive(frame: str | bytes) -> None:
+            if made == self._made:
+                self._receive(frame, welcomed)
+
+        def lost(reason: str, final: PhasenbError | None) -> None:
+            if not welcomed.done():
+                welcomed.set_exception(final or ServerUnreachable(self.backend.url, reason))
+            elif made == self._made:
+                self._lost(final)
+
+        link = await self.backend.connect(receive, lost)
+        hello = {"type": "hello", "id": "hello", "protocol": PROTOCOL, "session": self.session}
+        hello["client"] = f"phasenb-python/{version('phasenb')}"
+        try:
+            async with asyncio.timeout(HELLO_S):
+                await self._send(link, orjson.dumps(hello).decode())
+                self.welcome = await welcomed
+        except TimeoutError:
+            await link.close()
+            raise ServerUnreachable(self.backend.url, "it takes no part in the conversation") from None
+        except BaseException:
+            await link.close()
+            raise
+        self._link = link
+        for pending in list(self._pending.values()):
+            await self._send(link, pending.text)
+
+    def _receive(self, frame: str | bytes, welcomed: asyncio.Future[Welcome]) -> None:
+        message = parse_server_message(frame)
+        if message is None:
+            return
+        if not welcomed.done():
+            if isinstance(message, Welcome):
+                welcomed.set_result(message)
+            elif isinstance(message, Error):
+                welcomed.set_exception(from_wire(message.code, message.message, message.details))
+            return
+        taken = self._take(message)
+        if isinstance(message, Error):
+            self._refused(message)
+        elif isinstance(message, Reply) and not (isinstance(message, Feed) and message.next):
+            pending = self._pending.get(message.reply_to)
+            if pending is not None and not pending.future.done():
+                pending.future.set_result((message, taken))
+
+    def _refused(self, message: Error) -> None:
+        error = from_wire(message.code, message.message, message.details)
+        pending = self._pending.get(message.reply_to or "")
+        if pending is None:
+            self._notice(f"the server says: {error}")
+        elif not pending.future.done():
+            pending.future.set_exception(error)
+
+    # --- when it breaks --------------------------------------------------------------------------------------------
+
+    def _lost(self, final: PhasenbError | None) -> None:
+        self._link = None
+        if final is not None:
+            self._end(final)
+        elif self.problem is None:
+            self._mending = asyncio.get_running_loop().create_task(self._mend(), name="phasenb reconnect")
+
+    async def _mend(self) -> None:
+        loop = asyncio.get_running_loop()
+        since, told = loop.time(), False
+        for delay_s in delays_s():
+            await asyncio.sleep(delay_s)
+            if not told and loop.time() - since > WORTH_A_WORD_S:
+                told = True
+                self._notice(f"connection to {self.backend.url} lost, trying to get it back (tasks go on)")
+            try:
+                await self._connect()
+            except _FINAL as error:
+                self._end(error)
+                return
+            except PhasenbError:
+                continue  # it is down, or still starting
+            break
+        if told:
+            self._notice(f"connection to {self.backend.url} is back")
+        self._back()
+
+    def _end(self, problem: PhasenbError) -> None:
+        if self.problem is not None:
+            return
+        self.problem = problem
+        for pending in self._pending.values():
+            if not pending.future.done():
+                pending.future.set_exception(problem)
+        self._ended(problem)

@@ -1,0 +1,179 @@
+"""Client: the synchronous face of AsyncClient, for notebooks and scripts.
+
+Rules: all of it lives on this process's loop thread, where the embedded host is too, so that a launch there is one hop
+to that thread and back; any thread may use it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from phasenb.client.async_client import AsyncClient, to_stderr
+from phasenb.client.backend import Backend
+from phasenb.client.handle import TaskHandle
+from phasenb.client.launching import prepare
+from phasenb.client.loop_thread import shared_loop
+from phasenb.client.task_model import TaskModel
+from phasenb.client.values import Values
+from phasenb.dto.task_state import State, TaskState
+from phasenb.errors import PhasenbError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from phasenb.memory.view import MemoryView
+
+T = TypeVar("T")
+
+
+class Client:
+    """Connected when it is made. ``url`` None: as client.discovery finds it; ``session`` None: this process's own.
+
+    Raises ServerUnreachable, AccessDenied, StoreUnavailable.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        session: str | None = None,
+        *,
+        notice: Callable[[str], None] = to_stderr,
+        backend: Backend | None = None,
+    ) -> None:
+        self._thread = shared_loop()
+        self.on_loop = AsyncClient(url, token=token, session=session, notice=notice, backend=backend)
+        self.run(self.on_loop.open())
+
+    def __repr__(self) -> str:
+        return f"<Client of {self.url}, session {self.session!r}>"
+
+    @property
+    def url(self) -> str:
+        return self.on_loop.url
+
+    @property
+    def session(self) -> str:
+        return self.on_loop.session
+
+    @property
+    def owner(self) -> str:
+        """Whose tasks these are, as the host sees this user."""
+        return self.on_loop.welcome.owner
+
+    @property
+    def embedded(self) -> bool:
+        """Whether tasks run in this process, and stop with it."""
+        return self.on_loop.backend.embedded
+
+    @property
+    def values(self) -> Values:
+        return self.on_loop.values
+
+    @property
+    def problem(self) -> PhasenbError | None:
+        return self.on_loop.problem
+
+    # --- the loop --------------------------------------------------------------------------------------------------
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        return self._thread.loop
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the client's loop and wait for what it returns."""
+        return self._thread.run(work)
+
+    def post(self, call: Callable[..., Any], *args: Any) -> None:
+        """Have ``call`` called on the client's loop, soon."""
+        self._thread.loop.call_soon_threadsafe(call, *args)
+
+    def may_wait(self) -> None:
+        """Raises RuntimeError on the client's own thread, where waiting would wait for itself."""
+        if self._thread.current:
+            raise RuntimeError("this would wait for itself: `await` it here")
+
+    # --- tasks -----------------------------------------------------------------------------------------------------
+
+    def launch(self, agent: Any, /, **inputs: Any) -> TaskHandle:
+        """Launch an agent, a workflow, or a registered agent by name; every keyword is an input. Shows itself once.
+
+        Raises LaunchError and its kin, before anything is sent where possible, and what the host refuses.
+        """
+        return self.launch_with(agent, inputs, getattr(agent, "options", None) or {})
+
+    def launch_with(self, agent: Any, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> TaskHandle:
+        """As ``launch``, with options given apart."""
+        prepared = prepare(agent, inputs, self.values, options)
+        model, duplicate = self.run(self.on_loop.send_launch(prepared))
+        attached = duplicate and options.get("key") is not None
+        task = TaskHandle(self, model, note="attached: its key was launched before, with the code of then" * attached)
+        if options.get("show", True):
+            from phasenb.client.showing import show_launched
+
+            show_launched(task, model, self)
+        return task
+
+    def task(self, task_id: str) -> TaskHandle:
+        """A handle on a task, by id or a unique suffix. Raises UnknownTask."""
+        return TaskHandle(self, self._model(task_id))
+
+    def cancel(self, task_id: str) -> None:
+        """Raises UnknownTask, IllegalTransition."""
+        self.run(self.on_loop.cancel(task_id))
+
+    def states(self, **selection: Any) -> list[TaskState]:
+        """Snapshots, newest first; ``selection`` as for ``tasks``, and ``limit``."""
+        return self.run(self.on_loop.states(**selection))
+
+    def tasks(
+        self,
+        state: State | str | None = None,
+        since: datetime | timedelta | str | None = None,
+        label: Mapping[str, str] | str | None = None,
+        scope: str = "session",
+    ) -> pd.DataFrame:
+        """A row per task, newest first. ``since``: a time, or how long ago ("2h"); ``label``: {name: value} or
+        "name=value"; ``scope``: "session", or "user" for all of the user's sessions.
+        """
+        return self.run(self.on_loop.tasks(state=state, since=since, label=label, scope=scope))
+
+    def results(self, last: bool = False, flatten: bool = False, scope: str = "session") -> pd.DataFrame:
+        """A row per attempt that ended, of all tasks in scope, oldest first."""
+        return self.run(self.on_loop.results(last=last, flatten=flatten, scope=scope))
+
+    def memory(self) -> MemoryView:
+        """This session's view of the store itself: frames without a server in between, read-only.
+
+        Raises StoreUnavailable where the store is not on this machine, or not this user's to read.
+        """
+        return self.run(self.on_loop.backend.memory(self.owner, self.session))
+
+    def feed(self, callback: Callable[[TaskState], None], *, scope: str = "session") -> Callable[[], None]:
+        """Have ``callback(task)`` called, on the client's thread, for live tasks and after each change of any task in
+        scope; the answer ends that. It must not wait.
+        """
+        return self.run(self.on_loop.feed(callback, scope=scope))
+
+    def ping(self) -> None:
+        """Return when the host has answered."""
+        self.run(self.on_loop.ping())
+
+    def close(self) -> None:
+        """Tasks go on where they run. Idempotent."""
+        self.run(self.on_loop.close())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _model(self, task_id: str) -> TaskModel:
+        return self.run(self.on_loop.subscribe(task_id))

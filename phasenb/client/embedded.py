@@ -1,0 +1,257 @@
+"""The embedded host: a Host in this process, and the backend that reaches it without a socket.
+
+Rules: one host for a process, on the shared loop thread, started at the first launch; the frames between client and
+host are the ones a server would see. A script's exit waits for its live tasks (Ctrl-C ends the waiting); a kernel's
+does not: what runs there stops with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from phasenb.client.backend import JsonObject, Link, Lost, Receive
+from phasenb.client.loop_thread import LoopThread, shared_loop
+from phasenb.codecs.objects import ObjectFolder
+from phasenb.display.surroundings import in_kernel
+from phasenb.errors import PhasenbError
+
+if TYPE_CHECKING:
+    from phasenb.config import Settings
+    from phasenb.host import Host
+    from phasenb.memory.view import MemoryView
+    from phasenb.web.api import TaskApi
+    from phasenb.web.message_handler import WebSocketMessageHandler
+
+_LOOK_S = 0.05
+_STOP_S = 10.0
+
+
+class EmbeddedHost:
+    """A running Host on a loop thread. ``settings`` None: as configured for this machine."""
+
+    def __init__(self, thread: LoopThread, settings: Settings | None = None) -> None:
+        self.thread = thread
+        self._settings = settings
+        self._starting: asyncio.Task[tuple[Host, TaskApi]] | None = None
+
+    async def running(self) -> tuple[Host, TaskApi]:
+        """The host, started at the first call. Raises ConfigError, StoreUnavailable; the next call tries again.
+
+        To be awaited on the host's loop.
+        """
+        if self._starting is None:
+            self._starting = asyncio.get_running_loop().create_task(self._start(), name="phasenb embedded host")
+        try:
+            return await asyncio.shield(self._starting)
+        except BaseException:
+            if self._starting is not None and self._starting.done():
+                self._starting = None
+            raise
+
+    @property
+    def live(self) -> int:
+        """How many tasks it carries now."""
+        started = self._starting
+        if started is None or not started.done() or started.cancelled() or started.exception():
+            return 0
+        return started.result()[0].manager.running
+
+    async def stop(self) -> None:
+        """Let go of the tasks and close the store. Idempotent."""
+        starting, self._starting = self._starting, None
+        if starting is not None:
+            host, _ = await starting
+            host.hub.close()
+            await host.stop()
+
+    async def drained(self) -> None:
+        """Return when no task is live any more, those included that are launched meanwhile."""
+        while self.live:  # noqa: ASYNC110 - the manager tells of one task's end, not of the last one's
+            await asyncio.sleep(_LOOK_S)
+
+    async def _start(self) -> tuple[Host, TaskApi]:
+        # Imported late: a client of a server needs no host, and SQLAlchemy takes its time.
+        from phasenb.config import load_settings
+        from phasenb.config.settings import default_data_dir
+        from phasenb.host import Host
+        from phasenb.web.api import TaskApi
+
+        settings = self._settings or load_settings()
+        if settings.store.url is None:
+            default_data_dir().mkdir(parents=True, exist_ok=True)
+        host = Host(settings, embedded=True)
+        await host.start()
+        return host, TaskApi(host.manager)
+
+
+class EmbeddedBackend:
+    """``host``: the process's own one by default."""
+
+    embedded = True
+    url = "this process"
+
+    def __init__(self, host: EmbeddedHost | None = None) -> None:
+        self._host = host or process_host()
+        self._folder: ObjectFolder | None = None
+
+    async def connect(self, receive: Receive, lost: Lost) -> Link:
+        from phasenb.web.identity import local_identity
+        from phasenb.web.message_handler import WebSocketMessageHandler
+
+        loop, own_loop = asyncio.get_running_loop(), self._host.thread.loop
+        identity = local_identity()
+        host, _ = await self._on_host(self._host.running())
+        self._folder = ObjectFolder(host.store.objects_url(identity.owner))
+        pipe = _Pipe(own_loop, loop, receive, lost)
+
+        async def attach() -> WebSocketMessageHandler:
+            handler = WebSocketMessageHandler(
+                pipe, host.manager, host.hub, identity, server="phasenb (embedded)", limited=False
+            )
+            handler.opened()
+            return handler
+
+        return _MemoryLink(pipe, await self._on_host(attach()))
+
+    async def events(self, task_id: str, after_seq: int) -> JsonObject:
+        return await self._call("events", task_id, after_seq)
+
+    async def logs(self, task_id: str, after: int) -> JsonObject:
+        return await self._call("logs", task_id, after)
+
+    async def results(self, *, task_id: str | None = None, session: str | None = None) -> JsonObject:
+        return await self._call("results", task_id=task_id, session=session)
+
+    def input_folder(self) -> ObjectFolder | None:
+        return self._folder
+
+    def upload(self, hash: str, path: Path) -> None:
+        raise AssertionError("an embedded host's inputs are written into its own folder")
+
+    def download(self, hash: str, folder: ObjectFolder) -> None:
+        raise AssertionError("an embedded host's objects are read from its own folder")
+
+    async def memory(self, owner: str, session: str) -> MemoryView:
+        host, _ = await self._on_host(self._host.running())
+        view: MemoryView = host.store.view(owner, session)
+        return view
+
+    async def aclose(self) -> None:
+        """The host goes on: other clients of this process use it too."""
+
+    async def _call(self, method: str, *args: Any, **kwargs: Any) -> JsonObject:
+        from phasenb.web.identity import local_identity
+
+        _, api = await self._on_host(self._host.running())
+        answer: JsonObject = await self._on_host(getattr(api, method)(local_identity(), *args, **kwargs))
+        return answer
+
+    async def _on_host(self, work: Any) -> Any:
+        """Await ``work`` on the host's loop, from whichever loop this is."""
+        if asyncio.get_running_loop() is self._host.thread.loop:
+            return await work
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._host.thread.loop))
+
+
+class _Pipe:
+    """The host's end of a link without a wire: web.connection.Connection.
+
+    On one loop a frame is handed over at once; between two loops it is posted, which keeps the order too.
+    """
+
+    def __init__(
+        self, host_loop: asyncio.AbstractEventLoop, loop: asyncio.AbstractEventLoop, receive: Receive, lost: Lost
+    ) -> None:
+        self.host_loop = host_loop
+        self.loop = loop
+        self.open = True
+        self._receive = receive
+        self._lost = lost
+
+    @property
+    def one_loop(self) -> bool:
+        return self.loop is self.host_loop
+
+    def write(self, text: str) -> None:
+        if not self.open:
+            raise ConnectionError("the client has left")
+        if self.one_loop:
+            self._receive(text)
+        else:
+            self.loop.call_soon_threadsafe(self._receive, text)
+
+    def close(self, code: int, reason: str) -> None:
+        if self.open:
+            self.open = False
+            self.loop.call_soon_threadsafe(self._lost, f"closed with {code} {reason}".strip(), None)
+
+
+class _MemoryLink:
+    """The client's end."""
+
+    def __init__(self, pipe: _Pipe, handler: WebSocketMessageHandler) -> None:
+        self._pipe = pipe
+        self._handler = handler
+        self._turn = asyncio.Lock()  # frames are taken one after the other, as a socket's are
+
+    async def send(self, text: str) -> None:
+        if not self._pipe.open:
+            raise ConnectionError("the embedded host was stopped")
+        if self._pipe.one_loop:
+            await self._take(text)
+        else:
+            asyncio.run_coroutine_threadsafe(self._take(text), self._pipe.host_loop)
+
+    async def close(self) -> None:
+        if self._pipe.open:
+            self._pipe.open = False
+            self._pipe.host_loop.call_soon_threadsafe(self._handler.closed)
+
+    async def _take(self, text: str) -> None:
+        async with self._turn:
+            await self._handler.receive(text)
+
+
+# --- this process's host -----------------------------------------------------------------------------------------
+
+_hosts: dict[int, EmbeddedHost] = {}
+
+
+def process_host() -> EmbeddedHost:
+    """This process's embedded host; made at the first call, started by the first client that connects."""
+    host = _hosts.get(os.getpid())
+    if host is None:
+        host = _hosts[os.getpid()] = EmbeddedHost(shared_loop())
+        # atexit would be too late: by then concurrent.futures starts no work any more (threading.py, _shutdown), and
+        # the host reads and writes on such threads. Theirs is registered on import; the last registered runs first.
+        import concurrent.futures.thread  # noqa: F401 - registers its own
+
+        register: Callable[[Callable[[], None]], None] = vars(threading)["_register_atexit"]
+        register(_at_exit)
+    return host
+
+
+def _at_exit() -> None:
+    """Let live tasks end, unless this is a kernel or someone presses Ctrl-C; then stop the host."""
+    host = _hosts.get(os.getpid())
+    if host is None:
+        return
+    try:
+        live = host.live
+        if live and not in_kernel():
+            tasks = "1 task runs" if live == 1 else f"{live} tasks run"
+            sys.stderr.write(f"phasenb: {tasks} in this process: waiting (Ctrl-C stops it)\n")
+            host.thread.run(host.drained())
+    except KeyboardInterrupt:
+        sys.stderr.write(f"phasenb: stopped, {host.live} unfinished\n")
+    stopping = asyncio.run_coroutine_threadsafe(host.stop(), host.thread.loop)
+    try:
+        stopping.result(_STOP_S)
+    except (PhasenbError, TimeoutError) as error:
+        sys.stderr.write(f"phasenb: the embedded host did not stop cleanly: {error}\n")

@@ -1,0 +1,127 @@
+"""TaskHandle: a task, as a notebook or a script holds it.
+
+Rules: properties answer at once with what messages told; methods that ask the host wait for its answer; Ctrl-C ends a
+waiting, never the task. It may be used from any thread, and awaited on any loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Generator
+from typing import TYPE_CHECKING, Any
+
+from phasenb.client.async_task import AsyncTaskHandle
+from phasenb.client.outcome import raise_unless_completed
+from phasenb.client.task_facts import TaskFacts
+from phasenb.client.task_model import TaskModel
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from phasenb.client.client import Client
+
+
+class TaskHandle(TaskFacts):
+    """What ``launch`` returns. ``note`` is what its display should say beside the state."""
+
+    def __init__(self, client: Client, model: TaskModel, *, note: str = "") -> None:
+        super().__init__(model, client.values)
+        self._client = client
+        self._task = AsyncTaskHandle(client.on_loop, model)
+        self._note = note
+        self._shown_in: int | None = None
+
+    # --- waiting ---------------------------------------------------------------------------------------------------
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Return when the task has ended, however. Raises TimeoutError after ``timeout`` seconds.
+
+        Raises the client's problem where nothing more will be heard: it was closed, or access was denied.
+        """
+        self._client.may_wait()
+        if not self._model.ended.wait(timeout):
+            raise TimeoutError(f"task {self.task_id} is still {self.state} after {timeout:g} s")
+        if self._model.problem is not None:
+            raise self._model.problem
+
+    def result(self, timeout: float | None = None) -> Any:
+        """The last phase's output, once the task has ended.
+
+        Raises TaskFailed (with ``phase``, ``attempt`` and as its cause a PhaseRaised with the traceback),
+        TaskCancelled, TimeoutError.
+        """
+        self.wait(timeout)
+        return self._outcome()
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._result().__await__()
+
+    async def _result(self) -> Any:
+        if not self._model.ended.is_set():
+            waiting = asyncio.run_coroutine_threadsafe(self._model.until_ended(), self._client.loop)
+            await asyncio.wrap_future(waiting)
+        return await asyncio.to_thread(self._outcome)
+
+    def _outcome(self) -> Any:
+        return self.output(raise_unless_completed(self._model, self).phases[-1].name)
+
+    def cancel(self) -> None:
+        """Ask for the end; durable when it returns. Raises IllegalTransition where the task has ended otherwise."""
+        self._client.run(self._task.cancel())
+
+    # --- values and frames -----------------------------------------------------------------------------------------
+
+    def output(self, phase: str) -> Any:
+        """The output of a phase, decoded. Raises KeyError where it has none (yet)."""
+        known = self._model.results.get(phase)
+        value = known.output if known is not None else self._client.run(self._task.encoded_output(phase))
+        return self._values.load(value)
+
+    def artifact(self, name: str, phase: str | None = None) -> Any:
+        """What ``ctx.artifact(name, value)`` kept, decoded: the newest, of one phase if named. Raises KeyError."""
+        return self._client.run(self._task.artifact(name, phase))
+
+    def artifacts(self) -> pd.DataFrame:
+        """A row per artifact: ``phase, attempt, name, type, codec, bytes, shape, preview``."""
+        return self._client.run(self._task.artifacts())
+
+    def results(self, last: bool = False, flatten: bool = False) -> pd.DataFrame:
+        """A row per attempt that ended, oldest first; ``last``: those that count; ``flatten``: ``output.*`` columns."""
+        return self._client.run(self._task.results(last=last, flatten=flatten))
+
+    def events(self) -> pd.DataFrame:
+        """A row per event of the task's log, by seq."""
+        return self._client.run(self._task.events())
+
+    def logs(self, follow: bool = False) -> pd.DataFrame:
+        """A row per stored line of output. ``follow``: write them to stdout as they come, until the task has ended."""
+        if follow:
+            lines = self._task.log_lines(follow=True)
+            while (text := self._client.run(_next_text(lines))) is not None:
+                sys.stdout.write(f"{text}\n")
+        return self._client.run(self._task.logs())
+
+    # --- showing ---------------------------------------------------------------------------------------------------
+
+    def show(self) -> None:
+        """Show the task live in this cell; in a terminal, as text as it is now."""
+        from phasenb.client.showing import show
+
+        show(self, self._model, self._client, self._note)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        from phasenb.client.showing import bundle
+
+        return bundle(self._model, self._note)
+
+    def _ipython_display_(self) -> None:
+        from phasenb.client.showing import show_once
+
+        show_once(self, self._model, self._client, self._note)
+
+
+async def _next_text(lines: AsyncIterator[dict[str, Any]]) -> str | None:
+    async for line in lines:
+        return str(line["text"])
+    return None

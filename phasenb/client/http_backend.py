@@ -1,0 +1,269 @@
+"""HttpBackend: a Jupyter server with the extension, over its socket and its HTTP paths.
+
+Rules: the token goes in a header, never in a URL that might be logged; a loopback address is never asked through a
+proxy; bodies are streamed, so an object of any size takes a few buffers of memory. Only the standard library and
+``websockets`` are used; both are imported when a server is first reached, as plain `import phasenb` needs neither.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, quote, urlencode, urlsplit, urlunsplit
+
+from phasenb.client.backend import JsonObject, Link, Lost, Receive
+from phasenb.errors import AccessDenied, PhasenbError, ServerUnreachable, StoreUnavailable, from_wire
+
+if TYPE_CHECKING:
+    from http.client import HTTPResponse
+    from urllib.request import Request
+
+    from websockets.asyncio.client import ClientConnection
+
+    from phasenb.codecs.objects import ObjectFolder
+    from phasenb.memory.view import MemoryView
+
+TIMEOUT_S = 30.0
+_BLOCK = 1 << 20
+_FINAL_CLOSES = {4001: 401, 4003: 403}  # authentication expired, no longer authorised (protocol.md)
+_NO_EXTENSION = "it has no phasenb extension: install phasenb where the Jupyter server runs, and start it again"
+
+
+def parse_url(url: str, token: str | None = None) -> tuple[str, str]:
+    """(base url that ends with a slash, token) of what a person pastes, ``http://host:8888/lab?token=...`` included.
+
+    Raises ServerUnreachable for what is no http(s) URL.
+    """
+    parts = urlsplit(url.strip())
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ServerUnreachable(url, "a URL starts with http:// or https:// and a host")
+    given = parse_qs(parts.query).get("token", [""])[0]
+    path = parts.path.rstrip("/")
+    for page in ("/lab", "/tree", "/notebooks"):
+        path = path.removesuffix(page)
+    return urlunsplit((parts.scheme, parts.netloc, f"{path}/", "", "")), token or given
+
+
+class HttpBackend:
+    """``url``: the server's base URL; ``token`` may be empty where the server asks for none."""
+
+    embedded = False
+
+    def __init__(self, url: str, token: str | None = None) -> None:
+        self._url, self._token = parse_url(url, token)
+
+    @property
+    def url(self) -> str:
+        return self._url
+
+    # --- the socket ------------------------------------------------------------------------------------------------
+
+    async def connect(self, receive: Receive, lost: Lost) -> Link:
+        from websockets.asyncio.client import connect
+        from websockets.exceptions import InvalidHandshake, InvalidStatus
+
+        try:
+            socket = await connect(
+                "ws" + self._url.removeprefix("http") + "phasenb/ws",
+                additional_headers=self._headers(),
+                compression=None,
+                max_size=None,  # a snapshot with large inline outputs is the server's to bound
+                open_timeout=TIMEOUT_S,
+                proxy=None if self._loopback else True,
+            )
+        except InvalidStatus as error:
+            raise self._refused(error.response.status_code) from None
+        except (OSError, InvalidHandshake) as error:
+            raise ServerUnreachable(self._url, _plain(error)) from None
+        return _SocketLink(socket, self._url, receive, lost)
+
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"token {self._token}"} if self._token else {}
+
+    @property
+    def _loopback(self) -> bool:
+        host = urlsplit(self._url).hostname or ""
+        try:
+            return ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost" or host.endswith(".localhost")
+
+    def _refused(self, status: int) -> PhasenbError:
+        if status in (401, 403):
+            return AccessDenied(self._url, status)
+        return ServerUnreachable(self._url, _NO_EXTENSION if status == 404 else f"it answers {status}")
+
+    # --- calls -----------------------------------------------------------------------------------------------------
+
+    def health(self, timeout_s: float = TIMEOUT_S) -> JsonObject | None:
+        """What the extension says of itself; None where the server answers and has no extension. Blocks.
+
+        Raises ServerUnreachable, AccessDenied, and what keeps the extension from working (StoreUnavailable, ...).
+        """
+        try:
+            return self._json("health", {}, timeout_s)
+        except _NotFound:
+            return None
+
+    async def events(self, task_id: str, after_seq: int) -> JsonObject:
+        return await self._get(f"tasks/{quote(task_id, safe='')}/events", after_seq=after_seq)
+
+    async def logs(self, task_id: str, after: int) -> JsonObject:
+        return await self._get(f"tasks/{quote(task_id, safe='')}/logs", after=after)
+
+    async def results(self, *, task_id: str | None = None, session: str | None = None) -> JsonObject:
+        if task_id is not None:
+            return await self._get(f"tasks/{quote(task_id, safe='')}/results")
+        return await self._get("results", **({"session": session} if session is not None else {}))
+
+    async def _get(self, path: str, **query: Any) -> JsonObject:
+        return await asyncio.to_thread(self._json, path, query, TIMEOUT_S)
+
+    def _json(self, path: str, query: dict[str, Any], timeout_s: float) -> JsonObject:
+        text = f"?{urlencode(query)}" if query else ""
+        with self._open(self._request("GET", path + text), timeout_s) as response:
+            if "/login" in urlsplit(response.geturl()).path:
+                raise AccessDenied(self._url)
+            try:
+                answer = json.load(response)
+            except ValueError:
+                raise ServerUnreachable(self._url, "what answers there is no phasenb server") from None
+        return dict(answer)
+
+    # --- objects ---------------------------------------------------------------------------------------------------
+
+    def input_folder(self) -> ObjectFolder | None:
+        return None
+
+    def upload(self, hash: str, path: Path) -> None:
+        digest = hash.removeprefix("sha256:")
+        try:
+            with self._open(self._request("HEAD", f"objects/{digest}"), TIMEOUT_S):
+                return
+        except _NotFound:
+            pass  # the usual case: it is new to the server
+        with path.open("rb") as body:
+            request = self._request("PUT", f"objects/{digest}", body)
+            request.add_header("Content-Type", "application/octet-stream")
+            request.add_header("Content-Length", str(path.stat().st_size))
+            # No timeout: an upload may take its time, and a dead connection is noticed by the kernel.
+            with self._open(request, None):
+                return
+
+    def download(self, hash: str, folder: ObjectFolder) -> None:
+        request = self._request("GET", f"objects/{hash.removeprefix('sha256:')}")
+        try:
+            with self._open(request, TIMEOUT_S) as response, folder.upload() as upload:
+                while block := response.read(_BLOCK):
+                    upload.write(block)
+                upload.commit(hash)
+        except _NotFound as error:
+            raise error.meant from None
+
+    # --- the store -------------------------------------------------------------------------------------------------
+
+    async def memory(self, owner: str, session: str) -> MemoryView:
+        """The server's store, if it is a file that this process can read."""
+        from phasenb.config.machine import machine_id
+        from phasenb.memory.saver import MemorySaver
+
+        health = await asyncio.to_thread(self.health) or {}
+        store, artifacts = health.get("store"), health.get("artifacts")
+        if not store or health.get("machine") != machine_id() or not await asyncio.to_thread(Path(store).is_file):
+            problem = "it is not on this machine, or not yours to read: use tasks(), results() and the handles' frames"
+            raise StoreUnavailable(f"of {self._url}", problem)
+        saver = await asyncio.to_thread(MemorySaver.open, store, artifacts=artifacts)
+        return saver.view(owner, session)
+
+    async def aclose(self) -> None:
+        """Nothing is kept open between calls."""
+
+    # --- HTTP ------------------------------------------------------------------------------------------------------
+
+    def _request(self, method: str, path: str, body: Any = None) -> Request:
+        from urllib.request import Request
+
+        return Request(f"{self._url}phasenb/api/{path}", body, self._headers(), method=method)  # noqa: S310 - http(s)
+
+    def _open(self, request: Request, timeout_s: float | None) -> HTTPResponse:
+        from http.client import HTTPException
+        from urllib.error import HTTPError
+        from urllib.request import ProxyHandler, build_opener
+
+        opener = build_opener(*([ProxyHandler({})] if self._loopback else []))
+        try:
+            response: HTTPResponse = opener.open(request, timeout=timeout_s)
+        except HTTPError as error:
+            raise self._problem(error.code, error.read()) from None
+        except (OSError, HTTPException) as error:
+            raise ServerUnreachable(self._url, _plain(error)) from None
+        return response
+
+    def _problem(self, status: int, body: bytes) -> PhasenbError:
+        try:
+            told = json.loads(body)
+            meant = from_wire(told["code"], told["message"], told["details"])
+        except (ValueError, KeyError, TypeError):
+            told, meant = {}, self._refused(status)
+        if status == 404:
+            return _NotFound(meant) if told.get("code", "not_found") in ("not_found", "unknown_object") else meant
+        # jupyter_server says "forbidden" without facts where the token is wrong; ours says what is not allowed.
+        return self._refused(status) if status in (401, 403) and not told.get("details") else meant
+
+
+class _NotFound(PhasenbError):
+    """The path, or the object, is not there; ``meant`` is what to raise where that is an error."""
+
+    def __init__(self, meant: PhasenbError) -> None:
+        super().__init__()
+        self.meant = meant
+
+    def __str__(self) -> str:
+        return str(self.meant)
+
+
+class _SocketLink:
+    def __init__(self, socket: ClientConnection, url: str, receive: Receive, lost: Lost) -> None:
+        self._socket = socket
+        self._url = url
+        self._receive = receive
+        self._lost = lost
+        self._reader = asyncio.get_running_loop().create_task(self._read(), name="phasenb socket")
+
+    async def send(self, text: str) -> None:
+        from websockets.exceptions import ConnectionClosed
+
+        try:
+            await self._socket.send(text)
+        except ConnectionClosed as error:
+            raise ConnectionError("the socket is closed") from error
+
+    async def close(self) -> None:
+        self._reader.cancel()
+        await self._socket.close()
+
+    async def _read(self) -> None:
+        from websockets.exceptions import ConnectionClosed
+
+        try:
+            while True:
+                self._receive(await self._socket.recv())
+        except ConnectionClosed:
+            code, reason = self._socket.close_code, self._socket.close_reason
+            status = _FINAL_CLOSES.get(code or 0)
+            final = AccessDenied(self._url, status) if status else None
+            self._lost(f"closed with {code} {reason or ''}".strip(), final)
+
+
+def _plain(error: BaseException) -> str:
+    """A problem in a few words: urllib and asyncio wrap the operating system's own."""
+    reason = getattr(error, "reason", None)
+    cause = reason if isinstance(reason, BaseException) else error
+    if isinstance(cause, ConnectionRefusedError):
+        return "connection refused"
+    if isinstance(cause, TimeoutError):
+        return "no answer in time"
+    return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__

@@ -1,0 +1,123 @@
+"""A launch in the making: checked, packed and encoded, as far as possible before anything is sent.
+
+Rules: what can be told to be wrong here is told here (arguments, code that can't travel, inputs that can't be stored);
+values that are not small JSON become objects, written by their codec and streamed, so their size never passes the
+socket; a launch has one idempotency key however often it is sent.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from phasenb.agents.packing import code_json, pack
+from phasenb.client.runtime import runtime
+from phasenb.client.values import Values
+from phasenb.codecs import encode
+from phasenb.codecs.objects import ObjectFolder
+from phasenb.core.extended_agent import ExtendedAgent
+from phasenb.core.launch_check import check_launch
+from phasenb.dto.base import new_ulid
+from phasenb.dto.launch import LaunchOptions
+from phasenb.dto.values import ObjectRef, as_reference
+from phasenb.errors import LaunchError
+from phasenb.web.message_protocol import field_problems
+
+INLINE_INPUT_BYTES = 262_144
+INLINE_TOTAL_BYTES = 2_000_000  # of a message's 4 MiB; beyond it inputs travel as objects, however small
+INLINE_CODE_BYTES = 1_000_000
+NOT_SENT = ("client", "session", "show")  # options of the launcher's own side
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """``command``: the fields of a `launch` message. ``uploads``: (hash, file) of objects to be there before it."""
+
+    name: str
+    command: dict[str, Any]
+    uploads: tuple[tuple[str, Path], ...] = ()
+    folder: Path | None = None
+
+    def discard(self) -> None:
+        """Remove the files to be uploaded. Idempotent."""
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def prepare(
+    agent: Any, inputs: Mapping[str, Any], values: Values, options: Mapping[str, Any] | None = None
+) -> Prepared:
+    """Check, pack and encode a launch; ``agent`` is anything ExtendedAgent adapts, or a registered agent's name.
+
+    ``options`` None: the agent's own. Blocks while large inputs are written. Raises LaunchError, UnpicklableCode,
+    CapturedTooLarge, ValueNotStorable.
+    """
+    folder, path = values.staging()
+    try:
+        return _prepared(agent, inputs, options, folder, path)
+    except BaseException:
+        if path is not None:
+            shutil.rmtree(path, ignore_errors=True)
+        raise
+
+
+def _prepared(
+    agent: Any, inputs: Mapping[str, Any], options: Mapping[str, Any] | None, folder: ObjectFolder, path: Path | None
+) -> Prepared:
+    command: dict[str, Any] = {"idempotency_key": new_ulid()}
+    written: list[ObjectRef] = []
+    if isinstance(agent, str):
+        command["agent"] = name = agent
+        command["options"] = _options(options or {})
+    else:
+        extended = ExtendedAgent.of(agent)
+        name = extended.name
+        given = {"name": name, **(extended.options if options is None else options)}
+        if extended.built:
+            spec = extended.spec()
+            check_launch(spec, inputs)
+            given["phases"] = spec.phases
+        command["options"] = _options(given)
+        command["code"] = _code(pack(extended), folder, written)
+        command["runtime"] = runtime().model_dump()
+    command["inputs"] = _inputs(inputs, folder, written)
+    uploads = {} if path is None else {reference.hash: folder.local_path(reference.hash) for reference in written}
+    files = tuple((digest, file) for digest, file in uploads.items() if file is not None)
+    return Prepared(name, command, files, path if files else None)
+
+
+def _options(given: Mapping[str, Any]) -> dict[str, Any]:
+    said = {name: value for name, value in given.items() if name not in NOT_SENT and value is not None}
+    try:
+        return LaunchOptions.model_validate(said).model_dump(mode="json", exclude_unset=True)
+    except ValidationError as error:
+        field, problem = next(iter(field_problems(error).items()))
+        raise LaunchError(f"the option `{field}` is not valid: {problem}", argument=field) from None
+
+
+def _code(code: bytes, folder: ObjectFolder, written: list[ObjectRef]) -> Any:
+    if len(code) <= INLINE_CODE_BYTES:
+        return code_json(code)
+    digest, size = folder.put(code)
+    reference = ObjectRef.model_validate({"$object": digest, "codec": "pickle", "type": "code", "bytes": size})
+    written.append(reference)
+    return reference.as_json()
+
+
+def _inputs(inputs: Mapping[str, Any], folder: ObjectFolder, written: list[ObjectRef]) -> dict[str, Any]:
+    left = INLINE_TOTAL_BYTES
+    encoded = {}
+    for name, value in inputs.items():
+        made = encode(value, folder, inline_bytes=min(INLINE_INPUT_BYTES, left), where=f"input `{name}`")
+        reference = as_reference(made.value)
+        if reference is None:
+            left -= made.bytes
+        else:
+            written.append(reference)
+        encoded[name] = made.value
+    return encoded

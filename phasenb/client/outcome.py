@@ -1,0 +1,56 @@
+"""What became of a task, for those who waited for it: an output, or the error that says why there is none. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from phasenb.client.task_model import TaskModel
+from phasenb.dto.phase_result import PhaseResult
+from phasenb.dto.task_state import State, TaskState
+from phasenb.dto.values import Artifact
+from phasenb.errors import PhaseRaised, TaskCancelled, TaskFailed
+
+Results = list[PhaseResult]
+
+
+def raise_unless_completed(model: TaskModel, handle: Any) -> TaskState:
+    """The completed task. Raises TaskFailed from PhaseRaised, TaskCancelled, or why nothing more is heard of it."""
+    task = model.state
+    if task is not None and task.state is State.COMPLETED:
+        return task
+    if model.problem is not None or task is None:
+        raise model.problem or RuntimeError("the task has not ended")
+    if task.state is State.CANCELLED:
+        raise TaskCancelled(handle)
+    failure = task.error
+    assert task.state is State.FAILED, "the task has not ended"
+    assert failure is not None, "a failed task says why"
+    error = failure.error
+    raised = PhaseRaised(error.type, error.message, error.traceback)
+    raise TaskFailed(handle, failure.phase, failure.attempt, error.type, error.message) from raised
+
+
+def results_of(answer: dict[str, Any]) -> Results:
+    """The PhaseResults of ``GET tasks/{id}/results``, oldest first."""
+    return [PhaseResult.model_validate(result) for result in answer["results"]]
+
+
+def output_of(results: Iterable[PhaseResult], task_id: str, phase: str) -> PhaseResult:
+    """The complete attempt of a phase that counts. Raises KeyError where there is none."""
+    complete = [result for result in results if result.status == "complete" and result.kind == "phase"]
+    mine = [result for result in complete if result.phase == phase]
+    if not mine:
+        known = ", ".join(dict.fromkeys(result.phase for result in complete)) or "none yet"
+        raise KeyError(f"task {task_id} has no output of {phase!r} (phases with an output: {known})")
+    return max(mine, key=lambda result: (result.attempt, result.revision))
+
+
+def artifact_of(results: Iterable[PhaseResult], task_id: str, name: str, phase: str | None) -> Artifact:
+    """The newest artifact of that name, of one phase if it is named. Raises KeyError where there is none."""
+    found = [(result.phase, artifact) for result in results for artifact in result.artifacts]
+    mine = [artifact for owner, artifact in found if artifact.name == name and phase in (None, owner)]
+    if not mine:
+        known = ", ".join(dict.fromkeys(artifact.name for _, artifact in found)) or "none yet"
+        raise KeyError(f"task {task_id} has no artifact {name!r} (artifacts: {known})")
+    return mine[-1]

@@ -1,0 +1,92 @@
+"""How a handle shows itself: live in a notebook's cell, as one line in a terminal.
+
+Rules: a launch shows itself once, in the cell that made it; a handle at the end of that cell does not show it again;
+the display is fed by the model's messages, on the client's thread, and paints on its own.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from phasenb.client.task_model import TaskModel
+from phasenb.display import surroundings
+
+if TYPE_CHECKING:
+    from phasenb.client.client import Client
+    from phasenb.client.handle import TaskHandle
+
+_shown: WeakKeyDictionary[TaskModel, int | None] = WeakKeyDictionary()
+
+
+def show_launched(task: TaskHandle, model: TaskModel, client: Client) -> None:
+    """Right after a launch: the live card, or one line to stderr."""
+    if surroundings.in_kernel():
+        task.show()
+        return
+    from phasenb.display.text import task_line
+
+    told = _notes(client, "")
+    sys.stderr.write(f"phasenb: {task_line(task.snapshot)}{''.join(f'; {note}' for note in told)}\n")
+
+
+def show(task: TaskHandle, model: TaskModel, client: Client, note: str) -> None:
+    """The live card in this cell; in a terminal the text as it is now."""
+    if not surroundings.in_kernel():
+        sys.stdout.write(f"{bundle(model, note)['text/plain']}\n")
+        return
+    from phasenb.display.live import LiveView
+
+    def cancel() -> None:
+        client.post(client.on_loop.cancel_soon, task.task_id)
+
+    view = LiveView(task.snapshot, cancel=cancel, notes=[*_notes(client, note), *_others(task, client)])
+
+    def changed(told: TaskModel) -> None:
+        if told.state is not None:
+            view.update(told.state, tuple(told.tail))
+
+    client.post(model.listen, changed)
+    view.show()
+    changed(model)  # what came between the snapshot and the listening
+    _shown[model] = surroundings.cell_number()
+
+
+def show_once(task: TaskHandle, model: TaskModel, client: Client, note: str) -> None:
+    """As the last line of a cell: shows the task, unless this cell did already."""
+    if not surroundings.in_kernel():
+        sys.stdout.write(f"{task!r}\n")
+    elif _shown.get(model) != surroundings.cell_number():
+        show(task, model, client, note)
+
+
+def bundle(model: TaskModel, note: str = "") -> dict[str, Any]:
+    """The task as it is now, for whatever shows or saves it."""
+    from phasenb.display.bundle import task_bundle
+
+    assert model.state is not None, "a handle is made when its first state is known"
+    return task_bundle(model.state, tuple(model.tail), now=datetime.now(UTC), notes=[note] if note else [])
+
+
+def _notes(client: Client, note: str) -> list[str]:
+    place = "kernel" if surroundings.in_kernel() else "process"
+    here = [f"runs in this {place} and stops with it"] if client.embedded else []
+    return [*here, note] if note else here
+
+
+def _others(task: TaskHandle, client: Client) -> Sequence[str]:
+    """Says if another task of this name is live: a launch without a key is always a new one."""
+    if task.snapshot.key is not None or task.state.terminal:
+        return []
+    states = client.states(limit=100)
+    others = [
+        other.task_id for other in states
+        if other.name == task.name and other.task_id != task.task_id and not other.state.terminal
+    ]  # fmt: skip
+    if not others:
+        return []
+    counted = "another task" if len(others) == 1 else f"{len(others)} other tasks"
+    return [f"{counted} of this name {'is' if len(others) == 1 else 'are'} live too: {others[0]}"]

@@ -1,0 +1,67 @@
+"""TaskFacts: what a handle knows of its task without asking: the newest state that messages told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from phasenb.client.task_model import TaskModel
+from phasenb.client.values import Values
+from phasenb.dto.task_state import State, TaskError, TaskState
+
+
+class TaskFacts:
+    """Properties of the newest state. A handle is made when its first state is known."""
+
+    def __init__(self, model: TaskModel, values: Values) -> None:
+        self._model = model
+        self._values = values
+
+    @property
+    def task_id(self) -> str:
+        return self._model.task_id
+
+    @property
+    def snapshot(self) -> TaskState:
+        """The whole state, as messages told it."""
+        assert self._model.state is not None, "a handle is made when its first state is known"
+        return self._model.state
+
+    @property
+    def name(self) -> str:
+        return self.snapshot.name
+
+    @property
+    def session(self) -> str:
+        return self.snapshot.session
+
+    @property
+    def state(self) -> State:
+        """``queued``, ``running``, ... ; compares equal to the plain text."""
+        return self.snapshot.state
+
+    @property
+    def phase(self) -> str | None:
+        """The current phase; the last one of a task that has ended."""
+        return self.snapshot.phase
+
+    @property
+    def percent(self) -> float:
+        """0..100, of the whole task."""
+        return self.snapshot.percent
+
+    @property
+    def failure(self) -> TaskError | None:
+        """The newest failure: ``.phase``, ``.attempt`` and ``.error`` (``type``, ``message``, ``traceback``)."""
+        return self.snapshot.error
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """The launch's inputs by name; large ones are LazyValues, whose ``load()`` fetches them."""
+        from phasenb.memory.lazy import shown
+
+        return {name: shown(value, self._values.load) for name, value in self.snapshot.inputs.items()}
+
+    def __repr__(self) -> str:
+        from phasenb.display.text import task_line
+
+        return f"<{type(self).__name__} {task_line(self.snapshot)}>"

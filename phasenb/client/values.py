@@ -1,0 +1,67 @@
+"""Values on the client's side: references become objects of this process when asked, and not before.
+
+Rules: what a host has is fetched once and kept in a temporary folder of this process, gone with it; an embedded
+host's own folder is read as it is. ``load`` blocks and runs what unpickling runs: never on an event loop.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+from phasenb.client.backend import Backend
+from phasenb.codecs import decode
+from phasenb.codecs.objects import ObjectFolder
+from phasenb.dto.base import new_ulid
+from phasenb.dto.values import Json, as_reference
+
+
+class Values:
+    """The values of one backend."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._lock = threading.Lock()
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+
+    def load(self, value: Json) -> Any:
+        """The value that inline JSON or a reference stands for; always a fresh object.
+
+        Raises UnknownObject, ServerUnreachable, and what unpickling raises.
+        """
+        reference = as_reference(value)
+        if reference is None:
+            return decode(value, _NOWHERE)
+        folder = self._backend.input_folder()
+        if folder is None:
+            folder = ObjectFolder(str(self._folder() / "objects"))
+            if not folder.has(reference.hash):
+                self._backend.download(reference.hash, folder)
+        return decode(value, folder)
+
+    def staging(self) -> tuple[ObjectFolder, Path | None]:
+        """Where a launch's inputs are written: the host's own folder; or one of its own to be uploaded from and then
+        removed, with its path.
+        """
+        folder = self._backend.input_folder()
+        if folder is not None:
+            return folder, None
+        path = self._folder() / new_ulid()
+        return ObjectFolder(str(path)), path
+
+    def close(self) -> None:
+        with self._lock:
+            temporary, self._temporary = self._temporary, None
+        if temporary is not None:
+            temporary.cleanup()
+
+    def _folder(self) -> Path:
+        with self._lock:
+            if self._temporary is None:
+                self._temporary = tempfile.TemporaryDirectory(prefix="phasenb-", ignore_cleanup_errors=True)
+            return Path(self._temporary.name)
+
+
+_NOWHERE = ObjectFolder("/nonexistent")  # inline values are never looked up

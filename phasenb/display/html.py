@@ -1,0 +1,144 @@
+"""A task as accessible HTML: a card with its phases as steps, what it says, its last log lines, its end.
+
+Rules: pure, from a TaskState and log lines; every text that comes from a task is escaped; it reads in order without
+the style sheet and without colours (a hidden word says what a mark means); a live card never closes what a reader
+opened, as it has nothing to open; a saved one says of which time it speaks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from html import escape
+
+from phasenb.display import words
+from phasenb.display.style import STYLE
+from phasenb.dto.phase import LogLine, Phase, PhaseStatus
+from phasenb.dto.task_state import State, TaskState
+
+LIVE_LINES, SAVED_LINES = 6, 50
+
+_TONES: dict[State, str] = {
+    State.RUNNING: "go",
+    State.RETRYING: "warn",
+    State.AWAITING_APPROVAL: "warn",
+    State.CANCELLING: "warn",
+    State.COMPLETED: "good",
+    State.FAILED: "bad",
+}
+_MARKS: dict[PhaseStatus, tuple[str, str, str]] = {  # mark, tone, word
+    PhaseStatus.PENDING: ("○", "idle", "not started"),
+    PhaseStatus.RUNNING: ("●", "go", "running"),
+    PhaseStatus.RETRYING: ("↻", "warn", "waiting to try again"),
+    PhaseStatus.COMPLETE: ("✓", "good", "complete"),
+    PhaseStatus.FAILED: ("✕", "bad", "failed"),
+    PhaseStatus.ROLLED_BACK: ("↶", "warn", "rolled back"),
+}
+
+
+def task_html(
+    task: TaskState, log: Sequence[LogLine] = (), *, now: datetime, live: bool = False, notes: Sequence[str] = ()
+) -> str:
+    """``live``: painted again and again while it runs. Else it is a copy that stays as it is, such as a saved one."""
+    parts = [
+        _head(task, now, live),
+        f'<ol class="pnb-steps" role="list">{"".join(_step(task, phase, now) for phase in task.phases)}</ol>',
+        _says(task),
+        _error(task, live),
+        _output(task),
+        _log(log, live),
+        _foot(task, now, live, notes),
+    ]
+    body = "".join(part for part in parts if part)
+    tone = _TONES.get(task.state, "idle")
+    return f'{STYLE}<section class="pnb pnb-{tone}" aria-label="task {escape(task.name)}">{body}</section>'
+
+
+def _head(task: TaskState, now: datetime, live: bool) -> str:
+    facts = []
+    if not task.state.terminal and task.state is not State.QUEUED:
+        facts.append(words.percent(task.percent))
+    took = words.elapsed(task.started_at, task.ended_at, now) if live or task.ended_at else None
+    if took:
+        facts.append(took if task.ended_at else f"{took} so far")
+    if task.eta_s is not None and not task.state.terminal:
+        facts.append(f"about {words.duration(max(1, round(task.eta_s)))} left".replace(".0 s", " s"))
+    return (
+        f'<div class="pnb-head"><h4 class="pnb-name">{escape(task.name)}</h4>'
+        f'<span class="pnb-state">{words.STATE_WORDS[task.state]}</span>'
+        f'<span class="pnb-facts">{escape(" · ".join(facts))}</span></div>'
+    )
+
+
+def _step(task: TaskState, phase: Phase, now: datetime) -> str:
+    mark, tone, word = _MARKS[phase.status]
+    if phase.status is PhaseStatus.FAILED and task.state is State.CANCELLED:
+        mark, tone, word = "-", "idle", "cancelled"
+    if phase.status is PhaseStatus.RUNNING:
+        took: str | None = words.percent(phase.percent)
+    else:
+        took = words.elapsed(phase.started_at, phase.ended_at, now) if phase.ended_at else None
+    tried = words.attempt(phase)
+    sub = f'<div class="pnb-sub">{escape(tried)}</div>' if tried else ""
+    share = f"{min(100.0, phase.percent):.4g}"
+    return (
+        f'<li class="pnb-step pnb-{tone} pnb-{phase.status.value}"><div class="pnb-label">'
+        f'<span class="pnb-mark" aria-hidden="true">{mark}</span>'
+        f'<span class="pnb-phase" title="{escape(phase.name)}">{escape(phase.name)}</span>'
+        f'<span class="pnb-hidden">, {word}</span>'
+        f'<span class="pnb-took">{escape(took or "")}</span></div>'
+        f'<div class="pnb-bar" role="progressbar" aria-label="{escape(phase.name)}" aria-valuemin="0" '
+        f'aria-valuemax="100" aria-valuenow="{share}"><div class="pnb-fill" style="width:{share}%"></div></div>'
+        f"{sub}</li>"
+    )
+
+
+def _says(task: TaskState) -> str:
+    activity = words.activity(task)
+    return f'<p class="pnb-says">{escape(activity)}</p>' if activity else ""
+
+
+def _error(task: TaskState, live: bool) -> str:
+    if task.error is None or task.state in (State.COMPLETED, State.CANCELLED):
+        return ""
+    error = task.error.error
+    where = f" in {task.error.phase}" if task.error.phase else ""
+    lines = [
+        f"<p><b>{escape(error.type)}</b>{escape(where)}{escape(f': {error.message}' if error.message else '')}</p>"
+    ]
+    own = words.own_line(error.traceback)
+    if own is not None:
+        lines.append(f"<p>{escape(own.where)}</p>")
+        lines.append(f"<pre>{escape(own.code)}</pre>" if own.code else "")
+    if error.traceback and not live:
+        lines.append(f"<details><summary>Traceback</summary><pre>{escape(error.traceback)}</pre></details>")
+    return f'<div class="pnb-error" role="alert">{"".join(lines)}</div>'
+
+
+def _output(task: TaskState) -> str:
+    if task.state is not State.COMPLETED or not task.phases:
+        return ""
+    preview = task.phases[-1].output_preview
+    if preview is None or preview == "None":
+        return ""
+    return f'<pre aria-label="result">{escape(preview)}</pre>'
+
+
+def _log(log: Sequence[LogLine], live: bool) -> str:
+    if not log:
+        return ""
+    lines = log[-LIVE_LINES:] if live else log[-SAVED_LINES:]
+    text = f'<pre aria-label="log">{escape(chr(10).join(line.text for line in lines))}</pre>'
+    if live:
+        return text
+    counted = "the last line" if len(lines) == 1 else f"the last {len(lines)} lines"
+    return f"<details><summary>Log, {counted}</summary>{text}</details>"
+
+
+def _foot(task: TaskState, now: datetime, live: bool, notes: Sequence[str]) -> str:
+    told = [f"<code>{escape(task.task_id)}</code>"]
+    if not live or task.state.terminal:
+        at = task.ended_at or task.updated_at if task.state.terminal else now
+        told.append(f'<time datetime="{at.isoformat()}">{escape(words.as_of(task, now))}</time>')
+    told += [f"<span>{escape(note)}</span>" for note in notes]
+    return f'<div class="pnb-foot">{"".join(told)}</div>'

@@ -1,0 +1,58 @@
+"""A task as plain text: ``text/plain`` of its display, and the one line that a terminal gets. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from phasenb.display import words
+from phasenb.dto.phase import Phase, PhaseStatus
+from phasenb.dto.task_state import State, TaskState
+
+_MARKS = {
+    PhaseStatus.PENDING: " ",
+    PhaseStatus.RUNNING: ">",
+    PhaseStatus.RETRYING: "~",
+    PhaseStatus.COMPLETE: "+",
+    PhaseStatus.FAILED: "x",
+    PhaseStatus.ROLLED_BACK: "<",
+}
+
+
+def task_line(task: TaskState) -> str:
+    """``"penguins 01K...: running, 12 %"``."""
+    told = words.STATE_WORDS[task.state]
+    if not task.state.terminal:
+        told = f"{told}, {words.percent(task.percent)}"
+    return f"{task.name} {task.task_id}: {told}"
+
+
+def task_text(task: TaskState, *, now: datetime, notes: Sequence[str] = ()) -> str:
+    """A few lines: the task, its phases, its error."""
+    lines = [f"{task.name} {task.task_id}: {words.as_of(task, now)}"]
+    width = max((len(phase.name) for phase in task.phases), default=0)
+    lines += [_phase_line(phase, width, now) for phase in task.phases]
+    activity = words.activity(task)
+    if activity:
+        lines.append(f"  {activity}")
+    if task.state is State.FAILED and task.error is not None:
+        lines += _error_lines(task)
+    lines += [f"  {note}" for note in notes]
+    return "\n".join(lines)
+
+
+def _phase_line(phase: Phase, width: int, now: datetime) -> str:
+    took = words.elapsed(phase.started_at, phase.ended_at, now) if phase.attempt else None
+    facts = [words.percent(phase.percent).rjust(5) if phase.attempt else "", took, words.attempt(phase)]
+    told = "  ".join(fact for fact in facts if fact)
+    return f"  [{_MARKS[phase.status]}] {phase.name.ljust(width)}  {told}".rstrip()
+
+
+def _error_lines(task: TaskState) -> list[str]:
+    assert task.error is not None
+    error = task.error.error
+    lines = [f"  {error.type}: {error.message}" if error.message else f"  {error.type}"]
+    own = words.own_line(error.traceback)
+    if own is not None:
+        lines.append(f"    {own.where}: {own.code}" if own.code else f"    {own.where}")
+    return lines

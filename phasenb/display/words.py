@@ -1,0 +1,111 @@
+"""What a person reads of a task, as words: durations, percents, states, the line of theirs that failed.
+
+Pure. Numbers are as coarse as they are of use, so that a display which shows them seldom changes.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from phasenb.dto.phase import Phase, PhaseStatus
+from phasenb.dto.task_state import State, TaskState
+
+STATE_WORDS: dict[State, str] = {
+    State.QUEUED: "queued",
+    State.RUNNING: "running",
+    State.RETRYING: "waiting to try again",
+    State.AWAITING_APPROVAL: "waiting for approval",
+    State.PAUSED: "paused",
+    State.CANCELLING: "cancelling",
+    State.COMPLETED: "completed",
+    State.FAILED: "failed",
+    State.CANCELLED: "cancelled",
+}
+
+
+def percent(value: float) -> str:
+    """``"12 %"``; never 100 before it is."""
+    return f"{min(int(value), 99) if value < 100 else 100} %"
+
+
+def duration(seconds: float) -> str:
+    """``"0.4 s"``, ``"12 s"``, ``"3 min 20 s"``, ``"2 h 5 min"``."""
+    if seconds < 10:
+        return f"{max(0.0, seconds):.1f} s"
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def elapsed(start: datetime | None, end: datetime | None, now: datetime) -> str | None:
+    """How long it took, or takes so far in whole seconds; None where it has not begun."""
+    if start is None:
+        return None
+    if end is not None:
+        return duration((end - start) / timedelta(seconds=1))
+    return duration(max(0, int((now - start) / timedelta(seconds=1))) or 0).replace(".0 s", " s")
+
+
+def clock(at: datetime) -> str:
+    """The local time of day."""
+    return at.astimezone().strftime("%H:%M:%S")
+
+
+def as_of(task: TaskState, now: datetime) -> str:
+    """``"as of 14:03:12: running, 12 %"``: what a saved copy of a display can honestly say."""
+    if task.state.terminal:
+        at = (task.ended_at or task.updated_at).astimezone()
+        return f"{STATE_WORDS[task.state]} {at:%Y-%m-%d} at {clock(at)}"
+    return f"as of {clock(now)}: {STATE_WORDS[task.state]}, {percent(task.percent)}"
+
+
+def attempt(phase: Phase) -> str | None:
+    """``"attempt 2 of 3"``; None for a first attempt, which is nothing to speak of."""
+    if phase.attempt < 2 and phase.status is not PhaseStatus.RETRYING:
+        return None
+    number = phase.attempt + (phase.status is PhaseStatus.RETRYING)
+    return f"attempt {number} of {phase.maximum_attempts}" if phase.maximum_attempts else f"attempt {number}"
+
+
+def activity(task: TaskState) -> str | None:
+    """What it is doing, or waits for."""
+    if task.state is State.QUEUED and task.queue is not None:
+        return f"{task.queue.reason}, number {task.queue.position} in the queue"
+    if task.state is State.RETRYING and task.retry_at is not None:
+        return f"tries again at {clock(task.retry_at)}"
+    if task.state is State.CANCELLING:
+        return "cancelling: the running attempt is being stopped"
+    return None if task.state.terminal else task.message
+
+
+@dataclass(frozen=True)
+class OwnLine:
+    """The innermost line of the user's own code in a traceback. ``where``: ``"helpers.py, line 3, in explore"``."""
+
+    where: str
+    code: str
+
+
+_FRAME = re.compile(r'^\s*File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<function>.+)$')
+_NOT_OWN = re.compile(r"[/\\](?:site-packages|dist-packages|phasenb)[/\\]|[/\\]lib[/\\]python3|^<frozen")
+_CELL = re.compile(r"ipykernel_\d+[/\\]|^<ipython-input")
+
+
+def own_line(traceback: str) -> OwnLine | None:
+    """None where the traceback has no line of the user's own."""
+    lines = traceback.splitlines()
+    found: OwnLine | None = None
+    for index, line in enumerate(lines):
+        frame = _FRAME.match(line)
+        if frame is None or _NOT_OWN.search(frame["file"]):
+            continue
+        following = lines[index + 1].strip() if index + 1 < len(lines) else ""
+        code = "" if _FRAME.match(following) else following
+        name = "the notebook" if _CELL.search(frame["file"]) else re.split(r"[/\\]", frame["file"])[-1]
+        found = OwnLine(f"{name}, line {frame['line']}, in {frame['function']}", code)
+    return found
