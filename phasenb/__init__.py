@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from phasenb.client.client import Client
     from phasenb.client.defaults import connect, launch, memory, results, task, tasks
     from phasenb.client.handle import TaskHandle
-    from phasenb.client.sessions import choose_session as session
+    from phasenb.client.sessions import session
     from phasenb.core.extended_agent import ExtendedAgent
     from phasenb.dto.phase import Step
     from phasenb.errors import PhasenbError, TaskCancelled, TaskFailed
@@ -40,7 +40,7 @@ _HOMES = {
     "launch": "client.defaults",
     "memory": "client.defaults",
     "results": "client.defaults",
-    "session": "client.sessions:choose_session",
+    "session": "client.sessions",
     "task": "client.defaults",
     "tasks": "client.defaults",
     "_jupyter_server_extension_points": "server",
@@ -51,8 +51,7 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'phasenb' has no attribute {name!r}")
-    module, _, attribute = home.partition(":")
-    found = getattr(importlib.import_module(f"phasenb.{module}"), attribute or name)
+    found = getattr(importlib.import_module(f"phasenb.{home}"), name)
     if name in ("ExtendedAgent", "Workflow"):
         _teach_to_launch()
     globals()[name] = found

@@ -128,7 +128,8 @@ async def waiting(ctx):
 
 
 @pytest.mark.parametrize(
-    ("phase", "said"), [(cooperative, ["tidied up"]), (busy_python, []), (sleeping, ["finally"]), (waiting, ["finally"])]
+    ("phase", "said"),
+    [(cooperative, ["tidied up"]), (busy_python, []), (sleeping, ["finally"]), (waiting, ["finally"])],
 )
 def test_a_cancel_ends_what_python_can_end_within_the_grace(house, on_process, phase, said):
     async def scenario(executor):
