@@ -55,7 +55,7 @@ def jp_server_cleanup():
     """Nothing to clean up: the server is another process."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not longer: Playwright's loop occupies this thread, and other tests run loops too
 def browser():
     with sync_playwright() as playwright:
         # Without a sandbox and shared memory, as containers have it.

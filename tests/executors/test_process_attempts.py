@@ -304,8 +304,8 @@ def test_code_by_reference_and_a_value_that_can_not_be_read(house, on_process):
     from phasenb.agents.packing import pack
     from phasenb.core.extended_agent import ExtendedAgent
 
-    hash, size = house.folder.put(pack(ExtendedAgent.of(lambda x: x + 1)))
-    code = {"$object": hash, "codec": "pickle", "bytes": size}
+    name, size = house.folder.put(pack(ExtendedAgent.of(lambda x: x + 1)))
+    code = {"$object": name, "codec": "pickle", "bytes": size}
     broken, _ = house.folder.put(b"cno_such_library\nthing\n.")
 
     async def scenario(slot):
@@ -385,7 +385,7 @@ def test_describe_says_phases_and_arguments_and_refuses_in_a_sentence(house, on_
         spec = await executor.describe("ada", None, None, code, house.url)
         assert spec.phases == ("research",)
         assert spec.functions["research"].required == ("path",)
-        with pytest.raises(LaunchError, match="no module named 'nowhere'|nowhere"):
+        with pytest.raises(LaunchError, match="nowhere"):
             await executor.describe("ada", None, "nowhere:agent", None, house.url)
         code = house.attempt(ExtendedAgent(factory=broken)).code
         with pytest.raises(LaunchError, match="RuntimeError: no licence"):

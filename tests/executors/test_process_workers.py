@@ -36,7 +36,7 @@ async def run_once(house, executor, agent, values=None, *, owner="ada", place=No
 
 
 def where():
-    return os.getcwd()
+    return str(Path.cwd())
 
 
 def test_a_worker_is_used_again_by_the_same_launcher_only(house, on_process, tmp_path):
@@ -107,7 +107,7 @@ def test_an_edited_module_is_seen_anew_and_relative_paths_work(house, on_process
         import deep_helpers
         import helpers
 
-        with open("data.txt") as file:
+        with Path("data.txt").open() as file:
             return [helpers.answer(), deep_helpers.DEEP, file.read()]
 
     async def scenario(executor):
@@ -171,7 +171,7 @@ def test_what_can_be_undone_is_undone(house, on_process, tmp_path):
 
     def look():
         print("heard")
-        return [os.getcwd(), os.environ.get("MINE"), "/mine" in sys.path]
+        return [str(Path.cwd()), os.environ.get("MINE"), "/mine" in sys.path]
 
     async def scenario(executor):
         place = runtime(tmp_path)
@@ -285,7 +285,7 @@ def test_a_worker_that_breaks_at_its_start_tells_its_last_line(on_process, tmp_p
     wrapper.chmod(0o755)
 
     async def scenario(executor):
-        with pytest.raises(LaunchError, match="exit code 7.*the licence has expired"):
+        with pytest.raises(LaunchError, match=r"exit code 7.*the licence has expired"):
             await executor.reserve("ada", runtime(tmp_path, executable=str(wrapper)))
 
     on_process(scenario)
