@@ -14,8 +14,19 @@ SHOWN = """() => {
 }"""
 
 
+CONNECTED = """() => {
+    const panel = window.jupyterapp?.shell?.currentWidget;
+    return panel?.sessionContext?.session?.kernel?.connectionStatus === 'connected';
+}"""
+
+
+def open_notebook(lab, page, notebook):
+    page.goto(f"{lab.url}lab/tree/{notebook}?token={lab.token}")
+    page.wait_for_function(CONNECTED, timeout=90_000)
+
+
 def test_the_quickstart_runs_live_and_survives_a_reload(lab, page):
-    lab.open(page, "quickstart.ipynb")
+    open_notebook(lab, page, "quickstart.ipynb")
     page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
     page.evaluate(RUN_ALL)
     page.wait_for_selector(BARS)
@@ -38,7 +49,7 @@ def test_the_quickstart_runs_live_and_survives_a_reload(lab, page):
     page.screenshot(path=PICTURE.with_name("finished.png"))
 
     page.evaluate(SAVE)
-    lab.open(page, "quickstart.ipynb")
+    open_notebook(lab, page, "quickstart.ipynb")
     page.get_by_text("completed").first.wait_for()
     assert page.evaluate(SHOWN) > 0
     assert "Error displaying widget" not in page.content()

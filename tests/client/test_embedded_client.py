@@ -1,0 +1,154 @@
+"""The embedded host as a script sees it: launch, handle, frames, failures, keys; each script is a real process."""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+FLOW = """
+    import phasenb as pn
+
+    flow = pn.Workflow("count")
+
+    @flow.research
+    def look(ctx, n):
+        print("looking")
+        for _ in ctx.track(range(n)):
+            pass
+        return {"n": n}
+
+    @flow.planning
+    def plan(research):
+        return (research["n"], {1: "int keys and tuples stay"})
+
+    @flow.implementation
+    def do(ctx, planning):
+        ctx.artifact("note", "kept")
+        return planning[0] * 2
+"""
+
+
+@pytest.fixture
+def script(tmp_path):
+    """``run(code)``: the code after FLOW, in a process of its own in tmp_path; its completed process."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("PHASENB", "JPY"))}
+    environ |= {"PHASENB_STORE_URL": str(tmp_path / "store.db"), "JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime")}
+
+    def run(code, flow=FLOW, ok=True, **more):
+        path = tmp_path / "script.py"
+        path.write_text(textwrap.dedent(flow) + textwrap.dedent(code))
+        done = subprocess.run(
+            [sys.executable, path], cwd=tmp_path, env=environ | more, capture_output=True, text=True, timeout=60
+        )
+        assert not ok or done.returncode == 0, done.stderr
+        return done
+
+    return run
+
+
+@pytest.mark.parametrize("executor", ["inline", "process"])
+def test_a_task_runs_and_stays(script, executor):
+    script(f"""
+        task = flow.with_options(executor="{executor}").launch(n=21)
+        assert task.result() == 42
+        assert task.output("planning") == (21, {{1: "int keys and tuples stay"}})
+        assert task.artifact("note") == "kept"
+        frame = task.results()
+        assert list(frame["phase"]) == ["research", "planning", "implementation"]
+        assert list(frame["status"]) == ["complete"] * 3
+        assert list(task.logs()["text"]) == ["looking"]
+        assert list(task.events()["seq"]) == list(range(1, 9))
+        assert (task.state, task.percent, task.inputs) == ("completed", 100, {{"n": 21}})
+        assert list(pn.memory().tasks().index) == [task.task_id]
+    """)
+    done = script("""
+        task = flow.last()
+        assert task.result() == 42
+        assert list(pn.tasks().index) == [task.task_id]
+        assert pn.task(task.task_id[-6:]).output("research") == {"n": 21}
+        assert len(pn.results()) == 3
+        print("found again")
+    """)
+    assert done.stdout == "found again\n"
+
+
+def test_the_same_key_is_one_task_and_another_session_sees_nothing(script):
+    code = """
+        task = flow.with_options(executor="inline", key="week").launch(n=1)
+        task.wait()
+        print(task.task_id)
+    """
+    assert script(code).stdout == script(code).stdout
+    done = script("pn.session('elsewhere')\nprint(len(pn.tasks()), len(pn.tasks(scope='user')))")
+    assert done.stdout == "0 1\n"
+
+
+def test_a_failure_shows_the_persons_own_lines(script):
+    done = script("""
+        import phasenb.errors
+
+        bad = pn.Workflow("bad")
+
+        @bad.research
+        def explore(ctx):
+            raise TypeError("no such column")
+
+        task = bad.launch()
+        try:
+            task.result()
+        except pn.TaskFailed as failure:
+            assert (failure.phase, failure.attempt, failure.task.task_id) == ("research", 1, task.task_id)
+            assert isinstance(failure.__cause__, phasenb.errors.PhaseRaised)
+            print(failure)
+            print(failure.__cause__.traceback)
+        print(task.results().iloc[0][["status", "error_type", "error_message"]].to_list())
+    """)
+    assert "failed in research, attempt 1: TypeError: no such column" in done.stdout
+    assert 'raise TypeError("no such column")' in done.stdout
+    assert "['failed', 'TypeError', 'no such column']" in done.stdout
+    assert "phasenb/executors" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("flow.launch()", "`look`"),
+        ("flow.launch(n=1, pth=2)", "`pth`"),
+        ("flow.launch(research=1, n=1)", "`research`"),
+        ("flow.with_options(exeutor='inline')", "Did you mean `executor`?"),
+        ("import threading; lock = threading.Lock()\n"
+         "pn.launch(lambda goal: lock, goal=1)", "factory"),
+        ("import numpy; big = numpy.zeros(2_000_000)\n"
+         "pn.launch(lambda goal: big.sum(), goal=1)", "uses notebook variable `big` (16"),
+        ("pn.task('ZZZZZZ')", "there is no task ZZZZZZ here"),
+        ("pn.connect('http://127.0.0.1:9/', 'x')", "does not answer"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_told_clearly(script, code, told):
+    done = script(code, ok=False)
+    assert done.returncode == 1
+    assert told in done.stderr.splitlines()[-1]
+
+
+def test_a_scripts_exit_waits_for_its_live_tasks(script):
+    done = script("task = flow.launch(n=100_000)")
+    assert "stops with it" in done.stderr
+    assert script("print(flow.last().state)").stdout == "completed\n"
+
+
+def test_a_store_that_is_none_is_an_error_and_stays_as_it_is(script, tmp_path):
+    (tmp_path / "store.db").write_bytes(b"these are not pages of a database" * 40)
+    done = script("flow.launch(n=1)", ok=False)
+    assert "store.db can't be used" in done.stderr.splitlines()[-1]
+    assert (tmp_path / "store.db").read_bytes().startswith(b"these are not pages")
+
+
+def test_run_is_here_and_now_with_real_exceptions(script):
+    done = script("""
+        assert flow.run(n=4) == 8
+        assert len(pn.tasks()) == 0
+        print("ran")
+    """)
+    assert done.stdout == "looking\nran\n"
