@@ -8,6 +8,7 @@ import pytest
 
 from phasenb.errors import StoreUnavailable
 from phasenb.memory import migrations
+from phasenb.memory import database, location
 from phasenb.memory.database import _connect
 from phasenb.memory.location import locate, network_file_system
 from phasenb.memory.migrations import MIGRATIONS, Migration, migrate
@@ -170,14 +171,14 @@ def test_a_store_that_is_read_only_is_found_out_at_once(tmp_path, monkeypatch):
         return sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False)
 
     # As root every file is writable, so SQLite is told to open it as a plain user would find it.
-    monkeypatch.setattr("phasenb.memory.database._connect", read_only)
+    monkeypatch.setattr(database, "_connect", read_only)
     assert "can't be written" in refused(path)
 
 
 def test_a_lock_held_too_long_by_another_process(tmp_path, monkeypatch):
     path = tmp_path / "phasenb.db"
     asyncio.run(MemorySaver.open(path).close())
-    monkeypatch.setattr("phasenb.memory.database.BUSY_S", 0.05)
+    monkeypatch.setattr(database, "BUSY_S", 0.05)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     assert "another process has been writing" in refused(path)
@@ -235,7 +236,7 @@ def test_network_file_systems_are_told_apart(folder, kind):
 
 
 def test_a_network_file_system_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("phasenb.memory.location._mounts", lambda: f"server:/x {tmp_path.resolve()} nfs4 rw 0 0")
+    monkeypatch.setattr(location, "_mounts", lambda: f"server:/x {tmp_path.resolve()} nfs4 rw 0 0")
     problem = refused(tmp_path / "phasenb.db")
     assert "network file system (nfs4)" in problem
     assert "store.url" in problem
