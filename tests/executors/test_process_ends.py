@@ -327,9 +327,9 @@ def test_what_a_phase_writes_into_the_hosts_line_costs_it_its_worker(house, on_p
         import socket
         import stat
 
-        for fd in map(int, os.listdir("/dev/fd")):  # as many as the host has
+        for fd in range(3, 1024):
             try:
-                if fd > 2 and stat.S_ISSOCK(os.fstat(fd).st_mode):
+                if stat.S_ISSOCK(os.fstat(fd).st_mode):
                     socket.socket(fileno=os.dup(fd)).sendall(b"\xff" * 64)
             except OSError:
                 continue

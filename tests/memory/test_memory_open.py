@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from phasenb.errors import StoreUnavailable
-from phasenb.memory import migrations
-from phasenb.memory import database, location
+from phasenb.memory import database, location, migrations
 from phasenb.memory.database import _connect
 from phasenb.memory.location import locate, network_file_system
 from phasenb.memory.migrations import MIGRATIONS, Migration, migrate
