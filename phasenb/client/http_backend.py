@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
 
     from phasenb.codecs.objects import ObjectFolder
+    from phasenb.memory.saver import MemorySaver
     from phasenb.memory.view import MemoryView
 
 TIMEOUT_S = 30.0
@@ -54,6 +55,7 @@ class HttpBackend:
 
     def __init__(self, url: str, token: str | None = None) -> None:
         self._url, self._token = parse_url(url, token)
+        self._saver: MemorySaver | None = None
 
     @property
     def url(self) -> str:
@@ -175,11 +177,15 @@ class HttpBackend:
         if not store or health.get("machine") != machine_id() or not await asyncio.to_thread(Path(store).is_file):
             problem = "it is not on this machine, or not yours to read: use tasks(), results() and the handles' frames"
             raise StoreUnavailable(f"of {self._url}", problem)
-        saver = await asyncio.to_thread(MemorySaver.open, store, artifacts=artifacts)
-        return saver.view(owner, session)
+        if self._saver is None:
+            self._saver = await asyncio.to_thread(MemorySaver.open, store, artifacts=artifacts)
+        return self._saver.view(owner, session)
 
     async def aclose(self) -> None:
-        """Nothing is kept open between calls."""
+        """Close the store that ``memory`` opened, if it did."""
+        saver, self._saver = self._saver, None
+        if saver is not None:
+            await saver.close()
 
     # --- HTTP ------------------------------------------------------------------------------------------------------
 

@@ -142,7 +142,7 @@ class PhaseManager:
         shown = with_update(live.task, live.update) if live.update else live.task
         position = self._carrier.places[live.executor].position(task.task_id)
         queue = Queue(position=position, reason=self._carrier.waits_for(live)) if position else None
-        return shown.model_copy(update={"by_host": self.host, "queue": queue})
+        return shown.changed(by_host=self.host, queue=queue)
 
     def newest_update(self, task_id: str) -> PhaseUpdate | None:
         live = self._live.get(task_id)

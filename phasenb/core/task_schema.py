@@ -11,9 +11,10 @@ Rules, attacked by a stateful property test (tests/core/test_task_schema.py):
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Callable, Iterable
 from typing import Any
+
+import orjson
 
 from phasenb.core.transitions import ACTIONS, CHECKS, CHOICES, TRANSITIONS, Table, known
 from phasenb.dto import events as ev
@@ -24,16 +25,13 @@ from phasenb.errors import IllegalTransition
 
 P = PhaseStatus
 _RECENT = 5
-_SHORT = reprlib.Repr()  # never walks a large value
-_SHORT.maxstring = _SHORT.maxother = 150
-_SHORT.maxdict = _SHORT.maxlist = 8
 
 
 # --- what the event changes, beside the state ------------------------------------------------------------------------
 
 
 def _with_phase(task: TaskState, name: str, **change: Any) -> tuple[Phase, ...]:
-    return tuple(phase.model_copy(update=change) if phase.name == name else phase for phase in task.phases)
+    return tuple(phase.changed(**change) if phase.name == name else phase for phase in task.phases)
 
 
 def _reset_from(task: TaskState, first: str, status: PhaseStatus) -> tuple[Phase, ...]:
@@ -41,24 +39,25 @@ def _reset_from(task: TaskState, first: str, status: PhaseStatus) -> tuple[Phase
     names = [phase.name for phase in task.phases]
     clean = {"status": status, "percent": 0.0, "started_at": None, "ended_at": None, "output_preview": None}
     return tuple(
-        phase.model_copy(update=clean if phase.attempt else {}) if index >= names.index(first) else phase
+        phase.changed(**(clean if phase.attempt else {})) if index >= names.index(first) else phase
         for index, phase in enumerate(task.phases)
     )
 
 
 def _stop_running(task: TaskState, status: PhaseStatus, ended_at: Any) -> tuple[Phase, ...]:
     return tuple(
-        phase.model_copy(update={"status": status, "ended_at": ended_at})
-        if phase.status in (P.RUNNING, P.RETRYING)
-        else phase
+        phase.changed(status=status, ended_at=ended_at) if phase.status in (P.RUNNING, P.RETRYING) else phase
         for phase in task.phases
     )
 
 
 def preview(value: Json) -> str | None:
-    """A line for people, at most 200 characters: of a reference its own preview."""
+    """A line for people, at most 200 characters: an inline value's JSON, a reference's own preview."""
     reference = as_reference(value)
-    text = reference.preview or f"{reference.type} ({reference.bytes:,} bytes)" if reference else _SHORT.repr(value)
+    if reference is None:
+        text = orjson.dumps(value).decode(errors="replace")
+    else:
+        text = reference.preview or f"{reference.type} ({reference.bytes:,} bytes)"
     return text if len(text) <= 200 else text[:199] + "…"
 
 
@@ -92,8 +91,7 @@ def _fold_retrying(task: TaskState, event: ev.PhaseRetrying) -> dict[str, Any]:
 
 def _fold_recovered(task: TaskState, event: ev.TaskRecovered) -> dict[str, Any]:
     phases = tuple(
-        phase.model_copy(update={"status": P.PENDING, "percent": 0.0}) if phase.status == P.RUNNING else phase
-        for phase in task.phases
+        phase.changed(status=P.PENDING, percent=0.0) if phase.status == P.RUNNING else phase for phase in task.phases
     )
     return {"phases": phases, "by_host": event.host}
 
@@ -209,7 +207,7 @@ class TaskSchema:
         if "phases" in change:
             change["phase"], change["percent"] = _progress(change["phases"])
         change["updated_at"] = event.at
-        return task.model_copy(update={**change, **_derived(target, event, task.recent)})
+        return task.changed(**change, **_derived(target, event, task.recent))
 
     def fold(self, events: Iterable[ev.Event], task: TaskState | None = None) -> TaskState | None:
         """``apply`` over events, in order; None only for no events at all."""
@@ -259,4 +257,4 @@ def with_update(task: TaskState, update: ev.PhaseUpdate) -> TaskState:
     phases = _with_phase(task, running.name, percent=percent)
     current, total = _progress(phases)
     shown = {"phases": phases, "phase": current, "percent": total, "message": update.message, "eta_s": update.eta_s}
-    return task.model_copy(update=shown)
+    return task.changed(**shown)

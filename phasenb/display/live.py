@@ -105,7 +105,9 @@ class LiveView:
 
         self._html = ipywidgets.HTML()
         self._button = ipywidgets.Button(
-            description="Cancel", tooltip="Cancel this task", layout=ipywidgets.Layout(width="auto", margin="4px 0 2px")
+            description="Cancel",
+            tooltip="Cancel this task",
+            layout=ipywidgets.Layout(width="auto", margin="4px 0 2px", align_self="flex-start"),
         )
 
         def clicked(button: object) -> None:

@@ -6,7 +6,7 @@ import os
 import re
 import time
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer, StringConstraints
 
@@ -15,6 +15,17 @@ class Frozen(BaseModel):
     """An immutable value. Unknown fields are ignored: a newer server may send more (protocol.md)."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="null", validate_by_name=True)
+
+    def changed(self, **fields: Any) -> Self:
+        """A copy with these fields, which are not validated: ``model_copy(update=)`` at a fraction of its time.
+
+        Only for models without private attributes and extra fields; every commit makes dozens of copies.
+        """
+        copy = type(self).__new__(type(self))
+        values = {"__pydantic_fields_set__": self.model_fields_set | fields.keys(), "__dict__": self.__dict__ | fields}
+        for name, value in (values | {"__pydantic_extra__": None, "__pydantic_private__": None}).items():
+            object.__setattr__(copy, name, value)
+        return copy
 
 
 def format_time(at: datetime) -> str:

@@ -179,7 +179,8 @@ def use_pipes() -> None:
     for stream in (sys.stdout, sys.stderr):
         reconfigure: Any = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
-            reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
+            # A line is one write, also under PYTHONUNBUFFERED: a crash between text and newline would lose the line.
+            reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True, write_through=False)
 
 
 def _add(bound: LogBound, stream: StreamName, lines: list[str]) -> None:
