@@ -31,7 +31,7 @@ _RECENT = 5
 
 
 def _with_phase(task: TaskState, name: str, **change: Any) -> tuple[Phase, ...]:
-    return tuple(phase.changed(**change) if phase.name == name else phase for phase in task.phases)
+    return tuple([phase.changed(**change) if phase.name == name else phase for phase in task.phases])
 
 
 def _reset_from(task: TaskState, first: str, status: PhaseStatus) -> tuple[Phase, ...]:
@@ -174,8 +174,12 @@ def _derived(state: State, event: ev.Event, recent: tuple[str, ...]) -> dict[str
 
 def _progress(phases: tuple[Phase, ...]) -> tuple[str, float]:
     """(current phase, percent of the task): phases weigh the same."""
-    current = next((phase.name for phase in phases if phase.status != P.COMPLETE), phases[-1].name)
-    return current, sum(phase.percent for phase in phases) / len(phases)
+    current, total = None, 0.0
+    for phase in phases:
+        total += phase.percent
+        if current is None and phase.status is not P.COMPLETE:
+            current = phase.name
+    return current or phases[-1].name, total / len(phases)
 
 
 class TaskSchema:

@@ -90,11 +90,17 @@ _STARTABLE = frozenset({P.PENDING, P.RETRYING, P.ROLLED_BACK})
 
 def next_phase(task: TaskState) -> Phase | None:
     """The first phase that is not complete: the only one that may start."""
-    return next((phase for phase in task.phases if phase.status != P.COMPLETE), None)
+    for phase in task.phases:
+        if phase.status is not P.COMPLETE:
+            return phase
+    return None
 
 
 def known(task: TaskState, name: str) -> Phase | None:
-    return next((phase for phase in task.phases if phase.name == name), None)
+    for phase in task.phases:
+        if phase.name == name:
+            return phase
+    return None
 
 
 def _check_started(task: TaskState, event: ev.PhaseStarted) -> str | None:

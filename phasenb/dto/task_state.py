@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from phasenb.dto.base import Frozen, SessionName, Time
-from phasenb.dto.phase import Phase
+from phasenb.dto.phase import Phase, PhaseStatus
 from phasenb.dto.phase_result import ErrorInfo
 from phasenb.dto.values import Json
 
@@ -101,7 +101,10 @@ class TaskState(Frozen):
     @property
     def running(self) -> Phase | None:
         """The phase whose attempt runs now, if one does."""
-        return next((phase for phase in self.phases if phase.status == "running"), None)
+        for phase in self.phases:
+            if phase.status is PhaseStatus.RUNNING:
+                return phase
+        return None
 
     def as_json(self) -> dict[str, Any]:
         return self.model_dump(mode="json")

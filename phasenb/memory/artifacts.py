@@ -11,6 +11,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +19,12 @@ from phasenb.codecs.objects import PREFIX, ObjectFolder
 
 CHUNK_BYTES = 1024 * 1024
 _UPLOAD_BYTES = 4 * CHUNK_BYTES  # what one hop to a thread is worth
+
+
+@lru_cache
+def _folder_name(owner: str) -> str:
+    readable = re.sub(r"[^A-Za-z0-9_.-]", "_", owner)[:40].strip(".")
+    return f"{readable}-{hashlib.sha256(owner.encode()).hexdigest()[:16]}"
 
 
 class Artifacts:
@@ -31,8 +38,7 @@ class Artifacts:
         self._folders: dict[str, ObjectFolder] = {}
 
     def url_of(self, owner: str) -> str:
-        readable = re.sub(r"[^A-Za-z0-9_.-]", "_", owner)[:40].strip(".")
-        return f"{self.url}/{readable}-{hashlib.sha256(owner.encode()).hexdigest()[:16]}"
+        return f"{self.url}/{_folder_name(owner)}"
 
     def folder(self, owner: str) -> ObjectFolder:
         folder = self._folders.get(owner)

@@ -4,7 +4,8 @@ Rules:
 
 * Requests are run in the order they came. All that wait at one moment are one group: one ``BEGIN IMMEDIATE``
   transaction, one fsync.
-* In a group each request has a savepoint, so a refusal undoes that request alone; a lone request needs none.
+* A refusal undoes its own request alone: the group is rolled back, and each of it is run in a transaction of its own.
+  Refusals are rare, and a savepoint for each request would cost every group half of its time.
 * Nobody is answered before the commit. Each event loop is woken once for a group.
 * A request that nobody waits for (log lines) is held back a moment for company, never reordered.
 * The thread does not end before ``close``: a failed commit is answered to its group, and the next one is tried.
@@ -139,32 +140,16 @@ class Writer:
     def _commit(self, cursor: sqlite3.Cursor, group: list[_Request]) -> None:
         try:
             cursor.execute("BEGIN IMMEDIATE")
+            for request in group:
+                request.result = request.job(cursor)
+            cursor.execute("COMMIT")
+        except Exception as error:  # nothing of the group is kept, and a lone request hears why
+            self._undo(cursor)
             if len(group) == 1:
-                self._attempt(cursor, group[0])
-                cursor.execute("ROLLBACK" if group[0].error else "COMMIT")
+                group[0].error = self._told(error)
             else:
                 for request in group:
-                    self._attempt_spared(cursor, request)
-                cursor.execute("COMMIT")
-        except Exception as error:  # nothing of the group is kept, and each of it hears why
-            self._undo(cursor)
-            for request in group:
-                request.error = self._told(error)
-
-    def _attempt(self, cursor: sqlite3.Cursor, request: _Request) -> None:
-        try:
-            request.result = request.job(cursor)
-        except Exception as error:
-            if not self._connection.in_transaction:
-                raise  # SQLite gave up the whole transaction: disk full, input/output error
-            request.error = self._told(error)
-
-    def _attempt_spared(self, cursor: sqlite3.Cursor, request: _Request) -> None:
-        cursor.execute("SAVEPOINT request")
-        self._attempt(cursor, request)
-        if request.error is not None:
-            cursor.execute("ROLLBACK TO request")
-        cursor.execute("RELEASE request")
+                    self._commit(cursor, [request])
 
     def _undo(self, cursor: sqlite3.Cursor) -> None:
         if self._connection.in_transaction:

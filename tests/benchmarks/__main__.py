@@ -32,7 +32,7 @@ COMPARISONS = [
         "inline, one at a time, against LangGraph SqliteSaver sync", "phasenb_inline", "langgraph", 200, 2.5, True
     ),
     Comparison(
-        "64 in flight, against LangGraph on 8 threads", "phasenb_inline_64", "langgraph_8_threads", 640, 5, True
+        "64 in flight, against LangGraph on 8 threads", "phasenb_inline_64", "langgraph_8_threads", 960, 5, True
     ),
     Comparison("process, one at a time, against a Dask 3-chain", "phasenb_process", "dask", 100, 3, True),
     Comparison("ctx.track / tqdm, per iteration", "track", "tqdm", 3_000_000, 1.2, unit="ns"),
