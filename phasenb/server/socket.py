@@ -68,6 +68,7 @@ class PhaseSocket(ExtensionHandlerMixin, WebSocketMixin, WebSocketHandler, Jupyt
 
     def open(self, *args: Any, **kwargs: Any) -> None:
         super().open(*args, **kwargs)
+        self.set_nodelay(True)  # else a reply after an event waits for the client's delayed ACK, 40 ms on Linux
         try:
             host, _ = self.phasenb.running()
         except PhasenbError as error:
