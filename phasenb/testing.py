@@ -115,6 +115,9 @@ class ScriptedExecutor:
     def let_go(self, phase: str) -> None:
         self._held.pop(phase).set()
 
+    def refusal(self, runtime: Runtime | None) -> None:
+        return None
+
     def warm(self, owner: str, runtime: Runtime | None) -> _ScriptedSlot | None:
         return None
 
@@ -247,8 +250,9 @@ class FakeStore:
     async def checkpoint(self, task_id: str, phase: str) -> Checkpoint | None:
         return self._of(task_id).checkpoints.get(phase)
 
-    async def find(self, task_id: str) -> StoredTask | None:
+    async def find(self, task_id: str, *, owner: str | None = None) -> StoredTask | None:
         found = [kept.stored for key, kept in self._kept.items() if key.endswith(task_id)]
+        found = [stored for stored in found if owner in (None, stored.owner)]
         return found[0] if len(found) == 1 else None
 
     async def launch(self, task_id: str) -> Launch:

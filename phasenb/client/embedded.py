@@ -8,6 +8,7 @@ does not: what runs there stops with it.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import sys
 import threading
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from phasenb.web.message_handler import WebSocketMessageHandler
 
 _LOOK_S = 0.05
+_SOON_S = 0.5  # not worth a word: a task whose end was told a moment ago is still being put away
 _STOP_S = 10.0
 
 
@@ -70,10 +72,13 @@ class EmbeddedHost:
             host.hub.close()
             await host.stop()
 
-    async def drained(self) -> None:
-        """Return when no task is live any more, those included that are launched meanwhile."""
-        while self.live:  # noqa: ASYNC110 - the manager tells of one task's end, not of the last one's
+    async def drained(self, within_s: float = math.inf) -> bool:
+        """Return True when no task is live any more, those included that are launched meanwhile; False in time."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + within_s
+        while self.live and loop.time() < until:  # noqa: ASYNC110 - the manager tells of one task's end only
             await asyncio.sleep(_LOOK_S)
+        return not self.live
 
     async def _start(self) -> tuple[Host, TaskApi]:
         # Imported late: a client of a server needs no host, and SQLAlchemy takes its time.
@@ -243,8 +248,8 @@ def _at_exit() -> None:
     if host is None:
         return
     try:
-        live = host.live
-        if live and not in_kernel():
+        if not in_kernel() and not host.thread.run(host.drained(_SOON_S)):
+            live = host.live
             tasks = "1 task runs" if live == 1 else f"{live} tasks run"
             sys.stderr.write(f"phasenb: {tasks} in this process: waiting (Ctrl-C stops it)\n")
             host.thread.run(host.drained())

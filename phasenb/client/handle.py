@@ -30,7 +30,6 @@ class TaskHandle(TaskFacts):
         self._client = client
         self._task = AsyncTaskHandle(client.on_loop, model)
         self._note = note
-        self._shown_in: int | None = None
 
     # --- waiting ---------------------------------------------------------------------------------------------------
 

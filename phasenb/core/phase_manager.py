@@ -75,6 +75,9 @@ class PhaseManager:
         Raises LaunchError, UnknownAgent, RuntimeMismatch, QueueFull, Conflict, StoreUnavailable.
         """
         kind = self._executor_of(launch)
+        mismatch = self._carrier.executors[kind].refusal(launch.runtime)
+        if mismatch is not None and launch.code is not None:
+            raise mismatch
         policy = self._policy_of(launch)
         places = self._carrier.places[kind]
         if places.waiting >= self._carrier.limits.queued_tasks:
@@ -124,7 +127,7 @@ class PhaseManager:
         """A task with its newest progress, by id or a unique suffix. Raises UnknownTask, also for another owner's."""
         live = self._live.get(task_id)
         if live is None:
-            stored = await self.store.find(task_id)
+            stored = await self.store.find(task_id, owner=owner)
             if stored is None or stored.owner != owner:
                 raise UnknownTask(task_id)
             live = self._live.get(stored.task.task_id)
@@ -175,6 +178,8 @@ class PhaseManager:
 
     def _policy_of(self, launch: Launch) -> RecoveryPolicy:
         options = launch.options
+        if options.timeouts is not None:
+            raise LaunchError("the option `timeouts` is one that this release can't act on yet", argument="timeouts")
         if options.recovery is None:
             return self._policy
         try:

@@ -17,6 +17,7 @@ from phasenb.dto.phase import AttemptKind, Checkpoint, LogLine, Step
 from phasenb.dto.phase_result import ErrorInfo, PhaseResult, ResultStatus
 from phasenb.dto.task_state import State, TaskState
 from phasenb.dto.values import Artifact, Json
+from phasenb.errors import RuntimeMismatch
 
 
 class Clock(Protocol):
@@ -87,8 +88,8 @@ class Store(Protocol):
         """The newest checkpoint of a phase."""
         ...
 
-    async def find(self, task_id: str) -> StoredTask | None:
-        """By full ULID, or by a suffix that only one task has."""
+    async def find(self, task_id: str, *, owner: str | None = None) -> StoredTask | None:
+        """By full ULID, or by a suffix that only one task (of ``owner``) has."""
         ...
 
     async def launch(self, task_id: str) -> Launch:
@@ -226,6 +227,10 @@ class Executor(Protocol):
 
     @property
     def capacity(self) -> int: ...
+
+    def refusal(self, runtime: Runtime | None) -> RuntimeMismatch | None:
+        """Why code that was packed in this runtime can't run here; None where it can."""
+        ...
 
     def warm(self, owner: str, runtime: Runtime | None) -> Slot | None:
         """A slot that is ready this moment, or None: lets a launch and its first start share one transaction."""

@@ -11,7 +11,6 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer, StringConstraints
 
-
 _set = object.__setattr__  # past the guard that makes models immutable
 
 

@@ -194,6 +194,9 @@ class InlineExecutor:
         self._closed = False
         self._flusher: threading.Thread | None = None
 
+    def refusal(self, runtime: Runtime | None) -> None:
+        """See ports.Executor: never."""
+
     def warm(self, owner: str, runtime: Runtime | None) -> Slot | None:
         """See ports.Executor: always ready."""
         return InlineSlot(self)

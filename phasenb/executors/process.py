@@ -84,6 +84,10 @@ class ProcessExecutor:
 
     # --- ports.Executor ------------------------------------------------------------------------------------------
 
+    def refusal(self, runtime: Runtime | None) -> RuntimeMismatch | None:
+        """See ports.Executor."""
+        return self._key("", runtime)[1]
+
     def warm(self, owner: str, runtime: Runtime | None) -> Slot | None:
         """See ports.Executor. Looks at a few file times, and does nothing that could wait."""
         key, mismatch = self._key(owner, runtime)

@@ -268,6 +268,8 @@ def test_a_refused_launch_leaves_nothing_behind():
             await house.launch(executor="inline")
         with pytest.raises(LaunchError, match="recovery"):
             await house.launch(recovery={"defaults": {"retyr": {}}})
+        with pytest.raises(LaunchError, match="timeouts"):
+            await house.launch(timeouts={"task": 60})
         house.store.refuse.append(StoreUnavailable("db", "the disk is full"))
         with pytest.raises(StoreUnavailable):
             await house.launch()

@@ -77,3 +77,19 @@ async def test_a_misspelt_input_is_refused_by_name(open_socket, code):
     refused = await socket.ask("launch", code=code_json(code), inputs={"m": 4})
     assert refused["code"] == "invalid_launch"
     assert refused["details"]["argument"] in ("n", "m")
+
+
+async def test_code_of_another_python_is_refused_at_launch(open_socket, code):
+    socket = await open_socket()
+    far = {
+        "python": "3.8.1",
+        "executable": "/their/python",
+        "cwd": "/theirs",
+        "sys_path": [],
+        "host": "another machine",
+    }
+    options = {"name": "mine", "phases": ["load", "score"]}
+    refused = await socket.ask("launch", code=code_json(code), inputs={"n": 4}, runtime=far, options=options)
+    assert refused["code"] == "runtime_mismatch"
+    assert "Python 3.8.1" in refused["message"]
+    assert (await socket.ask("list"))["tasks"] == []
