@@ -1,0 +1,76 @@
+"""What goes wrong while a task runs, as a script sees it: a killed worker, a cancel, an agent without a workflow."""
+
+from textwrap import dedent
+
+
+def test_a_killed_worker_is_lost_and_its_phase_is_run_again(script):
+    script("""
+        import os, signal
+
+        def fragile(ctx):
+            print("attempt", ctx.attempt)
+            if ctx.attempt == 1:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return "survived"
+
+        quick = {"defaults": {"retry": {"initial_interval": 0}}}
+        task = pn.ExtendedAgent(fragile).with_options(executor="process", recovery=quick).launch()
+        assert task.result() == "survived"
+        frame = task.results()
+        assert list(frame["status"]) == ["lost", "complete"], frame
+        assert frame["error_type"][0] == "phasenb.WorkerLost"
+        assert "SIGKILL" in frame["error_message"][0]
+        assert list(task.logs()["text"]) == ["attempt 1", "attempt 2"]
+        assert "phase_retrying" in list(task.events()["type"])
+        assert len(task.results(last=True)) == 1
+    """)
+
+
+def test_a_cancel_ends_a_running_phase_and_says_so(script):
+    script("""
+        import threading, phasenb.errors
+
+        def endless(ctx):
+            print("started")
+            while True:
+                ctx.update(0.5)
+
+        task = pn.ExtendedAgent(endless).with_options(executor="process").launch()
+        while task.logs().empty:
+            pass
+        task.cancel()
+        task.cancel()
+        try:
+            task.result()
+        except phasenb.errors.TaskCancelled as error:
+            assert task.task_id in str(error)
+        assert task.state == "cancelled"
+        assert list(task.results()["status"]) == ["cancelled"]
+    """)
+
+
+def test_the_seeds_agent_works_as_it_stands(script):
+    agent = dedent("""
+        import phasenb as pn
+
+        class Step:
+            def __init__(self, percent):
+                self.percent_complete = percent
+                self.message = f"at {percent}"
+
+        class CiaynAgent:
+            def __init__(self, goal):
+                self.goal = goal
+
+            def process(self):
+                for percent in (25, 50, 100):
+                    yield Step(percent)
+                return self.goal.upper()
+    """)
+    code = """
+        task = pn.launch(CiaynAgent("tidy up"))
+        assert task.result() == "TIDY UP", task.result()
+        assert list(task.results()["phase"]) == ["implementation"]
+        assert (task.state, task.percent) == ("completed", 100)
+    """
+    script(code, flow=agent)
