@@ -1,70 +1,11 @@
-"""Every error phasenb raises on purpose: one root, facts as fields, the sentence made by ``__str__``.
-
-The tree (stable wire codes in brackets; protocol.md "Errors")::
-
-    PhasenbError [internal]
-    ├── ConfigError                       a configuration file, variable or trait is wrong
-    ├── LaunchError [invalid_launch]      arguments, phases, options of a launch
-    │   ├── UnpicklableCode               code that can't travel to a worker
-    │   └── CapturedTooLarge              a function froze a large notebook variable
-    ├── UnknownTask [unknown_task]
-    ├── UnknownAgent [unknown_agent]
-    ├── UnknownObject [unknown_object]
-    ├── IllegalTransition [illegal_transition]
-    ├── Conflict [conflict]               the log moved on, or a key is taken
-    ├── QueueFull [queue_full]
-    ├── CodeNotAllowed [code_not_allowed]
-    ├── Forbidden [forbidden]             the server's authorizer says no to this user
-    ├── RuntimeMismatch [runtime_mismatch]
-    ├── StoreUnavailable [store_unavailable]
-    ├── ValueNotStorable                  an output or artifact that no codec can keep
-    ├── TaskFailed                        ``task.result()`` of a task that failed
-    ├── TaskCancelled                     ``task.result()`` of a task that was cancelled
-    ├── PhaseRaised                       what a phase raised, as text: the cause of TaskFailed
-    ├── ServerUnreachable                 a server was found or named, and does not answer
-    ├── AccessDenied                      the server refused the token or the user
-    └── ProtocolError                     a frame that breaks protocol.md
-        ├── BadMessage [bad_message]
-        ├── UnknownType [unknown_type]
-        ├── HelloRequired [hello_required]
-        ├── UnsupportedProtocol [unsupported_protocol]
-        ├── TooLarge [too_large]
-        ├── RateLimited [rate_limited]
-        └── ServerError                   a code this release does not know, or [internal]
-
-Rule: an error's fields are facts that survive the wire (JSON); ``from_wire(code, message, details)`` builds
-the same error on the client as the one that was raised on the server.
-"""
+"""What goes wrong with tasks: their launch, their life, their store, the way to them."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-
-def _fact_names(cls: type[PhasenbError]) -> list[str]:
-    return [fact.name for fact in dataclasses.fields(cls)] if dataclasses.is_dataclass(cls) else []
-
-
-def _rebuild(cls: type[PhasenbError], facts: dict[str, Any]) -> PhasenbError:
-    return cls(**facts)
-
-
-class PhasenbError(Exception):
-    """The root. Subclasses are dataclasses: their fields are the facts, ``code`` is the stable wire code."""
-
-    code: ClassVar[str] = "internal"
-
-    @property
-    def details(self) -> dict[str, Any]:
-        """The facts as a JSON object: ``details`` of an ``error`` message."""
-        return {name: getattr(self, name) for name in _fact_names(type(self))}
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # BaseException pickles positional args only; ours are keyword facts.
-        return _rebuild, (type(self), self.details)
+from phasenb.errors.base import PhasenbError
 
 
 @dataclass(eq=False)
@@ -181,6 +122,23 @@ class QueueFull(PhasenbError):
 
 
 @dataclass(eq=False)
+class LaunchesPaused(PhasenbError):
+    """A threshold of error_recovery.yaml holds back new launches of a session. ``until``: RFC 3339, when it ends."""
+
+    code: ClassVar[str] = "launches_paused"
+    session: str
+    errors: int
+    window_s: float
+    until: str
+
+    def __str__(self) -> str:
+        return (
+            f"session {self.session}: {self.errors} failures within {self.window_s:g} s, so new launches wait until "
+            f"{self.until}: look at the failures, then `pn.resume_launches()` to go on at once"
+        )
+
+
+@dataclass(eq=False)
 class CodeNotAllowed(PhasenbError):
     code: ClassVar[str] = "code_not_allowed"
     what: str
@@ -291,6 +249,17 @@ class TaskCancelled(PhasenbError):
 
 
 @dataclass(eq=False)
+class ApprovalNeeded(PhasenbError):
+    """A task waits for a person, and whoever asked for its result would not."""
+
+    task_id: str
+    phase: str
+
+    def __str__(self) -> str:
+        return f"task {self.task_id} waits for approval before {self.phase}: task.approve() or task.deny(reason)"
+
+
+@dataclass(eq=False)
 class ServerUnreachable(PhasenbError):
     """A server was found (or named) and does not answer; phasenb never falls back silently."""
 
@@ -311,103 +280,3 @@ class AccessDenied(PhasenbError):
 
     def __str__(self) -> str:
         return f"the server at {self.url} refused access ({self.status}): check the token"
-
-
-class ProtocolError(PhasenbError):
-    """A frame that breaks protocol.md."""
-
-    code: ClassVar[str] = "bad_message"
-
-
-@dataclass(eq=False)
-class BadMessage(ProtocolError):
-    """Not JSON, not an object, or it fails validation; ``fields``: {path: problem}."""
-
-    code: ClassVar[str] = "bad_message"
-    problem: str
-    fields: dict[str, str] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        told = "; ".join(f"{path}: {problem}" for path, problem in self.fields.items())
-        return f"{self.problem}: {told}" if told else self.problem
-
-
-@dataclass(eq=False)
-class UnknownType(ProtocolError):
-    code: ClassVar[str] = "unknown_type"
-    type: str
-    known: list[str] = field(default_factory=list)
-
-    def __str__(self) -> str:
-        return f"there is no message type {self.type!r} (known: {', '.join(self.known)})"
-
-
-@dataclass(eq=False)
-class HelloRequired(ProtocolError):
-    code: ClassVar[str] = "hello_required"
-    type: str = ""
-
-    def __str__(self) -> str:
-        return "the first message must be `hello`"
-
-
-@dataclass(eq=False)
-class UnsupportedProtocol(ProtocolError):
-    code: ClassVar[str] = "unsupported_protocol"
-    asked: int
-    supported: int
-
-    def __str__(self) -> str:
-        return f"protocol {self.asked} is not spoken here (this server speaks {self.supported})"
-
-
-@dataclass(eq=False)
-class TooLarge(ProtocolError):
-    code: ClassVar[str] = "too_large"
-    size: int
-    limit: int
-
-    def __str__(self) -> str:
-        return f"the message has {self.size:,} bytes, the limit is {self.limit:,}: upload large values as objects"
-
-
-@dataclass(eq=False)
-class RateLimited(ProtocolError):
-    code: ClassVar[str] = "rate_limited"
-    retry_after_s: float
-
-    def __str__(self) -> str:
-        return f"too many commands: try again in {self.retry_after_s:.2g} s"
-
-
-@dataclass(eq=False)
-class ServerError(ProtocolError):
-    """An error code that this release has no class for, or ``internal``; ``message`` is the server's sentence."""
-
-    code: ClassVar[str] = "internal"
-    server_code: str
-    message: str
-    info: dict[str, Any] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        return f"{self.message} [{self.server_code}]"
-
-
-_WIRE: tuple[type[PhasenbError], ...] = (
-    LaunchError, UnknownTask, UnknownAgent, UnknownObject, IllegalTransition, Conflict, QueueFull,
-    CodeNotAllowed, Forbidden, RuntimeMismatch, StoreUnavailable, BadMessage, UnknownType, HelloRequired,
-    UnsupportedProtocol, TooLarge, RateLimited,
-)  # fmt: skip
-BY_CODE: Mapping[str, type[PhasenbError]] = {cls.code: cls for cls in _WIRE}
-
-
-def from_wire(code: str, message: str, details: Mapping[str, Any]) -> PhasenbError:
-    """The error that an ``error`` message tells of; a ServerError where this release has no class for it."""
-    cls = BY_CODE.get(code)
-    if cls is not None:
-        facts = {name: details[name] for name in _fact_names(cls) if name in details}
-        try:
-            return cls(**facts)
-        except TypeError:  # a newer server's facts are not ours: keep its sentence
-            pass
-    return ServerError(server_code=code, message=message, info=dict(details))

@@ -1,0 +1,139 @@
+"""Every error phasenb raises on purpose: one root, facts as fields, the sentence made by ``__str__``.
+
+The tree (stable wire codes in brackets; protocol.md "Errors")::
+
+    PhasenbError [internal]
+    ├── ConfigError                       a configuration file, variable or trait is wrong
+    ├── LaunchError [invalid_launch]      arguments, phases, options of a launch
+    │   ├── UnpicklableCode               code that can't travel to a worker
+    │   └── CapturedTooLarge              a function froze a large notebook variable
+    ├── UnknownTask [unknown_task]
+    ├── UnknownAgent [unknown_agent]
+    ├── UnknownObject [unknown_object]
+    ├── IllegalTransition [illegal_transition]
+    ├── Conflict [conflict]               the log moved on, or a key is taken
+    ├── QueueFull [queue_full]
+    ├── LaunchesPaused [launches_paused]  too many failures in the session: a threshold says wait
+    ├── CodeNotAllowed [code_not_allowed]
+    ├── Forbidden [forbidden]             the server's authorizer says no to this user
+    ├── RuntimeMismatch [runtime_mismatch]
+    ├── StoreUnavailable [store_unavailable]
+    ├── ValueNotStorable                  an output or artifact that no codec can keep
+    ├── TaskFailed                        ``task.result()`` of a task that failed
+    ├── TaskCancelled                     ``task.result()`` of a task that was cancelled
+    ├── ApprovalNeeded                    ``task.result(on_approval="raise")`` of a task that waits for a person
+    ├── PhaseRaised                       what a phase raised, as text: the cause of TaskFailed
+    ├── ServerUnreachable                 a server was found or named, and does not answer
+    ├── AccessDenied                      the server refused the token or the user
+    └── ProtocolError                     a frame that breaks protocol.md
+        ├── BadMessage [bad_message]
+        ├── UnknownType [unknown_type]
+        ├── HelloRequired [hello_required]
+        ├── UnsupportedProtocol [unsupported_protocol]
+        ├── TooLarge [too_large]
+        ├── RateLimited [rate_limited]
+        └── ServerError                   a code this release does not know, or [internal]
+
+Rule: an error's fields are facts that survive the wire (JSON); ``from_wire(code, message, details)`` builds
+the same error on the client as the one that was raised on the server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from phasenb.errors.base import PhasenbError, fact_names
+from phasenb.errors.protocol import (
+    BadMessage,
+    HelloRequired,
+    ProtocolError,
+    RateLimited,
+    ServerError,
+    TooLarge,
+    UnknownType,
+    UnsupportedProtocol,
+)
+from phasenb.errors.tasks import (
+    AccessDenied,
+    ApprovalNeeded,
+    CapturedTooLarge,
+    CodeNotAllowed,
+    ConfigError,
+    Conflict,
+    Forbidden,
+    IllegalTransition,
+    LaunchError,
+    LaunchesPaused,
+    PhaseRaised,
+    QueueFull,
+    RuntimeMismatch,
+    ServerUnreachable,
+    StoreUnavailable,
+    TaskCancelled,
+    TaskFailed,
+    UnknownAgent,
+    UnknownObject,
+    UnknownTask,
+    UnpicklableCode,
+    ValueNotStorable,
+)
+
+__all__ = [
+    "AccessDenied",
+    "ApprovalNeeded",
+    "BadMessage",
+    "CapturedTooLarge",
+    "CodeNotAllowed",
+    "ConfigError",
+    "Conflict",
+    "Forbidden",
+    "HelloRequired",
+    "IllegalTransition",
+    "LaunchError",
+    "LaunchesPaused",
+    "PhaseRaised",
+    "PhasenbError",
+    "ProtocolError",
+    "QueueFull",
+    "RateLimited",
+    "RuntimeMismatch",
+    "ServerError",
+    "ServerUnreachable",
+    "StoreUnavailable",
+    "TaskCancelled",
+    "TaskFailed",
+    "TooLarge",
+    "UnknownAgent",
+    "UnknownObject",
+    "UnknownTask",
+    "UnknownType",
+    "UnpicklableCode",
+    "UnsupportedProtocol",
+    "ValueNotStorable",
+    "from_wire",
+]
+
+for _name in __all__:
+    # People, logs and pickles know an error by the one address that is public.
+    if isinstance(_error := globals()[_name], type):
+        _error.__module__ = __name__
+
+_WIRE: tuple[type[PhasenbError], ...] = (
+    LaunchError, UnknownTask, UnknownAgent, UnknownObject, IllegalTransition, Conflict, QueueFull, LaunchesPaused,
+    CodeNotAllowed, Forbidden, RuntimeMismatch, StoreUnavailable, BadMessage, UnknownType, HelloRequired,
+    UnsupportedProtocol, TooLarge, RateLimited,
+)  # fmt: skip
+BY_CODE: Mapping[str, type[PhasenbError]] = {cls.code: cls for cls in _WIRE}
+
+
+def from_wire(code: str, message: str, details: Mapping[str, Any]) -> PhasenbError:
+    """The error that an ``error`` message tells of; a ServerError where this release has no class for it."""
+    cls = BY_CODE.get(code)
+    if cls is not None:
+        facts = {name: details[name] for name in fact_names(cls) if name in details}
+        try:
+            return cls(**facts)
+        except TypeError:  # a newer server's facts are not ours: keep its sentence
+            pass
+    return ServerError(server_code=code, message=message, info=dict(details))
