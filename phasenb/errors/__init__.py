@@ -114,11 +114,6 @@ __all__ = [
     "from_wire",
 ]
 
-for _name in __all__:
-    # People, logs and pickles know an error by the one address that is public.
-    if isinstance(_error := globals()[_name], type):
-        _error.__module__ = __name__
-
 _WIRE: tuple[type[PhasenbError], ...] = (
     LaunchError, UnknownTask, UnknownAgent, UnknownObject, IllegalTransition, Conflict, QueueFull, LaunchesPaused,
     CodeNotAllowed, Forbidden, RuntimeMismatch, StoreUnavailable, BadMessage, UnknownType, HelloRequired,
@@ -137,3 +132,9 @@ def from_wire(code: str, message: str, details: Mapping[str, Any]) -> PhasenbErr
         except TypeError:  # a newer server's facts are not ours: keep its sentence
             pass
     return ServerError(server_code=code, message=message, info=dict(details))
+
+
+for _name in __all__:
+    # People, logs and pickles know an error by the one address that is public.
+    if isinstance(_error := globals()[_name], type):
+        _error.__module__ = __name__
