@@ -1,76 +1,108 @@
-"""The events of one decision, folded as they are added: what PhaseManager commits in one transaction.
+"""The events of one decision, folded as they are added: what a host commits in one transaction.
 
-Rules: pure and synchronous; time is an argument; every event passes TaskSchema before anything is written.
+Rules: pure and synchronous; time is an argument; every event passes TaskSchema before anything is written; what an
+attempt's end means (``settle``) and what the task does next (``proceed``) are decided together.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from phasenb.core import recovery
-from phasenb.core.ports import Append, Outcome
+from phasenb.core.history import History
+from phasenb.core.ports import Append, Lease, Outcome, Taking
 from phasenb.core.task_schema import apply
-from phasenb.core.transitions import next_phase
+from phasenb.core.transitions import known, next_phase
 from phasenb.dto import events as ev
 from phasenb.dto.launch import Launch
-from phasenb.dto.phase import Phase
+from phasenb.dto.phase import AttemptKind, Phase
 from phasenb.dto.phase_result import ErrorInfo, PhaseResult, ResultStatus
-from phasenb.dto.policies import PhasePolicy
+from phasenb.dto.policies import RecoveryPolicy
 from phasenb.dto.task_state import State, TaskState
+from phasenb.dto.values import Json
 
 E = TypeVar("E", bound=ev.BaseEvent)
 NO_REASON = ErrorInfo(type="phasenb.UnknownFailure", message="the attempt ended without a reason")
+SECRET_UNAVAILABLE = "phasenb.SecretUnavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a task was launched with, as far as decisions ask for it.
+
+    ``fallbacks`` and ``compensations``: the phases for which the agent has such functions (known once they matter).
+    """
+
+    policy: RecoveryPolicy = RecoveryPolicy()
+    approve_before: tuple[str, ...] = ()
+    fallbacks: frozenset[str] = frozenset()
+    compensations: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
     """An attempt that has ended, with what a decision about it needs to know.
 
-    ``phase`` as it was when the attempt ran; ``failures`` counts this one too, if it is one; ``roll`` in 0..1
-    for jitter; ``cancelled_by`` is who asked for the cancel, if anyone did.
+    ``phase`` as it was when the attempt ran; ``kind`` of the attempt; ``roll`` in 0..1 for jitter; ``cancelled_by`` is
+    who asked for the cancel, if anyone did; ``give_up`` is why the task must end now (its time is over, a threshold).
     """
 
     phase: Phase
     outcome: Outcome
     worker: str
-    failures: int
     roll: float
+    kind: AttemptKind = "phase"
     cancelled_by: str | None = None
+    give_up: ErrorInfo | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The attempt that a decision starts: its phase, and whether it undoes the phase."""
+
+    phase: Phase
+    kind: AttemptKind
+
+
+@dataclass(slots=True)
 class Decision:
-    """A growing decision about one task. ``task`` is the state after the events so far.
+    """A growing decision about one task. ``task`` is the state after the events so far, ``history`` likewise.
 
     Raises IllegalTransition from every method whose event the state does not allow.
     """
 
-    def __init__(self, task: TaskState | None, at: datetime, task_id: str = "", session: str = "") -> None:
-        self.task = task
-        self.at = at
-        self.events: list[ev.Event] = []
-        self.results: list[PhaseResult] = []
-        self._ids = (task.task_id, task.session) if task else (task_id, session)
+    task: TaskState | None
+    at: datetime
+    history: History = field(default_factory=History)
+    plan: Plan = field(default_factory=Plan)
+    task_id: str = ""
+    session: str = ""
+    events: list[ev.Event] = field(default_factory=list)
+    results: list[PhaseResult] = field(default_factory=list)
 
     def add(self, event_class: type[E], **fields: Any) -> E:
-        seq = self.task.seq + 1 if self.task else 1
-        task_id, session = self._ids
+        task = self.task
+        seq, task_id, session = (task.seq + 1, task.task_id, task.session) if task else (1, self.task_id, self.session)
         event = event_class(task_id=task_id, session=session, seq=seq, at=self.at, **fields)
-        self.task = apply(self.task, event)  # type: ignore[arg-type]  # every BaseEvent here is one of Event
+        self.task = apply(task, event)  # type: ignore[arg-type]  # every BaseEvent here is one of Event
+        self.history = self.history.after(event)  # type: ignore[arg-type]
         self.events.append(event)  # type: ignore[arg-type]
         return event
 
-    def append(self, owner: str, launch: Launch | None = None) -> Append:
-        assert self.task is not None  # a decision has at least one event when it is committed
-        return Append(owner, self.task, tuple(self.events), tuple(self.results), launch)
+    def append(
+        self, owner: str, launch: Launch | None = None, lease: Lease | None = None, take: Taking | None = None
+    ) -> Append:
+        return Append(owner, self.state, tuple(self.events), tuple(self.results), launch, lease, take)
 
     @property
     def state(self) -> TaskState:
         assert self.task is not None  # every decision but the first starts from a task
         return self.task
 
-    # --- the decisions, in the order of a task's life ------------------------------------------------------------
+    # --- the life of a task ----------------------------------------------------------------------------------------
 
     def create(self, launch: Launch, agent: str, phases: tuple[str, ...]) -> None:
         options = launch.options
@@ -84,19 +116,33 @@ class Decision:
             key=options.key,
         )
 
-    def start_next(self, worker: str) -> Phase | None:
-        """Start the next phase; None where every phase is complete."""
+    def proceed(self, worker: str, values: Mapping[str, Json]) -> Running | None:
+        """What comes next where nothing runs: the next attempt (returned), a gate, the end. Needs a slot.
+
+        ``values``: the outputs so far, of which a gate shows the last.
+        """
+        if self.history.rolling is not None:
+            undoing = self._undo_next(worker)
+            if undoing is not None or self.state.state.terminal:
+                return undoing
         phase = next_phase(self.state)
         if phase is None:
+            self.add(ev.TaskComplete, duration_s=(self.at - self.state.created_at).total_seconds())
+            return None
+        if phase.name in self.plan.approve_before and phase.name not in self.history.approved:
+            self._ask(phase, values)
             return None
         self.add(ev.PhaseStarted, phase=phase.name, attempt=phase.attempt + 1, worker=worker)
-        return phase
+        return Running(self.state.phase_named(phase.name), "phase")
 
-    def settle(self, ended: Ended, policy: PhasePolicy) -> None:
-        """What an attempt's outcome means: it counts, it is tried again, it ends the task, or it was cancelled."""
+    def settle(self, ended: Ended) -> None:
+        """What an attempt's outcome means: it counts, it is tried again, undone, replaced, or it ends the task."""
         status = ended.outcome.status
         cancelling = self.state.state is State.CANCELLING
-        if cancelling or status is ResultStatus.CANCELLED:
+        if ended.give_up is not None and not cancelling:
+            self._record(ended, ResultStatus.FAILED, ended.give_up)
+            self.add(ev.TaskError, error=ended.give_up, phase=ended.phase.name)
+        elif cancelling or status is ResultStatus.CANCELLED:
             # A result that arrives while cancelling does not count (design.md section 4).
             self._record(ended, ResultStatus.CANCELLED)
             if not cancelling:
@@ -104,16 +150,16 @@ class Decision:
             self.add(ev.TaskCancelled, by=ended.cancelled_by or ended.worker)
         elif status is ResultStatus.COMPLETE:
             result = self._record(ended, status)
-            self.add(ev.PhaseComplete, phase=ended.phase.name, attempt=ended.phase.attempt, result=result)
+            where = {"phase": ended.phase.name, "attempt": ended.phase.attempt, "kind": ended.kind}
+            self.add(ev.PhaseComplete, **where, result=result)
+            if self.state.state is State.PAUSED and next_phase(self.state) is None:
+                self.add(ev.TaskComplete, duration_s=(self.at - self.state.created_at).total_seconds())
+        elif ended.kind == "compensation":
+            self._fail_undo(ended)
         else:
-            self._fail(ended, policy)
+            self._fail(ended)
 
-    def finish_if_done(self) -> bool:
-        """Add ``task_complete`` when no phase is left."""
-        if next_phase(self.state) is not None:
-            return False
-        self.add(ev.TaskComplete, duration_s=(self.at - self.state.created_at).total_seconds())
-        return True
+    # --- what people ask for ---------------------------------------------------------------------------------------
 
     def cancel(self, by: str) -> None:
         """Ask for the task's end; at once where nothing runs. Adds nothing where that already holds."""
@@ -124,37 +170,192 @@ class Decision:
         if not runs:
             self.add(ev.TaskCancelled, by=by)
 
+    def pause(self, by: str) -> None:
+        """Start nothing new after the running attempt. Adds nothing where that already holds."""
+        if self.state.state is not State.PAUSED:
+            self.add(ev.TaskPaused, by=by)
+
+    def resume(self, by: str) -> None:
+        """Go on after a pause. Adds nothing where the task is not paused and has not ended."""
+        if self.state.state is State.PAUSED or self.state.state.terminal:
+            self.add(ev.TaskResumed, by=by)
+
+    def approve(self, by: str, phase: str, note: str | None, edit: tuple[Json] | None) -> None:
+        """Open the gate before ``phase``; ``edit`` (a tuple of one value) replaces the output before it."""
+        gate, phases = self.state.approval, self.history.phases
+        before = phases.index(phase) - 1 if phase in phases else -1
+        if gate is None or edit is None or before < 0:
+            self.add(ev.ApprovalGiven, phase=phase, note=note, by=by)
+            return
+        revision = gate.revision + 1
+        self.add(ev.ApprovalGiven, phase=phase, note=note, by=by, edited=edit[0], revision=revision)
+        edited = self.state.phase_named(phases[before])
+        self.results.append(
+            PhaseResult(
+                phase=edited.name,
+                attempt=edited.attempt,
+                revision=revision,
+                status=ResultStatus.COMPLETE,
+                started_at=self.at,
+                ended_at=self.at,
+                duration_s=0.0,
+                output=edit[0],
+                worker=f"edited by {by}",
+                fallback=edited.fallback,
+            )
+        )
+
+    def deny(self, by: str, phase: str, reason: str, redo: str | None) -> None:
+        """Keep the gate shut: run ``redo`` again with the reason, or end the task."""
+        self.add(ev.ApprovalDenied, phase=phase, reason=reason, redo=redo, by=by)
+        if redo is None:
+            self.add(ev.TaskCancelled, by=by)
+
+    def retry(self, by: str, from_phase: str | None, new_code: bool) -> None:
+        """Run a task that failed or was cancelled again, from a phase on; None: from the first that is not complete."""
+        first = next_phase(self.state)
+        start = from_phase or (first.name if first else self.state.phases[-1].name)
+        self.add(ev.TaskRetried, from_phase=start, new_code=new_code, by=by)
+
+    # --- what happens to it ----------------------------------------------------------------------------------------
+
     def abort(self, error: ErrorInfo) -> None:
         """End the task with an error that is not a phase's own."""
         self.add(ev.TaskError, error=error, phase=self.state.phase)
 
-    # --- helpers ---------------------------------------------------------------------------------------------------
+    def recover(self, host: str) -> None:
+        """Take the task up after its host was lost; too many of these in a row end it."""
+        running = self.state.running
+        self.add(ev.TaskRecovered, host=host, lost_attempt=running.attempt if running else None)
+        if running is not None:
+            lost = ErrorInfo(type="phasenb.HostLost", message="the host that ran this attempt is gone")
+            outcome = Outcome(ResultStatus.LOST, error=lost)
+            rolling = self.history.rolling
+            kind: AttemptKind = "compensation" if rolling is not None else "phase"
+            self._record(Ended(running, outcome, "", 0.5, kind), ResultStatus.LOST)
+        most = self.plan.policy.maximum_recoveries
+        if self.history.recoveries > most:
+            problem = f"its host was lost {self.history.recoveries} times during one phase (maximum_recoveries: {most})"
+            self.abort(ErrorInfo(type="phasenb.TooManyRecoveries", message=problem, retryable=False))
+        elif self.state.state is State.CANCELLING:
+            self.add(ev.TaskCancelled, by=host)
 
-    def _fail(self, ended: Ended, policy: PhasePolicy) -> None:
+    # --- failures --------------------------------------------------------------------------------------------------
+
+    def _fail(self, ended: Ended) -> None:
         error = ended.outcome.error or NO_REASON
-        name, attempt = ended.phase.name, ended.phase.attempt
+        name = ended.phase.name
         self._record(ended, ended.outcome.status)
-        verdict = recovery.decide(policy, error, attempt, ended.failures, ended.roll)
-        if isinstance(verdict, recovery.Abort):
-            self.add(ev.PhaseFailed, phase=name, attempt=attempt, error=error, next="abort")
-            self.add(ev.TaskError, error=error, phase=name)
+        where = {"phase": name, "attempt": ended.phase.attempt, "error": error}
+        if error.type == SECRET_UNAVAILABLE:
+            self._wait_for_secret(ended, error)
             return
-        self.add(ev.PhaseFailed, phase=name, attempt=attempt, error=error, next="retry")
+        history = self.history
+        failure = recovery.Failure(
+            error,
+            ended.phase.attempt,
+            history.failures.get(name, 0) + 1,
+            roll=ended.roll,
+            own_fallback=name in self.plan.fallbacks,
+            fallback_runs=name in history.fallbacks,
+            rollbacks=history.rollbacks.get(name, 0),
+            before=history.phases[: history.phases.index(name)],
+        )
+        verdict = recovery.decide(self.plan.policy.for_phase(name), failure)
+        if isinstance(verdict, recovery.Retry):
+            self.add(ev.PhaseFailed, **where, next="retry")
+            self._again(name, verdict)
+        elif isinstance(verdict, recovery.Fallback):
+            self.add(ev.PhaseFailed, **where, next="fallback")
+            self.add(ev.PhaseFallback, phase=name, agent=verdict.agent)
+        elif isinstance(verdict, recovery.RollBack):
+            self.add(ev.PhaseFailed, **where, next="rollback", to=verdict.to)
+        else:
+            self.add(ev.PhaseFailed, **where, next="abort")
+            self.add(ev.TaskError, error=error, phase=name)
+
+    def _again(self, phase: str, verdict: recovery.Retry) -> None:
         self.add(
             ev.PhaseRetrying,
-            phase=name,
+            phase=phase,
             attempt=verdict.attempt,
             maximum_attempts=verdict.maximum_attempts,
             delay_s=round(verdict.delay_s, 3),
             due_at=self.at + timedelta(seconds=verdict.delay_s),
         )
 
-    def _record(self, ended: Ended, status: ResultStatus) -> PhaseResult:
+    def _wait_for_secret(self, ended: Ended, error: ErrorInfo) -> None:
+        """A secret that is not there is a person's to mend: wait for them, then try again."""
+        self.add(ev.PhaseFailed, phase=ended.phase.name, attempt=ended.phase.attempt, error=error, next="retry")
+        self._again(ended.phase.name, recovery.Retry(ended.phase.attempt + 1, 0.0, None))
+        self.pause("phasenb")
+
+    # --- rollback --------------------------------------------------------------------------------------------------
+
+    def _undo_next(self, worker: str) -> Running | None:
+        """Start the next compensation of the open rollback, or close it."""
+        name = self._next_to_undo()
+        if name is not None:
+            attempt = self.state.phase_named(name).attempt + 1
+            self.add(ev.PhaseStarted, phase=name, attempt=attempt, kind="compensation", worker=worker)
+            return Running(self.state.phase_named(name), "compensation")
+        rolling = self.history.rolling
+        assert rolling is not None  # asked by the caller
+        self.add(
+            ev.PhaseRolledBack,
+            phase=rolling.phase,
+            to=rolling.to,
+            compensated=rolling.compensated,
+            not_undone=rolling.not_undone,
+        )
+        if rolling.not_undone:
+            told = ", ".join(rolling.not_undone)
+            message = f"{rolling.error.message}\nNot undone, as the compensation failed: {told}"
+            self.add(ev.TaskError, error=rolling.error.changed(message=message), phase=rolling.phase)
+        return None
+
+    def _next_to_undo(self) -> str | None:
+        """Phases from the failed one back to where work goes on, that ran and have a compensation."""
+        rolling, phases = self.history.rolling, self.history.phases
+        assert rolling is not None  # asked by the caller
+        span = phases[phases.index(rolling.to) : phases.index(rolling.phase) + 1]
+        settled = {*rolling.compensated, *rolling.not_undone}
+        for name in reversed(span):
+            phase = known(self.state, name)
+            if name in self.plan.compensations and name not in settled and phase is not None and phase.attempt:
+                return name
+        return None
+
+    def _fail_undo(self, ended: Ended) -> None:
+        error, name = ended.outcome.error or NO_REASON, ended.phase.name
+        self._record(ended, ended.outcome.status)
+        failures = self.history.undo_failures.get(name, 0) + 1
+        failure = recovery.Failure(error, ended.phase.attempt, failures, roll=ended.roll)
+        verdict = recovery.decide_undo(self.plan.policy.for_phase(name), failure)
+        where = {"phase": name, "attempt": ended.phase.attempt, "kind": "compensation", "error": error}
+        if isinstance(verdict, recovery.Retry):
+            self.add(ev.PhaseFailed, **where, next="retry")
+            self._again(name, verdict)
+        else:
+            self.add(ev.PhaseFailed, **where, next="abort")
+
+    # --- gates and results -----------------------------------------------------------------------------------------
+
+    def _ask(self, phase: Phase, values: Mapping[str, Json]) -> None:
+        """Wait for a person before a phase, showing the output before it (the inputs' place is empty)."""
+        before = self.history.phases.index(phase.name) - 1
+        name = self.history.phases[before] if before >= 0 else None
+        output = values.get(name) if name else None
+        revision = self.history.revisions.get(name, 1) if name else 1
+        self.add(ev.ApprovalRequested, phase=phase.name, output=output, revision=revision)
+
+    def _record(self, ended: Ended, status: ResultStatus, error: ErrorInfo | None = None) -> PhaseResult:
         outcome, started = ended.outcome, ended.phase.started_at or self.at
         kept = status is ResultStatus.COMPLETE
         result = PhaseResult(
             phase=ended.phase.name,
             attempt=ended.phase.attempt,
+            kind=ended.kind,
             status=status,
             started_at=started,
             ended_at=self.at,
@@ -162,10 +363,11 @@ class Decision:
             output=outcome.output if kept else None,
             output_type=outcome.output_type if kept else None,
             output_bytes=outcome.output_bytes if kept else None,
-            error=None if kept else outcome.error,
+            error=None if kept else error or outcome.error,
             worker=ended.worker,
             metrics=outcome.metrics,
             artifacts=outcome.artifacts,
+            fallback=self.history.fallbacks.get(ended.phase.name) if ended.kind == "phase" else None,
         )
         self.results.append(result)
         return result

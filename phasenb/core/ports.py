@@ -6,7 +6,7 @@ port's user never runs what a person's code made; an adapter raises only errors 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -36,11 +36,42 @@ class Clock(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Lease:
+    """``host`` may write of a task what only its host may, while the task's fence is ``fence``."""
+
+    host: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Taking:
+    """``host`` becomes the task's own, on ``executor``: at a launch and at a manual retry."""
+
+    host: str
+    executor: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostInfo:
+    """A host as others see it. ``pid_started`` tells a process from a later one of the same pid on ``machine``;
+    ``counter`` grows while it lives (a lease in the sense of design.md section 5: no clock of another is read).
+    """
+
+    host: str
+    machine: str
+    pid: int
+    pid_started: str
+    counter: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Append:
     """One decision, to be committed in one transaction: the events, the task after them, the results they bring.
 
     Compare-and-set: refused with errors.Conflict unless the log's last seq is ``events[0].seq - 1``.
-    ``launch`` comes with the first append of a task only.
+    ``launch`` comes with the first append of a task, and with a retry that brings new code.
+    ``lease`` is the writer's, for what only a task's host may write: a stale one is refused with errors.LeaseLost.
+    None: a command, which any host may append. With ``take`` the lease is ``Appended.lease``.
     """
 
     owner: str
@@ -48,6 +79,8 @@ class Append:
     events: tuple[Event, ...]
     results: tuple[PhaseResult, ...] = ()
     launch: Launch | None = None
+    lease: Lease | None = None
+    take: Taking | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +89,32 @@ class Appended:
 
     task_id: str
     duplicate: bool = False
+    lease: Lease | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StoredTask:
     owner: str
     task: TaskState
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """A task that another host left behind, and that is this host's now."""
+
+    owner: str
+    task: TaskState
+    launch: Launch
+    lease: Lease
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An event as the whole store counts them: ``number`` grows with every commit of every host."""
+
+    number: int
+    owner: str
+    event: str
 
 
 class Store(Protocol):
@@ -74,7 +127,8 @@ class Store(Protocol):
         """Durable when it returns. A launch whose ``idempotency_key``, or whose ``options.key`` with ``attach``,
         is known in its (owner, session) writes nothing and answers with that task, ``duplicate=True``.
 
-        Raises Conflict (the log moved on; or the key exists and ``if_exists`` is ``error``), StoreUnavailable.
+        Raises Conflict (the log moved on; or the key exists and ``if_exists`` is ``error``), LeaseLost,
+        StoreUnavailable.
         """
         ...
 
@@ -82,7 +136,11 @@ class Store(Protocol):
         """Append log lines; not awaited for durability by anyone."""
         ...
 
-    async def add_checkpoint(self, task_id: str, phase: str, attempt: int, value: Json) -> None: ...
+    async def add_checkpoint(
+        self, task_id: str, phase: str, attempt: int, value: Json, lease: Lease | None = None
+    ) -> None:
+        """Keep the newest checkpoint of a phase. Raises LeaseLost, StoreUnavailable."""
+        ...
 
     async def checkpoint(self, task_id: str, phase: str) -> Checkpoint | None:
         """The newest checkpoint of a phase."""
@@ -137,6 +195,45 @@ class Store(Protocol):
         ...
 
 
+    # --- hosts and their leases --------------------------------------------------------------------------------
+
+    async def join(self, host: HostInfo) -> None:
+        """Make a host known, with its counter at 0."""
+        ...
+
+    async def beat(self, host: str) -> None:
+        """Count on. Raises LeaseLost where another host took this one for dead: its tasks are gone to others."""
+        ...
+
+    async def leave(self, host: str) -> None:
+        """Forget a host in good order: its tasks can be adopted at once."""
+        ...
+
+    async def hosts(self) -> list[HostInfo]:
+        """All hosts that have not left."""
+        ...
+
+    async def adopt(self, host: str, kinds: Sequence[str], dead: str | None = None) -> list[Adopted]:
+        """Take over every task that is not terminal, has one of these executors and belongs to no host (``dead``
+        None) or to ``dead``, which is forgotten by that; the oldest first. Each task's fence goes up by one.
+        """
+        ...
+
+    async def changes(self, after: int | None, limit: int = 1000) -> list[Change]:
+        """The events of all hosts after a number, in the order of their commits; None: only the newest one's number,
+        as a Change without an event, or nothing in an empty store.
+        """
+        ...
+
+    async def changed(self) -> bool:
+        """Whether another connection may have committed since this was last asked; costs next to nothing."""
+        ...
+
+    async def collect(self, grace_s: float) -> int:
+        """Remove objects that no row names and that are older than ``grace_s``; how many."""
+        ...
+
+
 # --- executors -------------------------------------------------------------------------------------------------
 
 
@@ -146,6 +243,10 @@ class Attempt:
 
     ``agent`` is ``"module:attribute"`` of a registered agent, or None where ``code`` is given. ``values`` holds launch
     inputs and outputs of earlier phases, by name, encoded; only those that the function asks for are decoded.
+    ``fallback``: run the agent's own fallback function of the phase (a registered fallback agent comes as ``agent``).
+    ``kind`` compensation: run its compensation; an output of the phase that is not there is None.
+    ``env`` is set, and ``secrets`` (name -> ``env:NAME`` or ``file:PATH``) are resolved, where the attempt runs.
+    ``heartbeat_s``: how often the worker must show that the phase lives (Beat where nothing else is to be told).
     """
 
     task_id: str
@@ -163,6 +264,11 @@ class Attempt:
     failure: ErrorInfo | None = None
     inline_bytes: int = 262_144
     log_bytes: int = 4_194_304
+    fallback: bool = False
+    feedback: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    heartbeat_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +277,11 @@ class LogChunk:
 
     lines: tuple[LogLine, ...]
     dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """The phase called ``ctx.update`` or ``ctx.track`` went on, and there is nothing new to tell of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +297,7 @@ class Outcome:
     artifacts: tuple[Artifact, ...] = ()
 
 
-Report = Step | LogChunk | Checkpoint | Outcome
+Report = Step | LogChunk | Checkpoint | Beat | Outcome
 
 
 class Run(Protocol):

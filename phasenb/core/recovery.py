@@ -1,15 +1,18 @@
 """What happens after a failed attempt: a pure function of (policy, failure, history).
 
 Rules: no clock, no randomness of its own (the roll of the dice is an argument), no I/O. The order of the options is
-retry, then abort; a rule for the exception's class comes before the phase's own policy.
+retry, fallback, rollback, abort; a rule for the exception's class comes before the phase's own policy, and its
+``action`` leaves no other option.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from phasenb.dto.phase_result import ErrorInfo
-from phasenb.dto.policies import PhasePolicy, RecoveryPolicy, RetryPolicy, Rule
+from phasenb.dto.policies import PhasePolicy, RetryPolicy, Rollback, Rule, Threshold
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,32 +25,95 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
+class Fallback:
+    """Run ``agent`` in the phase's place, from now on."""
+
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class RollBack:
+    """Undo what was done since ``to`` was about to start, and go on there."""
+
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
 class Abort:
     """Give up: the task fails with the phase's error."""
 
     reason: str
 
 
-Decision = Retry | Abort
+Verdict = Retry | Fallback | RollBack | Abort
+OWN = "own"  # the name of a workflow's own fallback function, where no policy names another agent
 
 
-def decide(policy: PhasePolicy, error: ErrorInfo, attempt: int, failures: int, roll: float) -> Decision:
-    """What follows when ``attempt`` failed with ``error``, the ``failures``-th counted one (this one included).
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A failed attempt and what came before it.
 
-    ``roll`` in 0..1 spreads the delay over ``1 - jitter .. 1 + jitter``.
+    ``failures`` counts this one too; ``roll`` in 0..1 spreads the delay over ``1 - jitter .. 1 + jitter``;
+    ``own_fallback``: the agent has a fallback function for the phase; ``fallback_runs``: this attempt was a fallback's
+    already; ``rollbacks`` of this phase so far; ``before`` are the names of the phases before it.
     """
-    rule = matching_rule(policy, error)
-    retry = rule.retry if rule and rule.retry else policy.retry
-    if rule and rule.action == "abort":
+
+    error: ErrorInfo
+    attempt: int
+    failures: int
+    roll: float = 0.5
+    own_fallback: bool = False
+    fallback_runs: bool = False
+    rollbacks: int = 0
+    before: tuple[str, ...] = ()
+
+
+def decide(policy: PhasePolicy, failure: Failure) -> Verdict:
+    """What follows a failed attempt."""
+    rule = matching_rule(policy, failure.error)
+    action = rule.action if rule else None
+    if rule is not None and action == "abort":
         return Abort(f"a rule for {rule.exception} says abort")
+    refused = "another option is asked for"
+    if action in (None, "retry"):
+        verdict = _retry(policy, rule, failure)
+        if isinstance(verdict, Retry):
+            return verdict
+        refused = verdict.reason
+    if action in (None, "fallback") and not failure.fallback_runs:
+        agent = (rule.fallback if rule else None) or policy.fallback or (OWN if failure.own_fallback else None)
+        if agent is not None:
+            return Fallback(agent)
+    if action in (None, "rollback"):
+        rollback = (rule.rollback if rule else None) or policy.rollback
+        if rollback is not None and _may_roll_back(rollback, failure):
+            return RollBack(rollback.to)
+    return Abort(refused if action in (None, "retry") else f"there is no {action} left")
+
+
+def decide_undo(policy: PhasePolicy, failure: Failure) -> Retry | Abort:
+    """What follows a failed compensation: it is tried again, or its phase stays as it is."""
+    return _retry(policy, matching_rule(policy, failure.error), failure)
+
+
+def _retry(policy: PhasePolicy, rule: Rule | None, failure: Failure) -> Retry | Abort:
+    retry = rule.retry if rule and rule.retry else policy.retry
+    error = failure.error
     if not error.retryable:
         return Abort("this error is not retryable")
     named = next((name for name in retry.non_retryable if matches(name, error)), None)
-    if named:
+    if named and not (rule and rule.action == "retry"):
         return Abort(f"{named} is non_retryable")
-    if retry.maximum_attempts and failures >= retry.maximum_attempts:
+    if retry.maximum_attempts and failure.failures >= retry.maximum_attempts:
         return Abort(f"all {retry.maximum_attempts} attempts are used")
-    return Retry(attempt + 1, delay_before(retry, failures, error, roll), retry.maximum_attempts or None)
+    delay_s = delay_before(retry, failure.failures, error, failure.roll)
+    # Attempt numbers of the task go on; the policy's count starts anew after a rollback or a fallback.
+    most = failure.attempt - failure.failures + retry.maximum_attempts if retry.maximum_attempts else None
+    return Retry(failure.attempt + 1, delay_s, most)
+
+
+def _may_roll_back(rollback: Rollback, failure: Failure) -> bool:
+    return rollback.to in failure.before and failure.rollbacks < rollback.maximum_times
 
 
 def delay_before(retry: RetryPolicy, failures: int, error: ErrorInfo, roll: float) -> float:
@@ -69,20 +135,25 @@ def matches(name: str, error: ErrorInfo) -> bool:
     return plain == error.type or plain in error.bases
 
 
-def without_effect(policy: RecoveryPolicy) -> list[str]:
-    """Field paths of a policy that are valid, and that this release does not act on yet: people are told."""
-    found = [f"{place}.{field}" for place, phase in _places(policy) for field in _unused_fields(phase)]
-    return [*found, *(["thresholds"] if policy.thresholds else [])]
+# --- thresholds of a session ---------------------------------------------------------------------------------------
 
 
-def _places(policy: RecoveryPolicy) -> list[tuple[str, PhasePolicy]]:
-    return [("defaults", policy.defaults), *((f"phases.{name}", policy.for_phase(name)) for name in policy.phases)]
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A threshold that holds now; for ``pause_launches``, until ``until``."""
+
+    threshold: Threshold
+    until: datetime
 
 
-def _unused_fields(phase: PhasePolicy) -> list[str]:
-    unused = [name for name in ("fallback", "rollback") if getattr(phase, name) is not None]
-    unused += [f"timeouts.{name}" for name, value in phase.timeouts if value is not None]
-    for index, rule in enumerate(phase.rules):
-        if rule.fallback or rule.rollback or rule.action in ("fallback", "rollback"):
-            unused.append(f"rules.{index}")
-    return unused
+def reached(thresholds: Sequence[Threshold], failures: Sequence[datetime], now: datetime, action: str) -> Reached | None:
+    """The threshold with this action that a session's failures (times, ascending) have reached; the longest-lasting."""
+    found: list[Reached] = []
+    for threshold in thresholds:
+        if threshold.action != action:
+            continue
+        recent = [at for at in failures if (now - at).total_seconds() < threshold.window]
+        if len(recent) >= threshold.errors:
+            # It ends when so many are old enough that fewer than `errors` are left.
+            found.append(Reached(threshold, recent[-threshold.errors] + timedelta(seconds=threshold.window)))
+    return max(found, key=lambda each: each.until, default=None)

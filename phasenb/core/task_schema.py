@@ -37,7 +37,14 @@ def _with_phase(task: TaskState, name: str, **change: Any) -> tuple[Phase, ...]:
 def _reset_from(task: TaskState, first: str, status: PhaseStatus) -> tuple[Phase, ...]:
     """Phases from ``first`` on start over; attempt numbers stay, since they are never used twice."""
     names = [phase.name for phase in task.phases]
-    clean = {"status": status, "percent": 0.0, "started_at": None, "ended_at": None, "output_preview": None}
+    clean = {
+        "status": status,
+        "percent": 0.0,
+        "started_at": None,
+        "ended_at": None,
+        "output_preview": None,
+        "fallback": None,
+    }
     return tuple(
         phase.changed(**(clean if phase.attempt else {})) if index >= names.index(first) else phase
         for index, phase in enumerate(task.phases)
@@ -113,6 +120,14 @@ def _fold_cancelled(task: TaskState, event: ev.TaskCancelled) -> dict[str, Any]:
     return {"phases": phases, "ended_at": event.at, "retry_at": None, "approval": None, "eta_s": None}
 
 
+def _fold_given(task: TaskState, event: ev.ApprovalGiven) -> dict[str, Any]:
+    if event.revision is None:
+        return {"approval": None}
+    gate = [phase.name for phase in task.phases].index(event.phase)
+    phases = _with_phase(task, task.phases[gate - 1].name, output_preview=preview(event.edited)) if gate else task.phases
+    return {"approval": None, "phases": phases}
+
+
 def _fold_denied(task: TaskState, event: ev.ApprovalDenied) -> dict[str, Any]:
     phases = _reset_from(task, event.redo, P.PENDING) if event.redo else task.phases
     return {"approval": None, "phases": phases}
@@ -127,11 +142,13 @@ _FOLDS: dict[str, Callable[[TaskState, Any], dict[str, Any]]] = {
         "rolling_back": None,
         "phases": _reset_from(task, event.to, P.ROLLED_BACK),
     },
-    "phase_fallback": lambda task, event: {"phases": _with_phase(task, event.phase, status=P.PENDING)},
+    "phase_fallback": lambda task, event: {
+        "phases": _with_phase(task, event.phase, status=P.PENDING, fallback=event.agent)
+    },
     "approval_requested": lambda task, event: {
         "approval": Approval(phase=event.phase, revision=event.revision, seq=event.seq, output=event.output)
     },
-    "approval_given": lambda task, event: {"approval": None},
+    "approval_given": _fold_given,
     "approval_denied": _fold_denied,
     "task_recovered": _fold_recovered,
     "task_complete": lambda task, event: {"ended_at": event.at, "error": None, "eta_s": None},

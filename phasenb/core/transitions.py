@@ -29,6 +29,7 @@ TRANSITIONS: Table = {
     S.QUEUED: {
         **_WAITS,
         "phase_started": (S.RUNNING,),
+        "phase_rolled_back": (S.QUEUED,),
         "approval_requested": (S.AWAITING_APPROVAL,),
         "task_paused": (S.PAUSED,),
     },
@@ -64,6 +65,7 @@ TRANSITIONS: Table = {
         "phase_complete": (S.PAUSED,),
         "phase_failed": (S.PAUSED,),
         "phase_retrying": (S.PAUSED,),
+        "phase_fallback": (S.PAUSED,),
         "task_resumed": (S.RUNNING, S.RETRYING, S.AWAITING_APPROVAL, S.QUEUED),
         "task_complete": (S.COMPLETED,),
     },
@@ -78,7 +80,14 @@ TRANSITIONS: Table = {
 }
 
 # A person's commands, and the event that each asks for: ``actions`` are those that the state allows.
-COMMANDS: Mapping[str, str] = {"cancel": "cancel_requested"}
+COMMANDS: Mapping[str, str] = {
+    "cancel": "cancel_requested",
+    "pause": "task_paused",
+    "resume": "task_resumed",
+    "approve": "approval_given",
+    "deny": "approval_denied",
+    "retry": "task_retried",
+}
 ACTIONS: Mapping[State, tuple[str, ...]] = {
     state: tuple(name for name, event_type in COMMANDS.items() if event_type in TRANSITIONS[state]) for state in State
 }

@@ -60,9 +60,12 @@ class PhaseComplete(_AttemptEvent):
 
 
 class PhaseFailed(_AttemptEvent):
+    """``to``: with ``next: rollback``, the phase that is run again after what came since is undone."""
+
     type: Literal["phase_failed"] = "phase_failed"
     error: ErrorInfo
     next: Next
+    to: PhaseName | None = None
 
 
 class PhaseRetrying(BaseEvent):
@@ -101,9 +104,12 @@ class ApprovalRequested(BaseEvent):
 
 
 class ApprovalGiven(BaseEvent):
+    """``revision``: of the last phase's output that ``edited`` is; None where it was approved as it was."""
+
     type: Literal["approval_given"] = "approval_given"
     phase: PhaseName
     edited: Json = None
+    revision: int | None = None
     note: str | None = None
     by: str
 

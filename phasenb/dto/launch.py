@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, StringConstraints
 
 from phasenb.dto.base import Frozen, PhaseName
 from phasenb.dto.policies import Timeouts
 from phasenb.dto.values import Json
 
 ExecutorKind = Literal["inline", "process"]
+VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,254}$")]
+SecretSource = Annotated[str, StringConstraints(pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$")]
 
 
 class LaunchOptions(Frozen):
-    """Options of a launch. ``key`` names the work: launched twice, it is one task, unless ``if_exists`` says else."""
+    """Options of a launch. ``key`` names the work: launched twice, it is one task, unless ``if_exists`` says else.
+
+    ``env``: variables to be set for the task's phases. ``secrets``: variable -> where it is found, ``env:NAME`` or
+    ``file:PATH``; only that is stored, never the secret.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -22,9 +28,12 @@ class LaunchOptions(Frozen):
     key: str | None = Field(default=None, min_length=1, max_length=200)
     if_exists: Literal["attach", "new", "error"] = "attach"
     phases: tuple[PhaseName, ...] | None = Field(default=None, min_length=1)
+    approve_before: tuple[PhaseName, ...] = ()
     executor: ExecutorKind | None = None
     recovery: dict[str, Any] | None = None
     timeouts: Timeouts | None = None
+    env: dict[VariableName, str] = Field(default_factory=dict)
+    secrets: dict[VariableName, SecretSource] = Field(default_factory=dict)
     labels: dict[str, str] = Field(default_factory=dict)
     priority: int = Field(default=0, ge=-100, le=100)
 
@@ -70,9 +79,12 @@ class FunctionSpec(Frozen):
 class AgentSpec(Frozen):
     """What an agent says of itself, so that a launch can be checked without running its code.
 
-    ``functions`` has one entry for each of ``phases``.
+    ``functions`` has one entry for each of ``phases``; ``fallbacks`` and ``compensations`` one for each phase that has
+    a function of that kind.
     """
 
     name: str
     phases: tuple[PhaseName, ...]
     functions: dict[str, FunctionSpec]
+    fallbacks: dict[str, FunctionSpec] = Field(default_factory=dict)
+    compensations: dict[str, FunctionSpec] = Field(default_factory=dict)

@@ -24,7 +24,9 @@ class PhaseStatus(StrEnum):
 
 
 class Phase(Frozen):
-    """One stage of a task: the newest attempt counts. ``percent`` 0..100; ``attempt`` 0 before the first."""
+    """One stage of a task: the newest attempt counts. ``percent`` 0..100; ``attempt`` 0 before the first;
+    ``fallback`` is what runs in the place of the phase's own function, where something does.
+    """
 
     name: PhaseName
     status: PhaseStatus = PhaseStatus.PENDING
@@ -34,6 +36,7 @@ class Phase(Frozen):
     started_at: Time | None = None
     ended_at: Time | None = None
     output_preview: str | None = None
+    fallback: str | None = None
 
 
 class Step(Frozen):

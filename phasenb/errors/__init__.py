@@ -17,6 +17,7 @@ The tree (stable wire codes in brackets; protocol.md "Errors")::
     ├── CodeNotAllowed [code_not_allowed]
     ├── Forbidden [forbidden]             the server's authorizer says no to this user
     ├── RuntimeMismatch [runtime_mismatch]
+    ├── LeaseLost                         another host has taken over what this one was doing
     ├── StoreUnavailable [store_unavailable]
     ├── ValueNotStorable                  an output or artifact that no codec can keep
     ├── TaskFailed                        ``task.result()`` of a task that failed
@@ -65,6 +66,7 @@ from phasenb.errors.tasks import (
     IllegalTransition,
     LaunchError,
     LaunchesPaused,
+    LeaseLost,
     PhaseRaised,
     QueueFull,
     RuntimeMismatch,
@@ -92,6 +94,7 @@ __all__ = [
     "IllegalTransition",
     "LaunchError",
     "LaunchesPaused",
+    "LeaseLost",
     "PhaseRaised",
     "PhasenbError",
     "ProtocolError",

@@ -113,6 +113,18 @@ class Conflict(PhasenbError):
 
 
 @dataclass(eq=False)
+class LeaseLost(PhasenbError):
+    """Another host took this one for dead and its task over: nothing that is written under the old lease counts."""
+
+    host: str
+    task_id: str | None = None
+
+    def __str__(self) -> str:
+        what = f"task {self.task_id}" if self.task_id else "its tasks"
+        return f"host {self.host} was taken for dead, and {what} went to another host"
+
+
+@dataclass(eq=False)
 class QueueFull(PhasenbError):
     code: ClassVar[str] = "queue_full"
     limit: int

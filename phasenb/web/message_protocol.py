@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import orjson
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from phasenb.dto.base import Frozen, SessionName
+from phasenb.dto.base import Frozen, PhaseName, SessionName
 from phasenb.dto.events import EVENT_CLASSES, Event, PhaseLog, PhaseUpdate, parse_event
 from phasenb.dto.launch import LaunchOptions, Runtime
 from phasenb.dto.task_state import State, TaskState
@@ -90,6 +90,55 @@ class Cancel(Command):
     task_id: str
 
 
+class Pause(Command):
+    type: Literal["pause"] = "pause"
+    task_id: str
+
+
+class Resume(Command):
+    """One of ``task_id`` and ``launches: true``: let the session launch again before its threshold's window is over."""
+
+    type: Literal["resume"] = "resume"
+    task_id: str | None = None
+    launches: Literal[True] | None = None
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Resume:
+        if (self.task_id is None) == (self.launches is None):
+            raise ValueError("give exactly one of task_id and launches")
+        return self
+
+
+class Approve(Command):
+    """``if_seq``: the gate that was seen. ``edit`` replaces the last output where it is given; ``null`` is a value."""
+
+    type: Literal["approve"] = "approve"
+    task_id: str
+    phase: PhaseName
+    if_seq: int
+    edit: Json = None
+    note: str | None = Field(default=None, max_length=10_000)
+
+
+class Deny(Command):
+    type: Literal["deny"] = "deny"
+    task_id: str
+    phase: PhaseName
+    if_seq: int
+    reason: str = Field(max_length=10_000)
+    redo: PhaseName | None = None
+
+
+class RetryTask(Command):
+    """``code`` as in ``launch``; it replaces the launch's."""
+
+    type: Literal["retry"] = "retry"
+    task_id: str
+    from_phase: PhaseName | None = None
+    if_seq: int | None = None
+    code: Json = None
+
+
 class ListTasks(Command):
     type: Literal["list"] = "list"
     scope: Scope = "session"
@@ -102,7 +151,10 @@ class Ping(Command):
     type: Literal["ping"] = "ping"
 
 
-AnyCommand = Hello | LaunchCommand | Subscribe | SubscribeFeed | Unsubscribe | Cancel | ListTasks | Ping
+AnyCommand = (
+    Hello | LaunchCommand | Subscribe | SubscribeFeed | Unsubscribe | Cancel | Pause | Resume | Approve | Deny
+    | RetryTask | ListTasks | Ping
+)  # fmt: skip
 COMMAND_TYPES: tuple[str, ...] = tuple(cls.model_fields["type"].default for cls in AnyCommand.__args__)
 _COMMAND: TypeAdapter[AnyCommand] = TypeAdapter(Annotated[AnyCommand, Field(discriminator="type")])
 

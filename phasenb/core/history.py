@@ -1,0 +1,161 @@
+"""History: what decisions need to know of a task's past beyond its snapshot. A pure fold of the task's log.
+
+Rules:
+
+* Failures of a phase count since the last rollback over it, its fallback, or a manual retry (design.md section 4).
+* A phase that is run again after a rollback, a denial or a manual retry keeps its own gate open; later gates ask anew.
+* A host that was lost costs no attempt; recoveries count since the last phase that was completed.
+* Waiting for a person (a gate, a pause) is no time of the task's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from phasenb.dto import events as ev
+from phasenb.dto.phase_result import ErrorInfo
+
+_WAITS = ("approval_requested", "task_paused")
+_GOES_ON = ("approval_given", "approval_denied", "task_resumed", "task_retried", "cancel_requested")
+
+
+@dataclass(frozen=True, slots=True)
+class Rolling:
+    """An open rollback: ``phase`` failed, work goes on at ``to``; what was undone so far, and what could not be."""
+
+    phase: str
+    to: str
+    error: ErrorInfo
+    compensated: tuple[str, ...] = ()
+    not_undone: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """``failures`` by phase; ``undo_failures`` by phase, of the open rollback; ``rollbacks`` by the phase that failed;
+    ``fallbacks``: phase -> what runs in its place; ``approved``: phases whose gate is open; ``feedback``: phase -> why
+    it is run again; ``revisions``: phase -> the newest revision of its output; ``active_s``: seconds of the task's own
+    until ``since``, from when on it waits for nobody (None: it waits for a person, or has ended).
+    """
+
+    phases: tuple[str, ...] = ()
+    failures: Mapping[str, int] = field(default_factory=dict)
+    undo_failures: Mapping[str, int] = field(default_factory=dict)
+    rollbacks: Mapping[str, int] = field(default_factory=dict)
+    fallbacks: Mapping[str, str] = field(default_factory=dict)
+    approved: frozenset[str] = frozenset()
+    feedback: Mapping[str, str] = field(default_factory=dict)
+    revisions: Mapping[str, int] = field(default_factory=dict)
+    errors: Mapping[str, ErrorInfo] = field(default_factory=dict)
+    rolling: Rolling | None = None
+    recoveries: int = 0
+    active_s: float = 0.0
+    since: datetime | None = None
+
+    def after(self, event: ev.Event) -> History:
+        """The history with one more event."""
+        change: dict[str, Any] = {}
+        if isinstance(event, ev.TaskCreated):
+            change = {"phases": event.phases, "since": event.at}
+        elif isinstance(event, ev.PhaseComplete | ev.PhaseFailed):
+            change = self._undo_ended(event) if event.kind == "compensation" else self._phase_ended(event)
+        elif isinstance(event, ev.PhaseFallback):
+            change = {
+                "fallbacks": {**self.fallbacks, event.phase: event.agent},
+                "failures": _without(self.failures, (event.phase,)),
+            }
+        elif isinstance(event, ev.PhaseRolledBack):
+            times = self.rollbacks.get(event.phase, 0) + 1
+            change = {**self._again_from(event.to), "rollbacks": {**self.rollbacks, event.phase: times}}
+            change |= {"rolling": None, "undo_failures": {}}
+        elif isinstance(event, ev.TaskRetried):
+            change = {**self._again_from(event.from_phase), "rollbacks": {}, "rolling": None, "undo_failures": {}}
+            change["recoveries"] = 0
+        elif isinstance(event, ev.ApprovalGiven):
+            change = {"approved": self.approved | {event.phase}, **self._edited(event)}
+        elif isinstance(event, ev.ApprovalDenied) and event.redo:
+            change = {**self._again_from(event.redo), "feedback": {**self.feedback, event.redo: event.reason}}
+        elif isinstance(event, ev.TaskRecovered):
+            change = {"recoveries": self.recoveries + 1}
+        return replace(self, **change, **self._clocked(event)) if change or event.type in _CLOCKED else self
+
+    def active(self, now: datetime) -> float:
+        """Seconds of the task's own until now."""
+        return self.active_s + (max(0.0, (now - self.since).total_seconds()) if self.since else 0.0)
+
+    # --- parts of the fold -----------------------------------------------------------------------------------------
+
+    def _phase_ended(self, event: ev.PhaseComplete | ev.PhaseFailed) -> dict[str, Any]:
+        name = event.phase
+        if isinstance(event, ev.PhaseComplete):
+            return {
+                "feedback": _without(self.feedback, (name,)),
+                "errors": _without(self.errors, (name,)),
+                "revisions": {**self.revisions, name: 1},
+                "recoveries": 0,
+            }
+        change: dict[str, Any] = {
+            "failures": {**self.failures, name: self.failures.get(name, 0) + 1},
+            "errors": {**self.errors, name: event.error},
+        }
+        if event.next == "rollback" and event.to is not None:
+            change["rolling"] = Rolling(name, event.to, event.error)
+        return change
+
+    def _undo_ended(self, event: ev.PhaseComplete | ev.PhaseFailed) -> dict[str, Any]:
+        rolling = self.rolling
+        if rolling is None:
+            return {}
+        if isinstance(event, ev.PhaseComplete):
+            return {"rolling": replace(rolling, compensated=(*rolling.compensated, event.phase))}
+        failures = {**self.undo_failures, event.phase: self.undo_failures.get(event.phase, 0) + 1}
+        if event.next == "abort":
+            rolling = replace(rolling, not_undone=(*rolling.not_undone, event.phase))
+        return {"undo_failures": failures, "rolling": rolling}
+
+    def _again_from(self, first: str) -> dict[str, Any]:
+        """Phases from ``first`` on are run again."""
+        start = self.phases.index(first)
+        again = self.phases[start:]
+        return {
+            "failures": _without(self.failures, again),
+            "fallbacks": _without(self.fallbacks, again),
+            "revisions": _without(self.revisions, again),
+            "feedback": _without(self.feedback, again),
+            "approved": self.approved - frozenset(self.phases[start + 1 :]),
+        }
+
+    def _edited(self, event: ev.ApprovalGiven) -> dict[str, Any]:
+        before = self.phases.index(event.phase) - 1
+        if event.revision is None or before < 0:
+            return {}
+        return {"revisions": {**self.revisions, self.phases[before]: event.revision}}
+
+    def _clocked(self, event: ev.Event) -> dict[str, Any]:
+        if event.type in _WAITS or event.type in _ENDS:
+            return {"active_s": self.active(event.at), "since": None}
+        if event.type == "task_retried":
+            return {"active_s": 0.0, "since": event.at}
+        if event.type in _GOES_ON and self.since is None:
+            return {"since": event.at}
+        return {}
+
+
+_ENDS = ("task_complete", "task_error", "task_cancelled")
+_CLOCKED = frozenset({*_WAITS, *_GOES_ON, *_ENDS})
+
+
+def history_of(events: Iterable[ev.Event]) -> History:
+    """The fold over a whole log."""
+    history = History()
+    for event in events:
+        history = history.after(event)
+    return history
+
+
+def _without(mapping: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    dropped = set(names)
+    return {name: value for name, value in mapping.items() if name not in dropped}
