@@ -4,7 +4,7 @@ Rules:
 
 * A decision (core.decisions) is made on the newest state, committed in one transaction, and only then told to anyone.
 * One attempt of a task runs at a time; its slot stays with it from phase to phase and is given back before a wait.
-* Nothing here runs what a person's code made: values pass through encoded.
+* A task that another host took over is let go of at once: nothing that this host still does for it counts.
 * A failure of ours ends the task with ``task_error``; no task is left without anyone to carry it.
 """
 
@@ -12,33 +12,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TypeVar
 
-from phasenb.core.decisions import Decision, Ended
+from phasenb.core.attempts import Attempts, EngineLimits
+from phasenb.core.decisions import Decision, Ended, Plan, Running
 from phasenb.core.live_task import LiveTask, Places
-from phasenb.core.ports import Attempt, Clock, Executor, LogChunk, Outcome, Publisher, Slot, Store
-from phasenb.core.transitions import next_phase
-from phasenb.dto.events import PhaseLog, PhaseUpdate
-from phasenb.dto.phase import Checkpoint, Phase, Step
+from phasenb.core.ports import Clock, Executor, Publisher, Slot, Store
+from phasenb.core.thresholds import SessionFailures
+from phasenb.dto.events import Event, parse_event
 from phasenb.dto.phase_result import ErrorInfo, ResultStatus
 from phasenb.dto.task_state import State
-from phasenb.errors import Conflict, PhasenbError, StoreUnavailable
+from phasenb.errors import Conflict, LeaseLost, PhasenbError, StoreUnavailable
 
 log = logging.getLogger(__name__)
-_CONFLICTS = 5  # more refusals of one decision than other hosts can cause by chance
+T = TypeVar("T")
+_CONFLICTS = 20  # more refusals of one decision than other hosts can cause by chance
 _STORE_RETRY_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class EngineLimits:
-    """``running_tasks`` None: as many as the executors have slots. Bytes are of one value, and of one attempt's log."""
-
-    running_tasks: int | None = None
-    queued_tasks: int = 1000
-    output_inline_bytes: int = 262_144
-    log_bytes: int = 4_194_304
-    kill_grace_s: float = 5.0
+_WAITING = (State.AWAITING_APPROVAL, State.PAUSED)
+_STARTABLE = (State.QUEUED, State.RUNNING, State.RETRYING)
+_FAILURES = (ResultStatus.FAILED, ResultStatus.LOST)
 
 
 @dataclass(eq=False)
@@ -52,8 +47,9 @@ class Carrier:
     limits: EngineLimits
     agents: Mapping[str, str]
     roll: Callable[[], float]
+    failures: SessionFailures
     places: dict[str, Places] = field(init=False)
-    _stopping: set[asyncio.Task[None]] = field(default_factory=set)
+    attempts: Attempts = field(init=False)
 
     def __post_init__(self) -> None:
         most = self.limits.running_tasks
@@ -61,192 +57,189 @@ class Carrier:
             kind: Places(min(executor.capacity, most) if most else executor.capacity)
             for kind, executor in self.executors.items()
         }
+        self.attempts = Attempts(self.store, self.publisher, self.clock, self.limits, self.agents)
 
     async def carry(self, live: LiveTask) -> None:
         """Take a task to its end. Cancelling this coroutine lets go of the task as it is."""
+        limited = live.plan.policy.defaults.timeouts.task is not None
+        expiry = asyncio.create_task(self._expire(live)) if limited else None
         try:
             while not live.task.state.terminal:
-                await self._take_place(live)
-                try:
-                    await self._run_phases(live)
-                finally:
-                    slot, live.slot = live.slot, None
-                    await self.give_back(live.executor, slot, held=True)
-                await self._wait_for_retry(live)
+                await self._step(live)
         except asyncio.CancelledError:
-            if not live.task.state.terminal and live.task.state is not State.CANCELLING:
+            if not live.task.state.terminal:
                 raise
+        except LeaseLost as error:
+            log.warning("task %s: %s", live.task.task_id, error)
         except PhasenbError as error:
             await self._end_with(live, ErrorInfo(type=f"phasenb.{type(error).__name__}", message=str(error)))
         except Exception as error:
             log.exception("task %s could not be carried on", live.task.task_id)
             await self._end_with(live, ErrorInfo(type="phasenb.InternalError", message=type(error).__name__))
         finally:
+            if expiry is not None:
+                expiry.cancel()
             live.ended.set()
 
+    async def _step(self, live: LiveTask) -> None:
+        """Wait where the task has to, else run what can be run now."""
+        live.wake.clear()
+        state, due = live.task.state, live.task.retry_at
+        if state in _WAITING:
+            await live.wake.wait()
+        elif state is State.RETRYING and due is not None and (left := (due - self.clock.now()).total_seconds()) > 0:
+            await self._woken_within(live, left)
+        elif state is State.CANCELLING:
+            await self.commit(live, lambda decision: decision.cancelled(live.cancelled_by))
+        elif live.slot is None and await self._went_on(live):
+            return
+        else:
+            await self._take_place(live)
+            try:
+                await self._run_phases(live)
+            finally:
+                slot, live.slot = live.slot, None
+                await self.give_back(live.executor, slot, held=True)
+
+    async def _went_on(self, live: LiveTask) -> bool:
+        """Do what needs no worker: a gate, the end of a rollback that undoes nothing."""
+        seq = live.task.seq
+        await self.commit(live, partial(_proceed, live, None))
+        return live.task.seq != seq and live.task.state not in (State.QUEUED, State.RUNNING)
+
+    async def _woken_within(self, live: LiveTask, seconds: float) -> None:
+        waits = [asyncio.ensure_future(self.clock.sleep(seconds)), asyncio.ensure_future(live.wake.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
     async def _take_place(self, live: LiveTask) -> None:
-        """A place and a slot for the task; at launch it may have both already."""
+        """A place for the task; at launch it may have it already, with its slot."""
         if live.slot is None:
             await self.places[live.executor].wait(live.task.task_id, live.launch.options.priority)
-            try:
-                live.slot = await self.executors[live.executor].reserve(live.owner, live.launch.runtime)
-            except BaseException:
-                self.places[live.executor].give_back()
-                raise
 
     async def _run_phases(self, live: LiveTask) -> None:
         """Run attempts in the task's slot until the task ends or has to wait."""
         while True:
-            slot = live.slot
-            if slot is None or not slot.alive:
-                live.slot = None
-                if slot is not None:
-                    await slot.release()
-                slot = live.slot = await self.executors[live.executor].reserve(live.owner, live.launch.runtime)
-            if live.task.running is None:
-                await self.commit(live, lambda decision, slot=slot: _start(decision, slot))  # type: ignore[misc]
-            phase = live.task.running
-            if phase is None:
+            slot = await self._slot(live)
+            if live.running is None:
+                live.running = await self.commit(live, partial(_proceed, live, slot))
+            running = live.running
+            if running is None:
                 return
-            ended = await self._attempt(live, slot, phase)
-            await self.commit(live, lambda decision, ended=ended, slot=slot: self._settle(live, decision, ended, slot))  # type: ignore[misc]
+            outcome = await self.attempts.run(live, slot, running)
+            ended = Ended(
+                running.phase, outcome, slot.worker, self.roll(), running.kind, live.cancelled_by, live.give_up
+            )
+            if outcome.status in _FAILURES:
+                ended = await self._judged(live, ended)
+            live.running = await self.commit(live, partial(_settle, live, ended, slot))
             live.update = None
             if live.task.state is not State.RUNNING:
                 return
 
-    def _settle(self, live: LiveTask, decision: Decision, ended: Ended, slot: Slot) -> None:
-        ended = replace(ended, cancelled_by=live.cancelled_by)
-        decision.settle(ended, live.policy.for_phase(ended.phase.name))
-        if decision.state.state is State.RUNNING:
-            live.values[ended.phase.name] = ended.outcome.output
-            if not decision.finish_if_done() and slot.alive:
-                decision.start_next(slot.worker)
+    async def _slot(self, live: LiveTask) -> Slot:
+        slot = live.slot
+        if slot is None or not slot.alive:
+            live.slot = None
+            if slot is not None:
+                await slot.release()
+            slot = live.slot = await self.executors[live.executor].reserve(live.owner, live.launch.runtime)
+        return slot
 
-    async def _attempt(self, live: LiveTask, slot: Slot, phase: Phase) -> Ended:
-        """Run one attempt to its outcome, telling its progress on the way."""
-        kept = await self.store.checkpoint(live.task.task_id, phase.name) if phase.attempt > 1 else None
-        live.log_line = 0
-        live.run = slot.run(self._attempt_of(live, phase, kept))
-        if live.task.state is State.CANCELLING:
-            self.interrupt(live)
-        outcome = Outcome(ResultStatus.LOST)
-        try:
-            async for report in live.run:
-                if isinstance(report, Outcome):
-                    outcome = report
-                elif isinstance(report, Step):
-                    self._progress(live, phase, report)
-                else:
-                    await self._keep(live, phase, report)
-        except asyncio.CancelledError:
-            await asyncio.shield(live.run.stop(0))
-            raise
-        finally:
-            live.run = None
-        if outcome.status in (ResultStatus.FAILED, ResultStatus.LOST):
-            live.failures[phase.name] += 1
-        return Ended(phase, outcome, slot.worker, live.failures[phase.name], self.roll())
+    async def _judged(self, live: LiveTask, ended: Ended) -> Ended:
+        """What must be known before a failure is decided about: the session's failures, and the agent's functions."""
+        policy, session = live.plan.policy, live.task.session
+        if policy.thresholds:
+            now = self.clock.now()
+            await self.failures.add(live.owner, session, now)
+            found = self.failures.reached(live.owner, session, policy.thresholds, now, "abort")
+            if found is not None:
+                many = found.threshold
+                told = f"Not tried again: {many.errors} failures within {many.window:g} s in session {session}"
+                return replace(ended, threshold=told)
+        if not live.learned:
+            live.plan = await self._learned(live)
+            live.learned = True
+        return ended
 
-    def _attempt_of(self, live: LiveTask, phase: Phase, kept: Checkpoint | None) -> Attempt:
+    async def _learned(self, live: LiveTask) -> Plan:
+        """The plan with the agent's fallbacks and compensations: asked for at the first failure only."""
         launch = live.launch
-        failed = live.task.error if phase.attempt > 1 else None
-        return Attempt(
-            task_id=live.task.task_id,
-            phase=phase.name,
-            attempt=phase.attempt,
-            owner=live.owner,
-            agent=self.agents.get(launch.agent) if launch.agent else None,
-            code=launch.code,
-            values=dict(live.values),
-            objects_url=self.store.objects_url(live.owner),
-            phases=tuple(each.name for each in live.task.phases),
-            runtime=launch.runtime,
-            checkpoint=kept,
-            failure=failed.error if failed and failed.phase == phase.name else None,
-            inline_bytes=self.limits.output_inline_bytes,
-            log_bytes=self.limits.log_bytes,
-        )
-
-    async def _wait_for_retry(self, live: LiveTask) -> None:
-        due = live.task.retry_at
-        if live.task.state is State.RETRYING and due is not None:
-            await self.clock.sleep(max(0.0, (due - self.clock.now()).total_seconds()))
-
-    def interrupt(self, live: LiveTask) -> None:
-        """End what runs for a task that is to be cancelled: its attempt, or the wait that it is in."""
-        if live.run is not None:
-            stop = asyncio.create_task(live.run.stop(self.limits.kill_grace_s))
-            self._stopping.add(stop)
-            stop.add_done_callback(self._stopping.discard)
-        elif live.carrier is not None and live.task.state is State.CANCELLED:
-            live.carrier.cancel()
-
-    # --- reports ---------------------------------------------------------------------------------------------------
-
-    def _progress(self, live: LiveTask, phase: Phase, step: Step) -> None:
-        before = live.update.percent if live.update else 0.0
-        update = PhaseUpdate(
-            task_id=live.task.task_id,
-            phase=phase.name,
-            attempt=phase.attempt,
-            percent=max(before, step.percent if step.percent is not None else _share(step) or 0.0),
-            done=step.done,
-            total=step.total,
-            message=step.message,
-            metrics=step.metrics,
-            eta_s=step.eta_s,
-        )
-        if update != live.update:
-            live.update = update
-            self.publisher.progress(live.owner, live.task, update)
-
-    async def _keep(self, live: LiveTask, phase: Phase, report: LogChunk | Checkpoint) -> None:
-        """Store lines and checkpoints. A store that is out of order costs them, not the attempt."""
-        task_id = live.task.task_id
+        target = self.agents.get(launch.agent) if launch.agent else None
+        url = self.store.objects_url(live.owner)
         try:
-            if isinstance(report, Checkpoint):
-                await self.store.add_checkpoint(task_id, phase.name, phase.attempt, report.value)
-                return
-            first = live.log_line + report.dropped + 1
-            live.log_line = first + len(report.lines) - 1
-            lines = PhaseLog(
-                task_id=task_id,
-                phase=phase.name,
-                attempt=phase.attempt,
-                first_line=first,
-                dropped=report.dropped,
-                lines=report.lines,
-            )
-            self.publisher.log(live.owner, live.task, lines)
-            await self.store.add_log(lines)
-        except StoreUnavailable as error:
-            log.warning("task %s, %s: not kept: %s", task_id, phase.name, error)
+            spec = await self.executors[live.executor].describe(live.owner, launch.runtime, target, launch.code, url)
+        except PhasenbError as error:  # code that can't even be loaded has neither
+            log.info("task %s: %s", live.task.task_id, error)
+            return live.plan
+        return replace(live.plan, fallbacks=frozenset(spec.fallbacks), compensations=frozenset(spec.compensations))
+
+    async def _expire(self, live: LiveTask) -> None:
+        """End the task when its own time is over; waiting for a person is not its own."""
+        limit = live.plan.policy.defaults.timeouts.task
+        assert limit is not None  # asked by the caller
+        while (left := limit - live.history.active(self.clock.now())) > 0:
+            await self.clock.sleep(left if live.history.since is not None else max(left, 1.0))
+        message = f"the task took more than {limit:g} s (timeouts.task)"
+        live.give_up = ErrorInfo(type="phasenb.TaskTimeout", message=message, retryable=False)
+        if live.run is not None:
+            self.attempts.stop(live)
+        else:
+            await self._end_with(live, live.give_up)
+            self.heed(live)
+
+    def heed(self, live: LiveTask) -> None:
+        """Have the carrier look at what a command, or another host, has changed."""
+        live.wake.set()
+        if live.run is not None:
+            if live.task.state is State.CANCELLING:
+                self.attempts.stop(live)
+        elif live.carrier is not None and live.task.state.terminal:
+            live.carrier.cancel()
 
     # --- commits ---------------------------------------------------------------------------------------------------
 
-    async def commit(self, live: LiveTask, decide: Callable[[Decision], None]) -> None:
-        """Decide on the newest state, commit, then tell. Decides again when another host's event came first."""
+    async def commit(self, live: LiveTask, decide: Callable[[Decision], T]) -> T:
+        """Decide on the newest state, commit, then tell; what ``decide`` returned. Decides again when another host's
+        event came first. Raises LeaseLost, StoreUnavailable, IllegalTransition.
+        """
         async with live.lock:
             for _ in range(_CONFLICTS):
-                decision = Decision(live.task, self.clock.now())
-                decide(decision)
+                decision = Decision(live.task, self.clock.now(), live.history, live.plan)
+                decided = decide(decision)
                 if not decision.events:
-                    return
+                    return decided
                 try:
-                    await self.store.append(decision.append(live.owner))
+                    await self.store.append(decision.append(live.owner, lease=live.lease))
                 except Conflict:
-                    stored = await self.store.find(live.task.task_id)
-                    live.task = stored.task if stored else live.task
+                    await self.catch_up(live)
                     continue
-                live.task = decision.state
+                live.take(decision)
                 self.publisher.events(live.owner, decision.state, decision.events)
-                return
+                return decided
             raise Conflict(live.task.task_id, "other hosts keep changing this task")
+
+    async def catch_up(self, live: LiveTask) -> Sequence[Event]:
+        """Take up what other hosts appended to a task of this one. To be called under its lock."""
+        found = [parse_event(text) for text in await self.store.events(live.task.task_id, live.task.seq, 10_000)]
+        live.refold(found)
+        for event in found:
+            if event.type == "cancel_requested":
+                live.cancelled_by = event.by
+        if found:
+            self.publisher.events(live.owner, live.task, found)
+            self.heed(live)
+        return found
 
     async def _end_with(self, live: LiveTask, error: ErrorInfo) -> None:
         while not live.task.state.terminal:
             try:
                 await self.commit(live, lambda decision: decision.abort(error))
+            except LeaseLost:
+                return
             except StoreUnavailable as problem:
                 # The error must reach the log: it is the only trace that this task ended.
                 log.error("task %s: %s", live.task.task_id, problem)
@@ -262,16 +255,20 @@ class Carrier:
         places = self.places[live.executor]
         return f"all {places.capacity} places of executor {live.executor} are taken"
 
-    async def settled(self) -> None:
-        """Wait for attempts that are being stopped."""
-        await asyncio.gather(*self._stopping, return_exceptions=True)
+
+def _proceed(live: LiveTask, slot: Slot | None, decision: Decision) -> Running | None:
+    """What comes next, unless the task was paused, cancelled or ended meanwhile."""
+    if decision.state.state not in _STARTABLE:
+        return None
+    return decision.proceed(slot.worker if slot is not None else None, live.values)
 
 
-def _start(decision: Decision, slot: Slot) -> None:
-    if decision.state.state in (State.QUEUED, State.RUNNING, State.RETRYING) and next_phase(decision.state):
-        decision.start_next(slot.worker)
-
-
-def _share(step: Step) -> float | None:
-    """Percent from done and total, where both are known."""
-    return min(100.0, 100.0 * step.done / step.total) if step.done is not None and step.total else None
+def _settle(live: LiveTask, ended: Ended, slot: Slot, decision: Decision) -> Running | None:
+    """The end of an attempt and the start of the next, in one decision where the worker is still there."""
+    decision.settle(replace(ended, cancelled_by=live.cancelled_by))
+    if decision.state.state is not State.RUNNING:
+        return None
+    values = live.values
+    if ended.kind == "phase" and ended.outcome.status is ResultStatus.COMPLETE:
+        values = {**values, ended.phase.name: ended.outcome.output}
+    return decision.proceed(slot.worker if slot.alive else None, values)

@@ -26,7 +26,7 @@ from phasenb.dto.values import Json
 
 E = TypeVar("E", bound=ev.BaseEvent)
 NO_REASON = ErrorInfo(type="phasenb.UnknownFailure", message="the attempt ended without a reason")
-SECRET_UNAVAILABLE = "phasenb.SecretUnavailable"
+SECRET_UNAVAILABLE = "phasenb.SecretUnavailable"  # noqa: S105 - an error's type
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Plan:
     ``fallbacks`` and ``compensations``: the phases for which the agent has such functions (known once they matter).
     """
 
-    policy: RecoveryPolicy = RecoveryPolicy()
+    policy: RecoveryPolicy = field(default_factory=RecoveryPolicy)
     approve_before: tuple[str, ...] = ()
     fallbacks: frozenset[str] = frozenset()
     compensations: frozenset[str] = frozenset()
@@ -47,7 +47,8 @@ class Ended:
     """An attempt that has ended, with what a decision about it needs to know.
 
     ``phase`` as it was when the attempt ran; ``kind`` of the attempt; ``roll`` in 0..1 for jitter; ``cancelled_by`` is
-    who asked for the cancel, if anyone did; ``give_up`` is why the task must end now (its time is over, a threshold).
+    who asked for the cancel, if anyone did; ``give_up`` is why the task must end now (its time is over);
+    ``threshold`` is why a failure must not be tried again, whatever the policy says.
     """
 
     phase: Phase
@@ -57,6 +58,7 @@ class Ended:
     kind: AttemptKind = "phase"
     cancelled_by: str | None = None
     give_up: ErrorInfo | None = None
+    threshold: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +118,16 @@ class Decision:
             key=options.key,
         )
 
-    def proceed(self, worker: str, values: Mapping[str, Json]) -> Running | None:
-        """What comes next where nothing runs: the next attempt (returned), a gate, the end. Needs a slot.
+    def proceed(self, worker: str | None, values: Mapping[str, Json]) -> Running | None:
+        """What comes next where nothing runs: the next attempt (returned), a gate, the end.
 
-        ``values``: the outputs so far, of which a gate shows the last.
+        ``values``: the outputs so far, of which a gate shows the last. ``worker`` None: there is none yet, so no
+        attempt is started; what needs none is decided all the same.
         """
         if self.history.rolling is not None:
-            undoing = self._undo_next(worker)
+            if worker is None and self._next_to_undo() is not None:
+                return None
+            undoing = self._undo_next(worker or "")
             if undoing is not None or self.state.state.terminal:
                 return undoing
         phase = next_phase(self.state)
@@ -131,6 +136,8 @@ class Decision:
             return None
         if phase.name in self.plan.approve_before and phase.name not in self.history.approved:
             self._ask(phase, values)
+            return None
+        if worker is None:
             return None
         self.add(ev.PhaseStarted, phase=phase.name, attempt=phase.attempt + 1, worker=worker)
         return Running(self.state.phase_named(phase.name), "phase")
@@ -223,6 +230,11 @@ class Decision:
         """End the task with an error that is not a phase's own."""
         self.add(ev.TaskError, error=error, phase=self.state.phase)
 
+    def cancelled(self, by: str | None) -> None:
+        """End a task that is being cancelled and runs nothing any more."""
+        if self.state.state is State.CANCELLING:
+            self.add(ev.TaskCancelled, by=by or "phasenb")
+
     def recover(self, host: str) -> None:
         """Take the task up after its host was lost; too many of these in a row end it."""
         running = self.state.running
@@ -247,6 +259,9 @@ class Decision:
         name = ended.phase.name
         self._record(ended, ended.outcome.status)
         where = {"phase": name, "attempt": ended.phase.attempt, "error": error}
+        if ended.threshold is not None:
+            self._give_up(where, error.changed(message=f"{error.message}\n{ended.threshold}"))
+            return
         if error.type == SECRET_UNAVAILABLE:
             self._wait_for_secret(ended, error)
             return
@@ -271,8 +286,11 @@ class Decision:
         elif isinstance(verdict, recovery.RollBack):
             self.add(ev.PhaseFailed, **where, next="rollback", to=verdict.to)
         else:
-            self.add(ev.PhaseFailed, **where, next="abort")
-            self.add(ev.TaskError, error=error, phase=name)
+            self._give_up(where, error)
+
+    def _give_up(self, where: dict[str, Any], error: ErrorInfo) -> None:
+        self.add(ev.PhaseFailed, **where, next="abort")
+        self.add(ev.TaskError, error=error, phase=where["phase"])
 
     def _again(self, phase: str, verdict: recovery.Retry) -> None:
         self.add(

@@ -17,6 +17,7 @@ from typing import Any
 
 from phasenb.dto import events as ev
 from phasenb.dto.phase_result import ErrorInfo
+from phasenb.dto.values import Json
 
 _WAITS = ("approval_requested", "task_paused")
 _GOES_ON = ("approval_given", "approval_denied", "task_resumed", "task_retried", "cancel_requested")
@@ -154,6 +155,27 @@ def history_of(events: Iterable[ev.Event]) -> History:
     for event in events:
         history = history.after(event)
     return history
+
+
+def values_after(values: Mapping[str, Json], event: ev.Event, phases: tuple[str, ...]) -> dict[str, Json]:
+    """The values that phases may ask for, encoded, after one more event: launch inputs and the outputs that count."""
+    if isinstance(event, ev.TaskCreated):
+        return dict(event.inputs)
+    if isinstance(event, ev.PhaseComplete) and event.kind == "phase":
+        return {**values, event.phase: event.result.output}
+    if isinstance(event, ev.ApprovalGiven) and event.revision is not None:
+        return {**values, phases[phases.index(event.phase) - 1]: event.edited}
+    again = _run_again(event)
+    return _without(values, phases[phases.index(again) :]) if again else dict(values)
+
+
+def _run_again(event: ev.Event) -> str | None:
+    """The first phase that an event says is to be run again."""
+    if isinstance(event, ev.PhaseRolledBack):
+        return event.to
+    if isinstance(event, ev.TaskRetried):
+        return event.from_phase
+    return event.redo if isinstance(event, ev.ApprovalDenied) else None
 
 
 def _without(mapping: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:

@@ -4,36 +4,65 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from phasenb.core.ports import Run, Slot
-from phasenb.dto.events import PhaseUpdate
+from phasenb.core.decisions import Decision, Plan, Running
+from phasenb.core.history import History, values_after
+from phasenb.core.ports import Lease, Run, Slot
+from phasenb.core.task_schema import fold
+from phasenb.dto.events import Event, PhaseUpdate
 from phasenb.dto.launch import Launch
-from phasenb.dto.policies import RecoveryPolicy
+from phasenb.dto.phase_result import ErrorInfo
 from phasenb.dto.task_state import TaskState
 from phasenb.dto.values import Json
 
 
 @dataclass(eq=False)
 class LiveTask:
-    """One task of this host. ``task`` is replaced under ``lock`` only, by a decision that is already durable."""
+    """One task of this host. ``task``, ``history`` and ``values`` change together, under ``lock``, and hold only what
+    is durable already. ``wake`` is set when something happened that a waiting task should look at.
+    """
 
     owner: str
     task: TaskState
     launch: Launch
-    policy: RecoveryPolicy
+    plan: Plan
     executor: str
+    history: History
     values: dict[str, Json]
+    lease: Lease | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
     slot: Slot | None = None
+    running: Running | None = None
     run: Run | None = None
     update: PhaseUpdate | None = None
-    failures: Counter[str] = field(default_factory=Counter)
+    overrun: ErrorInfo | None = None
+    give_up: ErrorInfo | None = None
     cancelled_by: str | None = None
+    heard_at: float = 0.0
     log_line: int = 0
+    learned: bool = False
     carrier: asyncio.Task[None] | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def begin(self, now: float) -> None:
+        """An attempt starts at ``now`` (monotonic)."""
+        self.log_line, self.overrun, self.heard_at = 0, None, now
+
+    def take(self, decision: Decision) -> None:
+        """Make a committed decision the newest."""
+        for event in decision.events:
+            self.values = values_after(self.values, event, decision.history.phases)
+        self.task, self.history = decision.state, decision.history
+
+    def refold(self, events: Iterable[Event]) -> None:
+        """Take up events that another host appended."""
+        for event in events:
+            self.history = self.history.after(event)
+            self.values = values_after(self.values, event, self.history.phases)
+            self.task = fold([event], self.task) or self.task
 
 
 class Places:

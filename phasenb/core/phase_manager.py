@@ -1,7 +1,8 @@
-"""PhaseManager: what a host can be asked about tasks: launch, cancel, snapshot. Carrying them is core.carrier's.
+"""PhaseManager: what a host can be asked about tasks: launch, steer, look. Carrying them is core.carrier's.
 
 Rules: every method is called on the host's event loop; a command answers once its effect is durable; a task of another
-owner does not exist here.
+owner does not exist here; a command for a task that another host carries is appended to its log, where that host
+finds it.
 """
 
 from __future__ import annotations
@@ -11,21 +12,34 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from pydantic import ValidationError
-
-from phasenb.core import recovery
-from phasenb.core.carrier import Carrier, EngineLimits
+from phasenb.core.attempts import EngineLimits
+from phasenb.core.carrier import Carrier
 from phasenb.core.decisions import Decision
+from phasenb.core.folding import folded
 from phasenb.core.launch_check import check_launch
+from phasenb.core.launching import plan_of, policy_of
 from phasenb.core.live_task import LiveTask
-from phasenb.core.ports import Clock, Executor, Publisher, Store
+from phasenb.core.ports import Adopted, Clock, Executor, Publisher, Store, StoredTask, Taking
 from phasenb.core.task_schema import with_update
-from phasenb.dto.base import new_ulid
-from phasenb.dto.events import PhaseUpdate
+from phasenb.core.thresholds import SessionFailures
+from phasenb.core.told import Told
+from phasenb.dto.base import format_time, new_ulid
+from phasenb.dto.events import Event, PhaseUpdate
 from phasenb.dto.launch import AgentSpec, Launch
 from phasenb.dto.policies import RecoveryPolicy
 from phasenb.dto.task_state import Queue, TaskState
-from phasenb.errors import LaunchError, PhasenbError, QueueFull, UnknownAgent, UnknownTask
+from phasenb.dto.values import Json
+from phasenb.errors import (
+    Conflict,
+    LaunchError,
+    LaunchesPaused,
+    PhasenbError,
+    QueueFull,
+    UnknownAgent,
+    UnknownTask,
+)
+
+_CONFLICTS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +51,10 @@ class Launched:
 
 
 class PhaseManager:
-    """Owns the live tasks of one host, over ports (core.ports); ``agents``: registered name -> "module:attribute"."""
+    """Owns the live tasks of one host, over ports (core.ports); ``agents``: registered name -> "module:attribute".
+
+    ``host``: this host's id in leases; core.keeper changes it when the lease was lost.
+    """
 
     def __init__(
         self,
@@ -60,76 +77,190 @@ class PhaseManager:
         self._default_executor = default_executor
         self._live: dict[str, LiveTask] = {}
         self._specs: dict[str, AgentSpec] = {}
-        self._carrier = Carrier(store, executors, publisher, clock, limits or EngineLimits(), self.agents, roll)
+        self._failures = SessionFailures(store)
+        told = self._told = Told(publisher)
+        self._carrier = Carrier(
+            store, executors, told, clock, limits or EngineLimits(), self.agents, roll, self._failures
+        )
 
     @property
     def running(self) -> int:
         """How many tasks this host carries now, waiting ones included."""
         return len(self._live)
 
-    # --- commands --------------------------------------------------------------------------------------------------
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The executors that this host offers."""
+        return tuple(self._carrier.executors)
+
+    # --- launching -------------------------------------------------------------------------------------------------
 
     async def launch(self, owner: str, session: str, launch: Launch) -> Launched:
         """Create a task; it is durable when this returns, and may run already.
 
-        Raises LaunchError, UnknownAgent, RuntimeMismatch, QueueFull, Conflict, StoreUnavailable.
+        Raises LaunchError, UnknownAgent, RuntimeMismatch, QueueFull, LaunchesPaused, Conflict, StoreUnavailable.
         """
         kind = self._executor_of(launch)
         mismatch = self._carrier.executors[kind].refusal(launch.runtime)
         if mismatch is not None and launch.code is not None:
             raise mismatch
-        policy = self._policy_of(launch)
+        policy = policy_of(launch, self._policy, self.agents)
+        await self._check_thresholds(owner, session, policy)
         places = self._carrier.places[kind]
         if places.waiting >= self._carrier.limits.queued_tasks:
             raise QueueFull(self._carrier.limits.queued_tasks)
         agent, phases = await self._described(owner, launch, kind)
-        decision = Decision(None, self._carrier.clock.now(), new_ulid(), session)
+        plan = plan_of(launch, policy, phases)
+        decision = Decision(None, self._carrier.clock.now(), plan=plan, task_id=new_ulid(), session=session)
         decision.create(launch, agent, phases)
         slot = self._carrier.executors[kind].warm(owner, launch.runtime) if places.free else None
         if slot:
             places.take()
-            decision.start_next(slot.worker)
+        running = decision.proceed(slot.worker if slot else None, launch.inputs)
         try:
-            appended = await self.store.append(decision.append(owner, launch))
+            appended = await self.store.append(decision.append(owner, launch, take=Taking(self.host, kind)))
         except PhasenbError:
             await self._carrier.give_back(kind, slot)
             raise
         if appended.duplicate:
             await self._carrier.give_back(kind, slot)
             return Launched(await self.snapshot(owner, appended.task_id), duplicate=True)
-        live = LiveTask(owner, decision.state, launch, policy, kind, dict(launch.inputs), slot=slot)
-        self._live[live.task.task_id] = live
-        self._carrier.publisher.events(owner, decision.state, decision.events)
-        live.carrier = asyncio.create_task(self._carrier.carry(live), name=f"carry {live.task.task_id}")
-        live.carrier.add_done_callback(lambda _: self._live.pop(live.task.task_id, None))
+        live = LiveTask(
+            owner, decision.state, launch, plan, kind, decision.history, dict(launch.inputs), appended.lease, slot=slot
+        )
+        live.running = running
+        self._told.events(owner, decision.state, decision.events)
+        self._carry(live)
         return Launched(decision.state, duplicate=False)
+
+    def resume_launches(self, owner: str, session: str) -> None:
+        """Let a session launch again although a threshold holds: its failures so far are forgiven."""
+        self._failures.forget(owner, session)
+
+    # --- steering --------------------------------------------------------------------------------------------------
 
     async def cancel(self, owner: str, task_id: str, by: str) -> TaskState:
         """Ask for a task's end; durable when this returns. Cancelling twice is fine.
 
-        Raises UnknownTask, IllegalTransition (the task ended otherwise), StoreUnavailable.
+        Raises UnknownTask, IllegalTransition (the task ended otherwise), StoreUnavailable; all that follow do.
         """
-        task = await self.snapshot(owner, task_id)
-        live = self._live.get(task.task_id)
-        if live is None:
-            decision = Decision(task, self._carrier.clock.now())
-            decision.cancel(by)
-            if decision.events:
+        live = self._live.get(task_id)
+        if live is not None and live.owner == owner:
+            live.cancelled_by = by
+        return await self._command(owner, task_id, lambda decision: decision.cancel(by))
+
+    async def pause(self, owner: str, task_id: str, by: str) -> TaskState:
+        """Start nothing new; the attempt that runs finishes and counts."""
+        return await self._command(owner, task_id, lambda decision: decision.pause(by))
+
+    async def resume(self, owner: str, task_id: str, by: str) -> TaskState:
+        """Go on after a pause."""
+        return await self._command(owner, task_id, lambda decision: decision.resume(by))
+
+    async def approve(
+        self,
+        owner: str,
+        task_id: str,
+        by: str,
+        phase: str,
+        if_seq: int,
+        note: str | None = None,
+        edit: tuple[Json] | None = None,
+    ) -> TaskState:
+        """Open the gate that was asked for with event ``if_seq``; ``edit``: (value,) instead of the last output.
+
+        Raises Conflict where the gate has moved on.
+        """
+
+        def decide(decision: Decision) -> None:
+            _check_gate(decision.state, phase, if_seq)
+            decision.approve(by, phase, note, edit)
+
+        return await self._command(owner, task_id, decide)
+
+    async def deny(
+        self, owner: str, task_id: str, by: str, phase: str, if_seq: int, reason: str, redo: str | None = None
+    ) -> TaskState:
+        """Keep the gate shut: the task ends, or runs ``redo`` again. Raises Conflict, LaunchError (no such phase)."""
+
+        def decide(decision: Decision) -> None:
+            _check_gate(decision.state, phase, if_seq)
+            before = decision.history.phases[: decision.history.phases.index(phase)]
+            if redo is not None and redo not in before:
+                raise LaunchError(f"{redo!r} is no phase before {phase} (those are: {', '.join(before) or 'none'})")
+            decision.deny(by, phase, reason, redo)
+
+        return await self._command(owner, task_id, decide)
+
+    async def retry(
+        self,
+        owner: str,
+        task_id: str,
+        by: str,
+        from_phase: str | None = None,
+        if_seq: int | None = None,
+        code: Json = None,
+    ) -> TaskState:
+        """Run a task that failed or was cancelled again, here: finished phases before ``from_phase`` stay.
+
+        ``code`` replaces the launch's. Raises Conflict (``if_seq`` is not the newest), LaunchError.
+        """
+        stored = await self._stored(owner, task_id)
+        ended = self._live.get(stored.task.task_id)
+        if ended is not None:
+            await ended.ended.wait()
+        launch = await self.store.launch(stored.task.task_id)
+        kind = self._executor_of(launch)
+        if code is not None:
+            launch = launch.changed(agent=None, code=code)
+        found = await folded(self.store, stored.task.task_id)
+        state, history, values = found.task, found.history, found.values
+        if if_seq is not None and if_seq != state.seq:
+            raise Conflict(state.task_id, f"it is at event {state.seq} now, not at {if_seq}")
+        plan = plan_of(launch, policy_of(launch, self._policy, self.agents), history.phases)
+        decision = Decision(state, self._carrier.clock.now(), history, plan)
+        decision.retry(by, from_phase, new_code=code is not None)
+        take = Taking(self.host, kind)
+        appended = await self.store.append(decision.append(owner, launch if code is not None else None, take=take))
+        live = LiveTask(owner, state, launch, plan, kind, history, values, appended.lease)
+        live.take(decision)
+        self._told.events(owner, decision.state, decision.events)
+        self._carry(live)
+        return decision.state
+
+    async def _command(self, owner: str, task_id: str, decide: Callable[[Decision], None]) -> TaskState:
+        """Append what a person asks for, to a task of this host or of another."""
+        for _ in range(_CONFLICTS):
+            live = self._live.get(task_id)
+            if live is None:
+                stored = await self._stored(owner, task_id)
+                live = self._live.get(stored.task.task_id)
+            if live is not None:
+                if live.owner != owner:
+                    raise UnknownTask(task_id)
+                await self._carrier.commit(live, decide)
+                self._carrier.heed(live)
+                return self.with_progress(live.task)
+            found = await folded(self.store, stored.task.task_id)
+            decision = Decision(found.task, self._carrier.clock.now(), found.history)
+            decide(decision)
+            if not decision.events:
+                return decision.state
+            try:
                 await self.store.append(decision.append(owner))
-                self._carrier.publisher.events(owner, decision.state, decision.events)
+            except Conflict:
+                continue  # its host was quicker: decide on what is true now
+            self._told.events(owner, decision.state, decision.events)
             return decision.state
-        live.cancelled_by = by
-        await self._carrier.commit(live, lambda decision: decision.cancel(by))
-        self._carrier.interrupt(live)
-        return live.task
+        raise Conflict(task_id, "other hosts keep changing this task")
+
+    # --- looking ---------------------------------------------------------------------------------------------------
 
     async def snapshot(self, owner: str, task_id: str) -> TaskState:
         """A task with its newest progress, by id or a unique suffix. Raises UnknownTask, also for another owner's."""
         live = self._live.get(task_id)
         if live is None:
-            stored = await self.store.find(task_id, owner=owner)
-            if stored is None or stored.owner != owner:
-                raise UnknownTask(task_id)
+            stored = await self._stored(owner, task_id)
             live = self._live.get(stored.task.task_id)
             if live is None:
                 return stored.task
@@ -157,15 +288,68 @@ class PhaseManager:
         if live:
             await live.ended.wait()
 
-    async def stop(self) -> None:
-        """Let go of every task as it is: attempts are ended by force, the log keeps what was reported."""
+    # --- hosts -----------------------------------------------------------------------------------------------------
+
+    async def adopt(self, adopted: Adopted) -> None:
+        """Take up a task that another host left behind, after its last committed phase."""
+        found = await folded(self.store, adopted.task.task_id)
+        launch, kind = adopted.launch, self._executor_of(adopted.launch)
+        plan = plan_of(launch, policy_of(launch, self._policy, self.agents), found.history.phases)
+        live = LiveTask(adopted.owner, found.task, launch, plan, kind, found.history, found.values, adopted.lease)
+        await self._carrier.commit(live, lambda decision: decision.recover(self.host))
+        if not live.task.state.terminal:
+            self._carry(live)
+
+    async def follow(self, owner: str, task_id: str, events: list[Event]) -> None:
+        """What another host appended: to a task of this host, which it must heed, or to one to be told of only."""
+        live = self._live.get(task_id)
+        if live is None:
+            stored = await self.store.find(task_id) if self._told.untold(events) else None
+            if stored is not None:
+                self._told.events(owner, stored.task, events)
+        elif events[-1].seq > live.task.seq:
+            async with live.lock:
+                await self._carrier.catch_up(live)
+
+    async def let_go(self) -> None:
+        """Stop carrying every task at once, as it is: this host was taken for dead, and they are others' now."""
         carriers = [live.carrier for live in self._live.values() if live.carrier]
         for carrier in carriers:
             carrier.cancel()
         await asyncio.gather(*carriers, return_exceptions=True)
-        await self._carrier.settled()
 
-    # --- launching -------------------------------------------------------------------------------------------------
+    async def stop(self) -> None:
+        """Let go of every task as it is: attempts are ended by force, the log keeps what was reported."""
+        await self.let_go()
+        await self._carrier.attempts.settled()
+
+    # --- helpers ---------------------------------------------------------------------------------------------------
+
+    def _carry(self, live: LiveTask) -> None:
+        task_id = live.task.task_id
+        self._live[task_id] = live
+
+        def forget(_: asyncio.Task[None]) -> None:
+            if self._live.get(task_id) is live:
+                del self._live[task_id]
+
+        live.carrier = asyncio.create_task(self._carrier.carry(live), name=f"carry {task_id}")
+        live.carrier.add_done_callback(forget)
+
+    async def _stored(self, owner: str, task_id: str) -> StoredTask:
+        stored = await self.store.find(task_id, owner=owner)
+        if stored is None or stored.owner != owner:
+            raise UnknownTask(task_id)
+        return stored
+
+    async def _check_thresholds(self, owner: str, session: str, policy: RecoveryPolicy) -> None:
+        if not policy.thresholds:
+            return
+        await self._failures.load(owner, session)
+        found = self._failures.reached(owner, session, policy.thresholds, self._carrier.clock.now(), "pause_launches")
+        if found is not None:
+            threshold = found.threshold
+            raise LaunchesPaused(session, threshold.errors, threshold.window, format_time(found.until))
 
     def _executor_of(self, launch: Launch) -> str:
         kind = launch.options.executor or self._default_executor
@@ -175,28 +359,6 @@ class PhaseManager:
                 f"executor {kind!r} is not offered by this host (it offers: {offered})", argument="executor"
             )
         return kind
-
-    def _policy_of(self, launch: Launch) -> RecoveryPolicy:
-        options = launch.options
-        if options.timeouts is not None:
-            raise LaunchError("the option `timeouts` is one that this release can't act on yet", argument="timeouts")
-        if options.recovery is None:
-            return self._policy
-        try:
-            policy = self._policy.overridden(options.recovery)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            path = ".".join(str(part) for part in first["loc"])
-            raise LaunchError(
-                f"the option `recovery` is not valid at {path}: {first['msg']}", argument="recovery"
-            ) from None
-        unused = recovery.without_effect(policy)
-        if unused:
-            raise LaunchError(
-                f"the option `recovery` asks for {', '.join(unused)}, which this release can't do yet",
-                argument="recovery",
-            )
-        return policy
 
     async def _described(self, owner: str, launch: Launch, kind: str) -> tuple[str, tuple[str, ...]]:
         """(the agent's name, the phases). Asks a worker only when the launch does not say it."""
@@ -220,3 +382,10 @@ class PhaseManager:
             return self.agents[name]
         except KeyError:
             raise UnknownAgent(name, sorted(self.agents)) from None
+
+
+def _check_gate(task: TaskState, phase: str, if_seq: int) -> None:
+    gate = task.approval
+    if gate is None or (gate.phase, gate.seq) != (phase, if_seq):
+        now = f"the gate before {gate.phase} with event {gate.seq}" if gate else f"no gate: it is {task.state}"
+        raise Conflict(task.task_id, f"what was answered is not open any more; open is {now}")

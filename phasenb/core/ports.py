@@ -110,11 +110,11 @@ class Adopted:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """An event as the whole store counts them: ``number`` grows with every commit of every host."""
+    """An event's JSON text, as the whole store counts them: ``number`` grows with every commit of every host."""
 
     number: int
     owner: str
-    event: str
+    event: str = ""
 
 
 class Store(Protocol):
@@ -193,7 +193,6 @@ class Store(Protocol):
     def objects_url(self, owner: str) -> str:
         """The fsspec URL (or local path) of the folder of this owner's objects: codecs.objects.ObjectFolder(url)."""
         ...
-
 
     # --- hosts and their leases --------------------------------------------------------------------------------
 

@@ -146,7 +146,9 @@ class Reached:
     until: datetime
 
 
-def reached(thresholds: Sequence[Threshold], failures: Sequence[datetime], now: datetime, action: str) -> Reached | None:
+def reached(
+    thresholds: Sequence[Threshold], failures: Sequence[datetime], now: datetime, action: str
+) -> Reached | None:
     """The threshold with this action that a session's failures (times, ascending) have reached; the longest-lasting."""
     found: list[Reached] = []
     for threshold in thresholds:

@@ -123,8 +123,8 @@ def _fold_cancelled(task: TaskState, event: ev.TaskCancelled) -> dict[str, Any]:
 def _fold_given(task: TaskState, event: ev.ApprovalGiven) -> dict[str, Any]:
     if event.revision is None:
         return {"approval": None}
-    gate = [phase.name for phase in task.phases].index(event.phase)
-    phases = _with_phase(task, task.phases[gate - 1].name, output_preview=preview(event.edited)) if gate else task.phases
+    before = [phase.name for phase in task.phases].index(event.phase) - 1
+    phases = _with_phase(task, task.phases[before].name, output_preview=preview(event.edited))
     return {"approval": None, "phases": phases}
 
 

@@ -1,0 +1,141 @@
+"""Keeper: this host among the hosts of one store. It shows that it lives, takes over what dead hosts left behind, and
+follows what living ones commit.
+
+Rules (design.md section 5):
+
+* A lease is a counter. Another host is dead when its process is known to be gone, or when its counter was seen
+  unchanged for ``lease_s`` on this host's own monotonic clock: no wall clock is compared, so none can mislead.
+* A host that was taken for dead finds that out at its next beat or commit. It stops what it runs, and starts again as
+  a new host: its fences are worth nothing.
+* Progress is not relayed between hosts; events are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+from phasenb.core.phase_manager import PhaseManager
+from phasenb.core.ports import Clock, HostInfo, Store
+from phasenb.dto.base import new_ulid
+from phasenb.dto.events import Event, parse_event
+from phasenb.errors import LeaseLost, PhasenbError
+
+log = logging.getLogger(__name__)
+Alive = Callable[[HostInfo], bool | None]
+_BEATS = 4  # in one lease: three may be late
+_LOOK_S = 0.2
+_PAGE = 1000
+
+
+@dataclass(slots=True)
+class Watch:
+    """What this host has seen of the others' counters. Pure: time is an argument, seconds of one monotonic clock."""
+
+    lease_s: float
+    _seen: dict[str, tuple[int, float]] = field(default_factory=dict)
+
+    def dead(self, hosts: Iterable[HostInfo], now: float, alive: Alive) -> list[HostInfo]:
+        """The hosts that are gone: by their process, or by their silence. ``alive`` None: that can't be known here."""
+        found, seen = [], {}
+        for host in hosts:
+            counter, since = self._seen.get(host.host, (host.counter, now))
+            if counter != host.counter:
+                counter, since = host.counter, now
+            seen[host.host] = (counter, since)
+            if alive(host) is False or now - since >= self.lease_s:
+                found.append(host)
+        self._seen = seen
+        return found
+
+
+class Keeper:
+    """``info`` describes this process; its ``host`` becomes the manager's. ``alive`` tells of a process, if it can."""
+
+    def __init__(
+        self, manager: PhaseManager, store: Store, clock: Clock, info: HostInfo, alive: Alive, *, lease_s: float
+    ) -> None:
+        self._manager = manager
+        self._store = store
+        self._clock = clock
+        self._info = info
+        self._alive = alive
+        self._lease_s = lease_s
+        self._watch = Watch(lease_s)
+        self._number: int | None = None
+        self._loops: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Become known, and take up at once what is known to be left behind. Raises StoreUnavailable."""
+        newest = await self._store.changes(None, 1)
+        self._number = newest[0].number if newest else 0
+        await self._join()
+        await self._adopt()
+        self._loops = [
+            asyncio.create_task(self._every(self._lease_s / _BEATS, self._beat), name="phasenb lease"),
+            asyncio.create_task(self._every(_LOOK_S, self._follow), name="phasenb follow"),
+        ]
+
+    async def stop(self) -> None:
+        """Leave in good order: what is not finished can be taken up by others at once."""
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        try:
+            await self._store.leave(self._manager.host)
+        except PhasenbError as error:
+            log.warning("the host could not say goodbye: %s", error)
+
+    # --- loops -----------------------------------------------------------------------------------------------------
+
+    async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await self._clock.sleep(seconds)
+            try:
+                await work()
+            except PhasenbError as error:
+                log.warning("%s", error)  # the store is out of order: the next turn may find it mended
+            except Exception:
+                log.exception("keeping this host's place among others failed")
+
+    async def _beat(self) -> None:
+        try:
+            await self._store.beat(self._manager.host)
+        except LeaseLost as error:
+            log.warning("%s: starting again as a new host", error)
+            await self._manager.let_go()
+            await self._join()
+        await self._adopt()
+
+    async def _join(self) -> None:
+        self._manager.host = f"{self._info.host}:{new_ulid()[-8:]}"
+        await self._store.join(replace(self._info, host=self._manager.host, counter=0))
+
+    async def _adopt(self) -> None:
+        """Take over the tasks of dead hosts, and those of none."""
+        others = [host for host in await self._store.hosts() if host.host != self._manager.host]
+        dead = self._watch.dead(others, self._clock.monotonic(), self._alive)
+        for gone in (*(host.host for host in dead), None):
+            for adopted in await self._store.adopt(self._manager.host, self._manager.kinds, gone):
+                try:
+                    await self._manager.adopt(adopted)
+                except PhasenbError as error:
+                    log.warning("task %s could not be taken up: %s", adopted.task.task_id, error)
+
+    async def _follow(self) -> None:
+        """Hand on what other hosts have committed since the last look."""
+        if not await self._store.changed():
+            return
+        while True:
+            page = await self._store.changes(self._number, _PAGE)
+            by_task: dict[tuple[str, str], list[Event]] = {}
+            for change in page:
+                event = parse_event(change.event)
+                by_task.setdefault((change.owner, event.task_id), []).append(event)
+                self._number = change.number
+            for (owner, task_id), events in by_task.items():
+                await self._manager.follow(owner, task_id, events)
+            if len(page) < _PAGE:
+                return
