@@ -7,16 +7,17 @@ Rules: everything here lives on one event loop; ``start`` either leaves a host t
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import socket
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from phasenb.core import recovery
-from phasenb.core.carrier import EngineLimits
+from phasenb.config.machine import machine_id, process_started
+from phasenb.core.attempts import EngineLimits
+from phasenb.core.keeper import Keeper
 from phasenb.core.phase_manager import PhaseManager
+from phasenb.core.ports import HostInfo
 from phasenb.executors.process import ProcessExecutor
 from phasenb.memory.saver import MemorySaver
 from phasenb.web.websocket_manager import WebSocketManager
@@ -24,8 +25,6 @@ from phasenb.web.websocket_manager import WebSocketManager
 if TYPE_CHECKING:
     from phasenb.config import Settings
     from phasenb.core.ports import Executor
-
-log = logging.getLogger(__name__)
 
 
 class SystemClock:
@@ -52,12 +51,11 @@ class Host:
         self.manager: PhaseManager
         self.hub: WebSocketManager
         self._executors: dict[str, Executor] = {}
+        self._keeper: Keeper | None = None
 
     async def start(self) -> None:
         """Open the store and be ready for launches. Raises StoreUnavailable, with what is wrong and where."""
         settings = self.settings
-        for path in recovery.without_effect(settings.policy):
-            log.warning("error_recovery.yaml: %s is valid, but has no effect in this release", path)
         self.store = await asyncio.to_thread(MemorySaver.open, settings.store_url, artifacts=settings.store.artifacts)
         self.hub = WebSocketManager(settings.websocket, self.store)
         self._executors = self._make_executors()
@@ -72,16 +70,24 @@ class Host:
             default_executor=settings.executor.kind,
             host=self.name,
         )
+        self._keeper = Keeper(
+            self.manager, self.store, SystemClock(), _info(self.name), _alive, lease_s=settings.lease_s
+        )
+        await self._keeper.start()
 
     async def stop(self) -> None:
         """Let go of the tasks as they are, end the workers, close the store."""
+        if self._keeper is not None:
+            await self._keeper.stop_looking()
         await self.manager.stop()
+        if self._keeper is not None:
+            await self._keeper.leave()
         for executor in self._executors.values():
             await executor.close()
         await self.store.close()
 
     def _make_executors(self) -> dict[str, Executor]:
-        made: dict[str, Executor] = {"process": ProcessExecutor(self.settings.workers)}
+        made: dict[str, Executor] = {"process": ProcessExecutor(self.settings.workers, lease_s=self.settings.lease_s)}
         if self.embedded:
             # Only here: a server's process never runs user code (design.md section 7).
             from phasenb.executors.inline import InlineExecutor
@@ -98,3 +104,15 @@ class Host:
             log_bytes=limits.log_bytes,
             kill_grace_s=self.settings.executor.kill_grace_s,
         )
+
+
+def _info(name: str) -> HostInfo:
+    pid = os.getpid()
+    return HostInfo(host=name, machine=machine_id(), pid=pid, pid_started=process_started(pid) or "")
+
+
+def _alive(host: HostInfo) -> bool | None:
+    """Whether a host's process is there; None where that can't be known: it is on another machine."""
+    if host.machine != machine_id():
+        return None
+    return process_started(host.pid) == host.pid_started

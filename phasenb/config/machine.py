@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import subprocess
 from functools import cache
 from pathlib import Path
 
@@ -28,3 +29,21 @@ def _text(path: str) -> str:
         return Path(path).read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError):
         return ""
+
+
+def process_started(pid: int) -> str | None:
+    """When a process of this machine was started, as text to compare; None where there is no such process.
+
+    With the pid it names a process for good: pids are used again.
+    """
+    try:
+        # proc(5): the 22nd field, in clock ticks since boot; the 2nd, the command's name, may hold blanks and brackets.
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
+    except FileNotFoundError:
+        if Path("/proc/self/stat").exists():
+            return None
+    except (OSError, IndexError):
+        return ""
+    asked = ["ps", "-o", "lstart=", "-p", str(pid)]  # macOS has no /proc
+    told = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=10)  # noqa: S603 - a number only
+    return told.stdout.strip() or None

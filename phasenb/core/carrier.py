@@ -50,6 +50,7 @@ class Carrier:
     failures: SessionFailures
     places: dict[str, Places] = field(init=False)
     attempts: Attempts = field(init=False)
+    _giving: set[asyncio.Future[None]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         most = self.limits.running_tasks
@@ -79,7 +80,6 @@ class Carrier:
         finally:
             if expiry is not None:
                 expiry.cancel()
-            live.ended.set()
 
     async def _step(self, live: LiveTask) -> None:
         """Wait where the task has to, else run what can be run now."""
@@ -250,6 +250,13 @@ class Carrier:
             await slot.release()
         if slot is not None or held:
             self.places[kind].give_back()
+
+    def give_back_soon(self, live: LiveTask) -> None:
+        """The slot of a task whose carrier never came to run."""
+        slot, live.slot = live.slot, None
+        giving = asyncio.ensure_future(self.give_back(live.executor, slot))
+        self._giving.add(giving)
+        giving.add_done_callback(self._giving.discard)
 
     def waits_for(self, live: LiveTask) -> str:
         places = self.places[live.executor]

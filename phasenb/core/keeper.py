@@ -78,11 +78,14 @@ class Keeper:
             asyncio.create_task(self._every(_LOOK_S, self._follow), name="phasenb follow"),
         ]
 
-    async def stop(self) -> None:
-        """Leave in good order: what is not finished can be taken up by others at once."""
+    async def stop_looking(self) -> None:
+        """Adopt nothing any more: this host is about to stop."""
         for loop in self._loops:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
+
+    async def leave(self) -> None:
+        """Go in good order: what is not finished can be taken up by others at once."""
         try:
             await self._store.leave(self._manager.host)
         except PhasenbError as error:

@@ -330,6 +330,9 @@ class PhaseManager:
         self._live[task_id] = live
 
         def forget(_: asyncio.Task[None]) -> None:
+            live.ended.set()  # here, since a carrier that is cancelled before its first step runs no `finally`
+            if live.slot is not None:
+                self._carrier.give_back_soon(live)
             if self._live.get(task_id) is live:
                 del self._live[task_id]
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from phasenb.core.carrier import EngineLimits
+from phasenb.core.attempts import EngineLimits
 from phasenb.core.phase_manager import PhaseManager
 from phasenb.core.ports import LogChunk
 from phasenb.dto.events import BaseEvent, PhaseLog, PhaseUpdate, parse_event
@@ -268,8 +268,10 @@ def test_a_refused_launch_leaves_nothing_behind():
             await house.launch(executor="inline")
         with pytest.raises(LaunchError, match="recovery"):
             await house.launch(recovery={"defaults": {"retyr": {}}})
-        with pytest.raises(LaunchError, match="timeouts"):
-            await house.launch(timeouts={"task": 60})
+        with pytest.raises(LaunchError, match="approve_before"):
+            await house.launch(approve_before=("implementatoin",))
+        with pytest.raises(LaunchError, match="does not know"):
+            await house.launch(recovery={"defaults": {"fallback": "nobody"}})
         house.store.refuse.append(StoreUnavailable("db", "the disk is full"))
         with pytest.raises(StoreUnavailable):
             await house.launch()

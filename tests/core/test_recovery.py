@@ -1,50 +1,98 @@
-"""The retry decision as a table, and its delays."""
+"""The verdict on a failed attempt as a table that walks every branch, its delays, and a session's thresholds."""
+
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phasenb.core.recovery import Abort, Retry, decide, delay_before, without_effect
+from phasenb.core.recovery import (
+    OWN,
+    Abort,
+    Failure,
+    Fallback,
+    Retry,
+    RollBack,
+    decide,
+    decide_undo,
+    delay_before,
+    reached,
+)
 from phasenb.dto.phase_result import ErrorInfo
-from phasenb.dto.policies import PhasePolicy, RecoveryPolicy, RetryPolicy
+from phasenb.dto.policies import PhasePolicy, RetryPolicy, Threshold
 
 TIMEOUT = ErrorInfo(type="TimeoutError", bases=("TimeoutError", "OSError", "Exception", "BaseException", "object"))
-POLICY = PhasePolicy(retry=RetryPolicy(maximum_attempts=3, jitter=0))
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def policy(**fields):
+    fields.setdefault("retry", {"maximum_attempts": 3, "jitter": 0})
+    return PhasePolicy.model_validate(fields)
+
+
+def failure(failures=1, error=TIMEOUT, **more):
+    return Failure(error, attempt=7, failures=failures, before=("research", "planning"), **more)
+
+
+def for_os_error(**rule):
+    return [{"exception": "OSError", **rule}]
+
+
+BACK = {"to": "planning"}
+USED = Abort("all 3 attempts are used")
 
 
 @pytest.mark.parametrize(
-    ("policy", "error", "failures", "expected"),
+    ("policy", "failure", "expected"),
     [
-        (POLICY, TIMEOUT, 1, Retry(8, 1.0, 3)),
-        (POLICY, TIMEOUT, 2, Retry(8, 2.0, 3)),
-        (POLICY, TIMEOUT, 3, Abort("all 3 attempts are used")),
-        (POLICY, TIMEOUT.model_copy(update={"retryable": False}), 1, Abort("this error is not retryable")),
-        (POLICY, TIMEOUT.model_copy(update={"retry_after_s": 30.0}), 1, Retry(8, 30.0, 3)),
+        # retry
+        (policy(), failure(1), Retry(8, 1.0, 9)),
+        (policy(), failure(2), Retry(8, 2.0, 8)),
+        (policy(), failure(3), USED),
+        (policy(), failure(1, TIMEOUT.changed(retryable=False)), Abort("this error is not retryable")),
+        (policy(), failure(1, TIMEOUT.changed(retry_after_s=30.0)), Retry(8, 30.0, 9)),
+        (policy(retry={"maximum_attempts": 0, "jitter": 0}), failure(1000), Retry(8, 100.0, None)),
+        (policy(retry={"non_retryable": ["builtins.OSError"]}), failure(), Abort("builtins.OSError is non_retryable")),
+        # rules
+        (policy(rules=for_os_error(action="abort")), failure(), Abort("a rule for OSError says abort")),
+        (policy(rules=for_os_error(retry={"maximum_attempts": 9, "jitter": 0})), failure(8), Retry(8, 100.0, 8)),
+        (policy(rules=[{"exception": "KeyError", "action": "abort"}]), failure(), Retry(8, 1.0, 9)),
         (
-            PhasePolicy(retry=RetryPolicy(non_retryable=("builtins.OSError",))),
-            TIMEOUT,
-            1,
-            Abort("builtins.OSError is non_retryable"),
+            policy(retry={"non_retryable": ["OSError"], "jitter": 0}, rules=for_os_error(action="retry")),
+            failure(),
+            Retry(8, 1.0, 9),
         ),
-        (PhasePolicy(retry=RetryPolicy(maximum_attempts=0, jitter=0)), TIMEOUT, 1000, Retry(8, 100.0, None)),
-        (
-            PhasePolicy.model_validate({"rules": [{"exception": "OSError", "action": "abort"}]}),
-            TIMEOUT,
-            1,
-            Abort("a rule for OSError says abort"),
-        ),
-        (
-            PhasePolicy.model_validate(
-                {"rules": [{"exception": "OSError", "retry": {"maximum_attempts": 9, "jitter": 0}}]}
-            ),
-            TIMEOUT,
-            8,
-            Retry(8, 100.0, 9),
-        ),
+        (policy(fallback="other", rules=for_os_error(action="retry")), failure(3), USED),
+        # fallback
+        (policy(fallback="other"), failure(1), Retry(8, 1.0, 9)),
+        (policy(fallback="other"), failure(3), Fallback("other")),
+        (policy(fallback="other"), failure(3, fallback_runs=True), USED),
+        (policy(), failure(3, own_fallback=True), Fallback(OWN)),
+        (policy(fallback="other"), failure(3, own_fallback=True), Fallback("other")),
+        (policy(rules=for_os_error(fallback="third")), failure(3, own_fallback=True), Fallback("third")),
+        (policy(fallback="other", rules=for_os_error(action="fallback")), failure(1), Fallback("other")),
+        (policy(rules=for_os_error(action="fallback")), failure(1), Abort("there is no fallback left")),
+        (policy(fallback="other"), failure(1, TIMEOUT.changed(retryable=False)), Fallback("other")),
+        # rollback
+        (policy(rollback=BACK), failure(3), RollBack("planning")),
+        (policy(rollback=BACK), failure(3, rollbacks=1), USED),
+        (policy(rollback={**BACK, "maximum_times": 2}), failure(3, rollbacks=1), RollBack("planning")),
+        (policy(rollback={"to": "implementation"}), failure(3), USED),
+        (policy(rollback=BACK, fallback="other"), failure(3), Fallback("other")),
+        (policy(rollback=BACK, fallback="other"), failure(3, fallback_runs=True), RollBack("planning")),
+        (policy(rollback=BACK, rules=for_os_error(action="rollback")), failure(1), RollBack("planning")),
+        (policy(rules=for_os_error(rollback={"to": "research"})), failure(3), RollBack("research")),
+        (policy(rules=for_os_error(action="rollback")), failure(1), Abort("there is no rollback left")),
     ],
 )
-def test_the_decision(policy, error, failures, expected):
-    assert decide(policy, error, attempt=7, failures=failures, roll=0.5) == expected
+def test_the_verdict(policy, failure, expected):
+    assert decide(policy, failure) == expected
+
+
+def test_a_compensation_is_tried_again_or_left():
+    rolled = policy(rollback=BACK, fallback="other")
+    assert decide_undo(rolled, failure(1)) == Retry(8, 1.0, 9)
+    assert decide_undo(rolled, failure(3)) == USED
 
 
 @given(st.integers(1, 10_000), st.floats(0, 1), st.floats(0, 1), st.floats(1, 10))
@@ -53,17 +101,17 @@ def test_a_delay_is_never_negative_and_bounded(failures, roll, jitter, coefficie
     assert 0 <= delay_before(retry, failures, TIMEOUT, roll) <= 120.0001
 
 
-def test_what_has_no_effect_yet_is_named():
-    policy = RecoveryPolicy.model_validate(
-        {
-            "defaults": {"timeouts": {"attempt": "5m"}},
-            "phases": {"planning": {"fallback": "other"}},
-            "thresholds": [{"errors": 3, "window": "1h", "action": "abort"}],
-        }
-    )
-    assert without_effect(policy) == [
-        "defaults.timeouts.attempt",
-        "phases.planning.fallback",
-        "phases.planning.timeouts.attempt",
-        "thresholds",
+def at(seconds):
+    return START + timedelta(seconds=seconds)
+
+
+def test_a_threshold_holds_until_enough_failures_are_old():
+    thresholds = [
+        Threshold(errors=2, window=60, action="pause_launches"),
+        Threshold(errors=9, window=60, action="abort"),
     ]
+    failures = [at(0), at(50), at(55)]
+    assert reached(thresholds, failures, at(58), "pause_launches").until == at(110)
+    assert reached(thresholds, failures, at(109), "pause_launches").until == at(110)
+    assert reached(thresholds, failures, at(110), "pause_launches") is None
+    assert reached(thresholds, failures, at(58), "abort") is None
