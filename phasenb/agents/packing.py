@@ -22,7 +22,7 @@ from phasenb.errors import CapturedTooLarge, UnpicklableCode
 CAPTURE_LIMIT = 10_000_000
 _DEEPEST = 12
 _OWN = frozenset(
-    ("['agent']", "['factory']", "['_phases']", "['_decorated']")
+    ("['agent']", "['factory']", "['_phases']", "['_fallbacks']", "['_compensations']", "['_decorated']")
 )  # where an ExtendedAgent holds its agent
 _FACTORY = "give a factory that makes the agent in the worker: pn.ExtendedAgent(factory=make_agent)"
 

@@ -3,17 +3,18 @@
 Rules: a decorator returns its function unchanged, so that a test calls it without phasenb. Without ``phases`` the
 phases are those that have a function: in the default order where all have default names, else in the order of first
 decoration. Decorating a phase again replaces its function in place. A copy made by ``with_options`` shares the
-functions: a cell that is run again changes both.
+functions: a cell that is run again changes both. A fallback or a compensation may be decorated before its phase.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from phasenb.agents.local_run import run_here
-from phasenb.core.extended_agent import ExtendedAgent, PhaseFunction, check_phase_name
+from phasenb.core.extended_agent import ExtendedAgent
 from phasenb.core.launch_check import CONTEXT, nearest
+from phasenb.core.phase_functions import Functions, PhaseFunction, check_phase_name
 from phasenb.dto.phase import DEFAULT_PHASES
 from phasenb.errors import LaunchError
 
@@ -42,6 +43,8 @@ class Workflow(ExtendedAgent):
         self.factory = None
         self.options = {}
         self._phases = None
+        self._fallbacks = {}
+        self._compensations = {}
         self._made = None
         self._declared = declared
         self._decorated: dict[str, Callable[..., Any]] = {}
@@ -62,8 +65,25 @@ class Workflow(ExtendedAgent):
         """A decorator for the function of the phase ``name``. Raises LaunchError for a name that is none of
         ``phases`` (where they were given) or can't be a phase's, and for what is no function.
         """
+        return self._decorator("phase", name, self._decorated)
+
+    def fallback(self, name: str) -> Callable[[F], F]:
+        """A decorator for the function that runs in the place of the phase ``name`` when it failed for good; it finds
+        the failure as ``ctx.failure``. Returned unchanged. Raises LaunchError as ``phase`` does.
+        """
+        return self._decorator("fallback", name, self._fallbacks)
+
+    def compensate(self, name: str) -> Callable[[F], F]:
+        """A decorator for the function that undoes the phase ``name`` when the task is rolled back to an earlier one.
+
+        It may ask for the phase's own output, by the phase's name: None where the phase did not come to its end.
+        Returned unchanged. Raises LaunchError as ``phase`` does.
+        """
+        return self._decorator("compensate", name, self._compensations)
+
+    def _decorator(self, decorator: str, name: str, functions: dict[str, Any]) -> Callable[[F], F]:
         if callable(name):
-            raise LaunchError('give the phase\'s name: @flow.phase("extract")', argument="name")
+            raise LaunchError(f'give the phase\'s name: @flow.{decorator}("extract")', argument="name")
         check_phase_name(name)
         if self._declared is not None and name not in self._declared:
             raise LaunchError(
@@ -75,7 +95,7 @@ class Workflow(ExtendedAgent):
         def decorate(function: F) -> F:
             if not callable(function):
                 raise LaunchError(f"the phase `{name}` needs a function, not {function!r:.80}", argument=name)
-            self._decorated[name] = function
+            functions[name] = function
             return function
 
         return decorate
@@ -97,5 +117,16 @@ class Workflow(ExtendedAgent):
         """
         return run_here(self, inputs)
 
-    def _functions(self) -> dict[str, PhaseFunction]:
-        return {name: PhaseFunction(self._decorated[name]) for name in self.phases if name in self._decorated}
+    def _functions(self) -> Functions:
+        order = self.phases
+        return Functions(
+            {name: PhaseFunction(self._decorated[name]) for name in order if name in self._decorated},
+            _read(self._fallbacks, order),
+            _read(self._compensations, order),
+        )
+
+
+def _read(functions: Mapping[str, Any], order: Sequence[str]) -> dict[str, PhaseFunction]:
+    """In the phases' order; those of a phase that there is not come last, for the launch's check to tell."""
+    names = [*(name for name in order if name in functions), *(name for name in functions if name not in order)]
+    return {name: PhaseFunction(functions[name]) for name in names}

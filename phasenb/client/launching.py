@@ -7,8 +7,9 @@ socket; a launch has one idempotency key however often it is sent.
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from phasenb.client.values import Values
 from phasenb.codecs import encode
 from phasenb.codecs.objects import ObjectFolder
 from phasenb.core.extended_agent import ExtendedAgent
-from phasenb.core.launch_check import check_launch
+from phasenb.core.launch_check import check_launch, check_named_phases, nearest
 from phasenb.dto.base import new_ulid
 from phasenb.dto.launch import LaunchOptions
 from phasenb.dto.values import ObjectRef, as_reference
@@ -93,11 +94,73 @@ def _prepared(
 
 def _options(given: Mapping[str, Any]) -> dict[str, Any]:
     said = {name: value for name, value in given.items() if name not in NOT_SENT and value is not None}
+    if "approve_before" in said:
+        said["approve_before"] = _approve_before(said["approve_before"], said.get("phases"))
+    if "env" in said:
+        said["env"] = _env(said["env"])
+    if "secrets" in said:
+        _check_secrets(said["secrets"], said.get("env", {}))
     try:
         return LaunchOptions.model_validate(said).model_dump(mode="json", exclude_unset=True)
     except ValidationError as error:
         field, problem = next(iter(field_problems(error).items()))
         raise LaunchError(f"the option `{field}` is not valid: {problem}", argument=field) from None
+
+
+def _names(option: str, given: Any) -> tuple[str, ...]:
+    """A list of names; one name alone is meant as a list of one."""
+    names = (given,) if isinstance(given, str) or not isinstance(given, Iterable) else tuple(given)
+    for name in names:
+        if not isinstance(name, str):
+            raise LaunchError(f"the option `{option}` is a list of names: {name!r:.80} is none", argument=option)
+    return names
+
+
+def _approve_before(names: Any, phases: Sequence[str] | None) -> tuple[str, ...]:
+    """``phases`` None: those of an agent that only the host knows, and which it checks."""
+    named = _names("approve_before", names)
+    if phases is not None:
+        check_named_phases("approve_before", named, phases)
+    return named
+
+
+def _env(wanted: Any) -> dict[str, str]:
+    """{variable: value}: the values of named variables are this process's, as they are now."""
+    if isinstance(wanted, Mapping):
+        env = dict(wanted)
+    else:
+        env = {}
+        for name in _names("env", wanted):
+            if name not in os.environ:
+                raise LaunchError(
+                    f"the option `env` names the variable `{name}`, which is not set here: set it, or give its value, "
+                    f"env={{{name!r}: ...}}.",
+                    argument="env",
+                    nearest=nearest(name, os.environ),
+                )
+            env[name] = os.environ[name]
+    for name, value in env.items():
+        if isinstance(value, str) and "\0" in value:
+            raise LaunchError(f"the option `env` gives `{name}` a value with a null character", argument="env")
+    return env
+
+
+def _check_secrets(secrets: Any, env: Mapping[str, str]) -> None:
+    """What pydantic would tell less plainly. Never says a value: it may be the secret itself, put here by mistake."""
+    if not isinstance(secrets, Mapping):
+        raise LaunchError(
+            'the option `secrets` maps variables to where they are found: secrets={"API_KEY": "env:API_KEY"}',
+            argument="secrets",
+        )
+    for name, source in secrets.items():
+        if not isinstance(source, str) or not source.startswith(("env:", "file:")):
+            raise LaunchError(
+                f'the option `secrets` must say where `{name}` is found, "env:NAME" or "file:PATH", and never the '
+                "secret itself",
+                argument="secrets",
+            )
+        if name in env:
+            raise LaunchError(f"`{name}` is both in `env` and in `secrets`: name it in one", argument="secrets")
 
 
 def _code(code: bytes, folder: ObjectFolder, written: list[ObjectRef]) -> Any:

@@ -12,35 +12,41 @@ Rules: an agent that takes a ``phase`` argument runs once for each phase (``phas
 otherwise); one that does not is a task of one phase, ``implementation``. Arguments are filled by name (core.arguments),
 progress and result are told as core.steps says, and outputs are returned raw: encoding is the executor's. Nothing of an
 agent's own state is carried from one phase to the next: what a later phase needs is in an earlier one's output.
-A factory is called where phases run, never where the launch is made.
+A factory is called where phases run, never where the launch is made. A phase's fallback runs in its place when it
+failed for good, a phase's compensation undoes it in a rollback; both may ask for the phase's own output too, by the
+phase's name, which is None where there is none.
 """
 
 from __future__ import annotations
 
 import inspect
 import linecache
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any, ClassVar, Self
 
-from phasenb.core.arguments import Arguments, function_name, read_arguments
+from phasenb.core.arguments import function_name
 from phasenb.core.context import Cancelled, Context
 from phasenb.core.driving import drive
 from phasenb.core.launch_check import CONTEXT, nearest
-from phasenb.dto.launch import AgentSpec
-from phasenb.dto.phase import DEFAULT_PHASES
+from phasenb.core.phase_functions import (
+    Functions,
+    PhaseFunction,
+    Targets,
+    check_phase_name,
+    is_agent_class,
+    mapped,
+    phased,
+)
+from phasenb.dto.launch import AgentSpec, FunctionSpec
 from phasenb.errors import LaunchError
 
-Function = Callable[..., Any]
-Phases = Mapping[str, "str | Function"] | Sequence[str]
+Phases = Targets | Sequence[str]
 
 OPTIONS = (
-    "name", "key", "if_exists", "client", "session", "show", "executor", "recovery", "timeouts", "labels", "priority",
+    "name", "key", "if_exists", "client", "session", "show", "executor", "approve_before", "recovery", "timeouts",
+    "env", "secrets", "labels", "priority",
 )  # fmt: skip
-_PHASE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")  # dto.base.PhaseName
-_METHODS = ("process", "run", "stream")
-_STREAMS = ("process", "stream")  # what these return is taken for steps, even where it is no generator
 
 Launcher = Callable[["ExtendedAgent", Mapping[str, Any], Mapping[str, Any]], Any]
 Finder = Callable[["ExtendedAgent", Mapping[str, Any]], Any]
@@ -63,6 +69,7 @@ class ExtendedAgent:
 
     ``phases`` maps phase names to methods or functions, or names the phases of an agent that takes a ``phase``
     argument. ``factory``, without arguments, makes an agent that can't be pickled; it is called in the worker.
+    ``fallbacks`` and ``compensations`` map phase names to methods or functions.
     Raises LaunchError for an agent that none of the rules fits.
     """
 
@@ -74,21 +81,25 @@ class ExtendedAgent:
         *,
         factory: Callable[[], Any] | None = None,
         phases: Phases | None = None,
+        fallbacks: Targets | None = None,
+        compensations: Targets | None = None,
         name: str | None = None,
     ) -> None:
         if (agent is not None and factory is not None) or (
             agent is None and factory is None and not isinstance(phases, Mapping)
         ):
             raise LaunchError("give an agent, or factory=: a function without arguments that makes one")
-        if inspect.isclass(agent) and _is_agent_class(agent):
+        if inspect.isclass(agent) and is_agent_class(agent):
             agent, factory = None, agent
         self.name: str = name or _name_of(agent if factory is None else factory)
         self.agent = agent
         self.factory = factory
         self.options: dict[str, Any] = {}
         self._phases = phases
-        self._made: dict[str, PhaseFunction] | None = None
-        for phase in phases or ():
+        self._fallbacks: dict[str, str | Callable[..., Any]] = dict(fallbacks or {})
+        self._compensations: dict[str, str | Callable[..., Any]] = dict(compensations or {})
+        self._made: Functions | None = None
+        for phase in (*(phases or ()), *self._fallbacks, *self._compensations):
             check_phase_name(phase)
         if factory is None:
             self._functions()
@@ -128,7 +139,7 @@ class ExtendedAgent:
     @property
     def phases(self) -> tuple[str, ...]:
         """The phases in their order. Builds an agent that is given as a factory."""
-        return tuple(self._functions())
+        return tuple(self._functions().phases)
 
     def spec(self) -> AgentSpec:
         """What this agent says of itself. Builds an agent that is given as a factory."""
@@ -136,7 +147,9 @@ class ExtendedAgent:
         return AgentSpec(
             name=self.name,
             phases=self.phases,
-            functions={phase: function.arguments.spec(self.fills) for phase, function in functions.items()},
+            functions=self._specs(functions.phases),
+            fallbacks=self._specs(functions.fallbacks),
+            compensations=self._specs(functions.compensations),
         )
 
     def run_phase(self, phase: str, ctx: Context, values: Mapping[str, Any]) -> Any:
@@ -145,27 +158,29 @@ class ExtendedAgent:
         ``values`` holds launch inputs and earlier outputs by name; only what the function asks for is looked up.
         Raises what the phase raises, Cancelled, and LaunchError for an unknown phase or an argument without a value.
         """
-        functions = self._functions()
-        if phase not in functions:
-            raise LaunchError(
-                f"{self.name!r} has no phase `{phase}` (it has {', '.join(functions) or 'none'}).",
-                argument=phase,
-                nearest=nearest(phase, functions),
-            )
-        if ctx.cancelled:
-            raise Cancelled
-        function = functions[phase]
-        filled = {CONTEXT: ctx, "phase": phase} if "phase" in self.fills else {CONTEXT: ctx}
-        args, kwargs = function.arguments.bind(filled, values)
-        return drive(function.call(*args, **kwargs), ctx, iterators=function.streams)
+        return self._run("phase", phase, ctx, values)
+
+    def run_fallback(self, phase: str, ctx: Context, values: Mapping[str, Any]) -> Any:
+        """Run the phase's fallback in its place, as ``run_phase`` does."""
+        return self._run("fallback", phase, ctx, OwnOutput(values, phase))
+
+    def run_compensation(self, phase: str, ctx: Context, values: Mapping[str, Any]) -> Any:
+        """Run the phase's compensation, which undoes it, as ``run_phase`` does. ``values`` has the phase's output
+        too, where it has one.
+        """
+        return self._run("compensation", phase, ctx, OwnOutput(values, phase))
 
     # --- launching -----------------------------------------------------------------------------------------------
 
     def with_options(self, **options: Any) -> Self:
         """A copy whose launches have these options; the agent itself stays as it is.
 
-        Known: name, key, if_exists, client, session, show, executor, recovery, timeouts, labels, priority.
-        Raises LaunchError for any other.
+        Known: name, key, if_exists, client, session, show, executor, approve_before, recovery, timeouts, env,
+        secrets, labels, priority. ``env`` names variables whose values are taken from this process at launch and set
+        where the phases run; a dict gives the values. ``secrets`` maps variables to where they are found there,
+        ``"env:NAME"`` or ``"file:PATH"``: the secret itself is never stored, and shows as ``***`` in logs, messages,
+        errors, previews and in the strings of JSON values. Pickled values and tables are not searched.
+        Raises LaunchError for any other option.
         """
         for option in options:
             if option not in OPTIONS:
@@ -191,16 +206,40 @@ class ExtendedAgent:
 
     # --- inside --------------------------------------------------------------------------------------------------
 
-    def _functions(self) -> dict[str, PhaseFunction]:
+    def _run(self, kind: str, phase: str, ctx: Context, values: Mapping[str, Any]) -> Any:
+        functions = self._functions()
+        function = functions.of(kind).get(phase)
+        if function is None:
+            has = functions.of(kind)
+            what = f"no phase `{phase}`" if kind == "phase" else f"no {kind} for the phase `{phase}`"
+            raise LaunchError(
+                f"{self.name!r} has {what} (it has {', '.join(has) or 'none'}).",
+                argument=phase,
+                nearest=nearest(phase, has),
+            )
+        if ctx.cancelled:
+            raise Cancelled
+        filled = {CONTEXT: ctx, "phase": phase} if "phase" in self.fills else {CONTEXT: ctx}
+        args, kwargs = function.arguments.bind(filled, values)
+        return drive(function.call(*args, **kwargs), ctx, iterators=function.streams)
+
+    def _specs(self, functions: Mapping[str, PhaseFunction]) -> dict[str, FunctionSpec]:
+        return {phase: function.arguments.spec(self.fills) for phase, function in functions.items()}
+
+    def _functions(self) -> Functions:
         if self._made is None:
             agent = self.agent if self.factory is None else self._build(self.factory)
-            if isinstance(agent, ExtendedAgent):
-                self._made = agent._functions()
-            elif isinstance(self._phases, Mapping):
-                self._made = {name: _mapped(agent, name, target) for name, target in self._phases.items()}
-            else:
-                self._made = _phased(agent, self._phases)
+            inner = agent._functions() if isinstance(agent, ExtendedAgent) else Functions(self._phase_functions(agent))
+            # What was given here lies over what a factory's own agent has.
+            self._made = Functions(
+                inner.phases,
+                {**inner.fallbacks, **_mapped(agent, self._fallbacks)},
+                {**inner.compensations, **_mapped(agent, self._compensations)},
+            )
         return self._made
+
+    def _phase_functions(self, agent: Any) -> dict[str, PhaseFunction]:
+        return _mapped(agent, self._phases) if isinstance(self._phases, Mapping) else phased(agent, self._phases)
 
     def _build(self, factory: Callable[[], Any]) -> Any:
         agent = factory()
@@ -235,85 +274,40 @@ class ExtendedAgent:
                 _shipped.add(filename)
                 # No mtime: linecache.checkcache keeps it, so that a traceback shows the lines that really ran.
                 linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
-        self.__dict__.update(state)
+        # Code that an earlier release packed lies in stores, and knows neither of the two.
+        self.__dict__.update({"_fallbacks": {}, "_compensations": {}, **state})
 
     def __repr__(self) -> str:
         if not self.built:
             return f"{type(self).__name__}({self.name!r}, from a factory)"
-        told = " -> ".join(f"{phase}: {_signature(function)}" for phase, function in self._functions().items())
+        told = " -> ".join(f"{phase}: {_signature(function)}" for phase, function in self._functions().phases.items())
         return f"{type(self).__name__}({self.name!r}, {told or 'no phases yet'})"
 
 
-class PhaseFunction:
-    """A phase's callable. ``streams``: an iterator that it returns is driven even if it is no generator."""
+class OwnOutput(Mapping[str, Any]):
+    """``values`` with the output of ``phase`` in it, None where there is none. Looks up only what is asked for."""
 
-    __slots__ = ("arguments", "call", "streams")
+    def __init__(self, values: Mapping[str, Any], phase: str) -> None:
+        self._values = values
+        self._phase = phase
 
-    def __init__(self, call: Function, *, streams: bool = False) -> None:
-        self.call = call
-        self.streams = streams
-        self.arguments: Arguments = read_arguments(call)
+    def __getitem__(self, name: str) -> Any:
+        return None if name == self._phase and name not in self._values else self._values[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name == self._phase or name in self._values
 
-def _is_agent_class(cls: type) -> bool:
-    """Whether its instances are agents. (Every class can be called, by its own type's ``__call__``.)"""
-    return any(name in vars(base) for base in cls.__mro__ for name in (*_METHODS, "__call__"))
+    def __iter__(self) -> Iterator[str]:
+        yield from self._values
+        if self._phase not in self._values:
+            yield self._phase
 
-
-def _mapped(agent: Any, phase: str, target: str | Function) -> PhaseFunction:
-    if callable(target):
-        return PhaseFunction(target)
-    method = getattr(agent, target, None)
-    if not callable(method):
-        raise LaunchError(
-            f"the phase `{phase}` is mapped to `{target}`, which {_described(agent)} does not have.",
-            argument=target,
-            nearest=nearest(target, [name for name in dir(agent) if not name.startswith("_")]),
-        )
-    return PhaseFunction(method, streams=target in _STREAMS)
+    def __len__(self) -> int:
+        return len(self._values) + (self._phase not in self._values)
 
 
-def _phased(agent: Any, names: Sequence[str] | None) -> dict[str, PhaseFunction]:
-    function = _entry(agent)
-    if function.arguments.takes("phase"):
-        return dict.fromkeys(names or DEFAULT_PHASES, function)
-    if names is None:
-        return {"implementation": function}
-    if len(names) == 1:
-        return {names[0]: function}
-    raise LaunchError(
-        f"`{function.arguments.name}` takes no `phase` argument, so it can't run {len(names)} phases: give one, or map "
-        'phases to functions with phases={"research": ..., ...}',
-        function=function.arguments.name,
-        argument="phase",
-    )
-
-
-def _entry(agent: Any) -> PhaseFunction:
-    """The callable that an agent without mapped phases is run by."""
-    if inspect.isroutine(agent):
-        return PhaseFunction(agent)
-    for name in _METHODS:
-        method = getattr(agent, name, None)
-        if callable(method):
-            return PhaseFunction(method, streams=name in _STREAMS)
-    process = getattr(getattr(agent, "task", None), "process", None)
-    if callable(process):
-        return PhaseFunction(process, streams=True)
-    if callable(agent):
-        return PhaseFunction(agent)
-    raise LaunchError(
-        f"{_described(agent)} is no agent: it can't be called and has no process(), run(), stream() or task.process(); "
-        'map its methods with ExtendedAgent(agent, phases={"research": "method", ...})'
-    )
-
-
-def check_phase_name(phase: Any) -> None:
-    """Raises LaunchError for what can't be a phase's name."""
-    if not isinstance(phase, str) or _PHASE_NAME.fullmatch(phase) is None:
-        raise LaunchError(
-            f"{phase!r} can't be a phase's name: letters, digits and _ (at most 64), as an argument is named by it"
-        )
+def _mapped(agent: Any, targets: Targets) -> dict[str, PhaseFunction]:
+    return {name: mapped(agent, name, target) for name, target in targets.items()}
 
 
 def _hook(name: str) -> Callable[..., Any]:
@@ -328,10 +322,6 @@ def _name_of(agent: Any) -> str:
     if isinstance(name, str) and name:
         return name
     return function_name(agent) if callable(agent) and hasattr(agent, "__name__") else type(agent).__name__
-
-
-def _described(agent: Any) -> str:
-    return f"{agent!r:.80}" if isinstance(agent, str | int | float) else f"a {type(agent).__qualname__}"
 
 
 def _signature(function: PhaseFunction) -> str:

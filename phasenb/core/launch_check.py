@@ -6,7 +6,7 @@ and the nearest name there is. A misspelt input is told of before the argument t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 
 from phasenb.dto.launch import AgentSpec, FunctionSpec
@@ -22,13 +22,35 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def check_launch(spec: AgentSpec, inputs: Collection[str]) -> None:
-    """Raises LaunchError where ``spec`` can't be launched with inputs of these names."""
+    """Raises LaunchError where ``spec`` can't be launched with inputs of these names.
+
+    A fallback and a compensation find what their phase's function finds, and the phase's own output (or None).
+    """
     _check_phases(spec)
+    beside = {"fallback": spec.fallbacks, "compensation": spec.compensations}
+    for kind, others in beside.items():
+        _check_beside(spec, kind, others)
     functions = [spec.functions[phase] for phase in spec.phases]
+    functions += [function for others in beside.values() for function in others.values()]
     for name in inputs:
         _check_input(spec, functions, name)
     for position, phase in enumerate(spec.phases):
-        _check_arguments(spec, phase, inputs, spec.phases[:position])
+        earlier = spec.phases[:position]
+        _check_arguments(spec, spec.functions[phase], f"phase {phase}", inputs, earlier)
+        for kind, others in beside.items():
+            if phase in others:
+                _check_arguments(spec, others[phase], f"{kind} of {phase}", inputs, (*earlier, phase))
+
+
+def check_named_phases(option: str, names: Iterable[str], phases: Collection[str]) -> None:
+    """Raises LaunchError where the option ``option`` names a phase that is none of ``phases``."""
+    for name in names:
+        if name not in phases:
+            raise LaunchError(
+                f"the option `{option}` names {name!r}, which is no phase (there are {', '.join(phases)}).",
+                argument=option,
+                nearest=nearest(name, phases),
+            )
 
 
 def _check_phases(spec: AgentSpec) -> None:
@@ -47,6 +69,18 @@ def _check_phases(spec: AgentSpec) -> None:
                 nearest=nearest(phase, set(spec.functions) - set(spec.phases)),
             )
         seen.add(phase)
+
+
+def _check_beside(spec: AgentSpec, kind: str, functions: Mapping[str, FunctionSpec]) -> None:
+    for phase, function in functions.items():
+        if phase not in spec.phases:
+            raise LaunchError(
+                f"`{function.name}` is the {kind} of the phase `{phase}`, which {spec.name!r} does not have "
+                f"(it has {', '.join(spec.phases)}).",
+                function=function.name,
+                argument=phase,
+                nearest=nearest(phase, spec.phases),
+            )
 
 
 def _check_input(spec: AgentSpec, functions: list[FunctionSpec], name: str) -> None:
@@ -75,23 +109,25 @@ def _check_input(spec: AgentSpec, functions: list[FunctionSpec], name: str) -> N
     )
 
 
-def _check_arguments(spec: AgentSpec, phase: str, inputs: Collection[str], earlier: tuple[str, ...]) -> None:
-    function = spec.functions[phase]
+def _check_arguments(
+    spec: AgentSpec, function: FunctionSpec, role: str, inputs: Collection[str], outputs: tuple[str, ...]
+) -> None:
+    """``outputs``: the phases whose output there may be when the function runs; ``role`` says what it is."""
     for name in function.required:
-        if name in inputs or name in earlier:
+        if name in inputs or name in outputs:
             continue
-        if name == phase:
+        if role == f"phase {name}":
             problem = "its own output, which is not there yet"
         elif name in spec.phases:
             problem = "the output of a phase that comes later"
         else:
             problem = "which no input and no earlier phase provides"
-        there = f" (there are {_listed({*inputs, *earlier})})" if inputs or earlier else " (there are no inputs)"
+        there = f" (there are {_listed({*inputs, *outputs})})" if inputs or outputs else " (there are no inputs)"
         raise LaunchError(
-            f"`{function.name}` (phase {phase}) asks for `{name}`, {problem}{there}.",
+            f"`{function.name}` ({role}) asks for `{name}`, {problem}{there}.",
             function=function.name,
             argument=name,
-            nearest=nearest(name, {*inputs, *earlier}),
+            nearest=nearest(name, {*inputs, *outputs}),
         )
 
 

@@ -263,7 +263,7 @@ def test_a_factory_may_make_an_extended_agent() -> None:
         (lambda: ExtendedAgent.of(plain).run_phase("implementatoin", context(), {}), "Did you mean `implementation`"),
         (lambda: ExtendedAgent.of(plain).run_phase("implementation", context(), {}), "`plain` asks for `goal`"),
         (lambda: ExtendedAgent.of(plain).with_options(kay="x"), "no option `kay`.*Did you mean `key`"),
-        (lambda: ExtendedAgent.of(plain).with_options(approve_before=["x"]), "no option `approve_before`"),
+        (lambda: ExtendedAgent.of(plain).with_options(approve_befor=["x"]), "Did you mean `approve_before`"),
     ],
 )
 def test_what_fits_no_shape_is_told_of_by_name(make: Any, words: str) -> None:

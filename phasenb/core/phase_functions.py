@@ -1,0 +1,116 @@
+"""The functions of an agent: what runs a phase, what stands in for it, what undoes it.
+
+Rules: an agent has one function for each phase; a fallback or compensation belongs to a phase that it has. Both are
+found as a phase's function is: a callable as it is, a text as the name of the agent's method.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from phasenb.core.arguments import Arguments, read_arguments
+from phasenb.core.launch_check import nearest
+from phasenb.dto.phase import DEFAULT_PHASES
+from phasenb.errors import LaunchError
+
+Function = Callable[..., Any]
+Targets = Mapping[str, "str | Function"]
+
+_PHASE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")  # dto.base.PhaseName
+_METHODS = ("process", "run", "stream")
+_STREAMS = ("process", "stream")  # what these return is taken for steps, even where it is no generator
+
+
+class PhaseFunction:
+    """A phase's callable. ``streams``: an iterator that it returns is driven even if it is no generator."""
+
+    __slots__ = ("arguments", "call", "streams")
+
+    def __init__(self, call: Function, *, streams: bool = False) -> None:
+        self.call = call
+        self.streams = streams
+        self.arguments: Arguments = read_arguments(call)
+
+
+@dataclass(frozen=True, slots=True)
+class Functions:
+    """All functions of an agent, by phase, in the phases' order."""
+
+    phases: dict[str, PhaseFunction]
+    fallbacks: dict[str, PhaseFunction] = field(default_factory=dict)
+    compensations: dict[str, PhaseFunction] = field(default_factory=dict)
+
+    def of(self, kind: str) -> dict[str, PhaseFunction]:
+        """``kind``: phase, fallback or compensation."""
+        return {"phase": self.phases, "fallback": self.fallbacks, "compensation": self.compensations}[kind]
+
+
+def is_agent_class(cls: type) -> bool:
+    """Whether its instances are agents. (Every class can be called, by its own type's ``__call__``.)"""
+    return any(name in vars(base) for base in cls.__mro__ for name in (*_METHODS, "__call__"))
+
+
+def mapped(agent: Any, phase: str, target: str | Function) -> PhaseFunction:
+    """The function that ``target`` names or is. Raises LaunchError for a method that ``agent`` does not have."""
+    if callable(target):
+        return PhaseFunction(target)
+    method = getattr(agent, target, None)
+    if not callable(method):
+        raise LaunchError(
+            f"the phase `{phase}` is mapped to `{target}`, which {_described(agent)} does not have.",
+            argument=target,
+            nearest=nearest(target, [name for name in dir(agent) if not name.startswith("_")]),
+        )
+    return PhaseFunction(method, streams=target in _STREAMS)
+
+
+def phased(agent: Any, names: Sequence[str] | None) -> dict[str, PhaseFunction]:
+    """The phases of an agent that has no function for each of them. Raises LaunchError where it can't run them."""
+    function = _entry(agent)
+    if function.arguments.takes("phase"):
+        return dict.fromkeys(names or DEFAULT_PHASES, function)
+    if names is None:
+        return {"implementation": function}
+    if len(names) == 1:
+        return {names[0]: function}
+    raise LaunchError(
+        f"`{function.arguments.name}` takes no `phase` argument, so it can't run {len(names)} phases: give one, or map "
+        'phases to functions with phases={"research": ..., ...}',
+        function=function.arguments.name,
+        argument="phase",
+    )
+
+
+def check_phase_name(phase: Any) -> None:
+    """Raises LaunchError for what can't be a phase's name."""
+    if not isinstance(phase, str) or _PHASE_NAME.fullmatch(phase) is None:
+        raise LaunchError(
+            f"{phase!r} can't be a phase's name: letters, digits and _ (at most 64), as an argument is named by it"
+        )
+
+
+def _entry(agent: Any) -> PhaseFunction:
+    """The callable that an agent without mapped phases is run by."""
+    if inspect.isroutine(agent):
+        return PhaseFunction(agent)
+    for name in _METHODS:
+        method = getattr(agent, name, None)
+        if callable(method):
+            return PhaseFunction(method, streams=name in _STREAMS)
+    process = getattr(getattr(agent, "task", None), "process", None)
+    if callable(process):
+        return PhaseFunction(process, streams=True)
+    if callable(agent):
+        return PhaseFunction(agent)
+    raise LaunchError(
+        f"{_described(agent)} is no agent: it can't be called and has no process(), run(), stream() or task.process(); "
+        'map its methods with ExtendedAgent(agent, phases={"research": "method", ...})'
+    )
+
+
+def _described(agent: Any) -> str:
+    return f"{agent!r:.80}" if isinstance(agent, str | int | float) else f"a {type(agent).__qualname__}"
