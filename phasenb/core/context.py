@@ -6,6 +6,8 @@ Rules and invariants:
   once for the first report and then at most every ``interval_s``. What waits is sent by the next ``flush()``, which
   the executor calls from its own thread; so the newest report always arrives, and nothing is sent twice.
 - A Step carries the whole newest state (percent, done, total, message, metrics), because newest wins on the way.
+- Life is what the phase does: with ``heartbeat_s``, a call or a loop's turn that changes nothing is told by a Beat, in
+  time for silence to be judged at ``heartbeat_s``. Whoever flushes adds none of their own: each stands for a call.
 - Nothing here knows of stores, pipes or clocks of the wall but for the time of a log line.
 - Cancelling is cooperative: ``ctx.cancelled`` becomes true, and the next round of ``ctx.track``, the next step of a
   generator or the next await of an async phase raises Cancelled. ``update`` and ``log`` never raise it.
@@ -22,7 +24,8 @@ from operator import length_hint
 from time import monotonic
 from typing import Any, TypeVar
 
-from phasenb.core.ports import LogChunk, Report
+from phasenb.core.ports import Beat, LogChunk, Report
+from phasenb.core.tracks import Track
 from phasenb.dto.phase import LogLine, Step
 from phasenb.dto.phase_result import ErrorInfo
 from phasenb.dto.values import Artifact
@@ -31,7 +34,7 @@ T = TypeVar("T")
 
 MESSAGE_CHARACTERS = 500
 _ROUNDING = 1e-3  # sums of fractions end a little beside 1; this much is rounding, more is a mistake
-_LONGEST_STRIDE = 1 << 20
+_BEATS = 6  # in each heartbeat_s: one may be late by as much again, on its way through a worker, and still be in time
 
 
 class Cancelled(BaseException):
@@ -42,7 +45,9 @@ class Context:
     """What a phase function gets as ``ctx``. One for each attempt; safe to use from several threads.
 
     ``emit`` takes reports in order (it is called under a lock); ``store_artifact(name, value, codec)`` and
-    ``store_checkpoint(value)`` keep values; ``checkpoint`` is what an earlier attempt kept, decoded.
+    ``store_checkpoint(value)`` keep values; ``checkpoint`` is what an earlier attempt kept, decoded. ``mask`` takes
+    secrets out of messages. What a phase reads of them: ``failure`` is the last attempt's (for a retry, a fallback, a
+    compensation), ``feedback`` what the person said who had the phase run again; both None otherwise.
     """
 
     def __init__(
@@ -56,17 +61,23 @@ class Context:
         attempt: int = 1,
         checkpoint: Any = None,
         failure: ErrorInfo | None = None,
+        feedback: str | None = None,
+        heartbeat_s: float | None = None,
+        mask: Callable[[str], str] | None = None,
         interval_s: float = 0.05,
     ) -> None:
         self.task_id = task_id
         self.phase = phase
         self.attempt = attempt
         self.failure = failure
+        self.feedback = feedback
         self._emit = emit
         self._store_artifact = store_artifact
         self._store_checkpoint = store_checkpoint
         self._checkpoint = checkpoint
-        self._interval_s = interval_s
+        self._mask = mask
+        self._beat_s = None if heartbeat_s is None else heartbeat_s / _BEATS
+        self._interval_s = interval_s if self._beat_s is None else min(interval_s, self._beat_s)
         self._lock = threading.RLock()
         self._dirty = False
         self._fraction = 0.0
@@ -77,10 +88,11 @@ class Context:
         self._eta_s: float | None = None
         self._metrics: dict[str, float] = {}
         self._due = 0.0
+        self._told_at = -inf  # when a Step or a Beat was last told
         self._sent: Step | None = None
         self._sent_fraction = 0.0
         self._began: tuple[float, float] | None = None  # (monotonic, fraction) of the first told fraction
-        self._tracks: list[_Track] = []
+        self._tracks: list[Track] = []
         self._cancelled = False
         self._cancel_callbacks: list[Callable[[], object]] = []
 
@@ -118,6 +130,13 @@ class Context:
         if monotonic() >= self._due:
             self._try_send()
 
+    def beat(self) -> None:
+        """Tell that the phase lives, and nothing else. Does nothing where nobody watches for silence."""
+        if self._beat_s is not None:
+            self._dirty = True
+            if monotonic() >= self._due:
+                self._try_send()
+
     def report(self, step: Step) -> None:
         """Tell a ready-made Step; its ``eta_s`` is shown in place of the computed one."""
         self._eta_s = step.eta_s
@@ -148,7 +167,7 @@ class Context:
             raise ValueError(f"total={total!r} is no number of items")
         elif total == inf:
             total = None
-        return self._tracked(iterable, _Track(self, total, low, high), message)
+        return self._tracked(iterable, Track(self._interval_s, total, low, high), message)
 
     def flush(self) -> None:
         """Send the newest progress if it has not been sent. Any thread may call it, at any time."""
@@ -230,7 +249,7 @@ class Context:
 
     # --- inside --------------------------------------------------------------------------------------------------
 
-    def _tracked(self, iterable: Iterable[T], track: _Track, message: str | None) -> Iterator[T]:
+    def _tracked(self, iterable: Iterable[T], track: Track, message: str | None) -> Iterator[T]:
         if message is not None:
             self._message = message
         with self._lock:
@@ -238,18 +257,27 @@ class Context:
             self._tracks.append(track)
         done = 0
         try:
-            track.check()
+            self._check(track)
             for item in iterable:
                 yield item
                 # `done` for this loop, `track.done` for the executor's flush, which sees a loop between its checks.
                 track.done = done = done + 1
                 if done >= track.check_at:
-                    track.check()
+                    self._check(track)
         finally:
             with self._lock:
                 self._adopt_tracks()
                 self._tracks.remove(track)
             self.update()
+
+    def _check(self, track: Track) -> None:
+        """What a loop does a few times in each interval, and no oftener."""
+        now = track.pace()
+        if self._cancelled:
+            raise Cancelled
+        self._dirty = True
+        if now >= self._due:
+            self._try_send()
 
     def _adopt_tracks(self) -> None:
         """Take the running loops' positions into the state."""
@@ -302,19 +330,37 @@ class Context:
         now = monotonic()
         self._due = now + self._interval_s
         self._sent_fraction = fraction = max(self._sent_fraction, self._fraction)
-        message = self._message
         step = Step(
             percent=float(fraction * 100.0) if self._known else None,
             done=None if self._done is None else float(self._done),
             total=None if self._total is None else float(self._total),
-            message=None if message is None else str(message)[:MESSAGE_CHARACTERS],
+            message=self._shown_message(),
             metrics=dict(self._metrics),
             eta_s=self._eta_s,
         )
         if step != self._sent:
             self._sent = step
+            self._told_at = now
             eta_s = self._eta_s if self._eta_s is not None else self._eta(now, fraction)
             self._emit(step if eta_s == step.eta_s else step.model_copy(update={"eta_s": eta_s}))
+        elif self._beat_s is not None:
+            self._tell_beat(now, self._beat_s)
+
+    def _tell_beat(self, now: float, beat_s: float) -> None:
+        if now >= self._told_at + beat_s:
+            self._told_at = now
+            self._emit(Beat())
+        else:
+            # Too soon after the last one, but not to be forgotten: the phase may be silent for long after this call.
+            self._dirty = True
+
+    def _shown_message(self) -> str | None:
+        if self._message is None:
+            return None
+        message = str(self._message)
+        if self._mask is not None:
+            message = self._mask(message)  # before it is cut: half a secret is one too
+        return message[:MESSAGE_CHARACTERS]
 
     def _eta(self, now: float, fraction: float) -> float | None:
         """Seconds to the phase's end at the average pace since the first told fraction."""
@@ -327,61 +373,6 @@ class Context:
             return 0.0
         gained = fraction - start
         return (now - began) * (1.0 - fraction) / gained if gained > 0 else None
-
-
-class _Track:
-    """One running loop. ``check_at`` is the count at which it looks at the clock next; tqdm calls this miniters."""
-
-    __slots__ = ("check_at", "checked_at", "context", "done", "high", "low", "parent", "stride", "told", "total")
-
-    def __init__(self, context: Context, total: float | None, low: float, high: float) -> None:
-        self.context = context
-        self.total = total
-        self.low = low
-        self.high = high
-        self.done = 0
-        self.told = -1
-        self.stride = 1
-        self.check_at = 1
-        self.checked_at = monotonic()
-        self.parent: _Track | None = None
-
-    def check(self) -> None:
-        """Report, and choose the next check so that checks come a few times in each interval."""
-        context = self.context
-        now = monotonic()
-        spent = now - self.checked_at
-        self.checked_at = now
-        wanted = context._interval_s / 4
-        if spent < wanted / 2:
-            self.stride = min(self.stride * 2, _LONGEST_STRIDE)
-        elif spent > wanted * 2:
-            self.stride = max(int(self.stride * wanted / spent), 1)
-        self.check_at = self.done + self.stride
-        if context._cancelled:
-            raise Cancelled
-        context._dirty = True
-        if now >= context._due:
-            context._try_send()
-
-    def fraction(self) -> float | None:
-        """How far the phase is by this loop, or None where the length is unknown."""
-        span = (self.low, self.high) if self.parent is None else self.parent.item_span(self.low, self.high)
-        if span is None or self.total is None:
-            return None if self.parent is None else self.parent.fraction()
-        low, high = span
-        return low + (high - low) * (min(self.done / self.total, 1.0) if self.total else 1.0)
-
-    def item_span(self, low: float, high: float) -> tuple[float, float] | None:
-        """The share of the phase that an inner loop within ``low``..``high`` of the current item has."""
-        start = self.fraction()
-        if start is None or not self.total:
-            return None
-        span = (self.low, self.high) if self.parent is None else self.parent.item_span(self.low, self.high)
-        if span is None:
-            return None
-        width = (span[1] - span[0]) / self.total
-        return min(start + width * low, span[1]), min(start + width * high, span[1])
 
 
 def _clamped(fraction: Any) -> float:

@@ -3,7 +3,7 @@
 One rule for every generator, sync or async, of a phase function or of a legacy agent. A yielded
 
 ===============================================  ================================================================
-``None``                                         says nothing (it is a point where a cancel takes effect)
+``None``                                         says only that the phase goes on (and a cancel takes effect there)
 a float within 0..1                              is the fraction done
 a ``Step``                                       is reported as it is
 a str                                            is the message
@@ -60,6 +60,7 @@ class Steps:
     def take(self, item: Any) -> None:
         """Report one yielded item."""
         if item is None:
+            self._ctx.beat()
             return
         if isinstance(item, str):
             self._ctx.update(message=item)

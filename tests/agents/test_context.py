@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from phasenb.core import context, tracks
 from phasenb.core.context import Cancelled, Context
-from phasenb.core.ports import LogChunk, Report
+from phasenb.core.ports import Beat, LogChunk, Report
+from phasenb.core.steps import Steps
 from phasenb.dto.phase import Step
 from phasenb.dto.values import Artifact
 
@@ -310,3 +312,96 @@ def test_a_step_brings_its_own_eta() -> None:
     assert (told.steps[0].percent, told.steps[0].eta_s, told.ctx.metrics) == (30.0, 42.0, {"loss": 0.5})
     told.ctx.report(Step(percent=60))
     assert told.steps[-1].eta_s != 42.0
+
+
+# --- feedback, masks, heartbeats ---------------------------------------------------------------------------------
+
+
+def test_feedback_is_what_the_person_said() -> None:
+    assert Told().ctx.feedback is None
+    assert Told(feedback="use fewer features").ctx.feedback == "use fewer features"
+
+
+def test_a_message_is_masked_before_it_is_cut() -> None:
+    told = Told(mask=lambda text: text.replace("hunter2", "***"))
+    told.ctx.update(0.1, "x" * 497 + "hunter2")
+    assert told.steps[-1].message == "x" * 497 + "***"
+
+
+class Clock:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        for module in (context, tracks):
+            monkeypatch.setattr(module, "monotonic", lambda: self.now)
+
+
+def beats(told: Told) -> int:
+    return sum(isinstance(report, Beat) for report in told.reports)
+
+
+def test_calls_that_change_nothing_beat_often_enough_and_silence_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    told = Told(interval_s=0.05, heartbeat_s=3.0)
+    told.ctx.update(0.5, "working")
+    begun, last = clock.now, clock.now
+    while clock.now < begun + 30:
+        clock.now += 0.05
+        told.ctx.update(0.5, "working")
+        told.ctx.flush()
+        if told.reports[-1:] == [Beat()] and beats(told) > 0:
+            told.reports.pop()
+            assert clock.now - last <= 1.0
+            last = clock.now
+    assert last > begun + 29
+    told.reports.clear()
+    for _ in range(1000):  # silent: the executor goes on flushing
+        clock.now += 0.05
+        told.ctx.flush()
+    assert beats(told) <= 1  # the last call's, which came too soon after the one before
+
+
+def test_a_call_just_after_a_beat_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    told = Told(interval_s=0.05, heartbeat_s=3.0)
+    told.ctx.update(0.5)
+    clock.now += 0.06
+    told.ctx.update(0.5)
+    assert beats(told) == 0
+    clock.now += 0.5
+    told.ctx.flush()
+    assert beats(told) == 1
+
+
+def test_a_slow_loop_is_heard_at_each_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    told = Told(interval_s=0.05, heartbeat_s=3.0)
+
+    def turns() -> Any:
+        for turn in range(10):
+            yield turn
+            clock.now += 2.0
+
+    for _ in told.ctx.track(turns(), total=10):
+        told.ctx.flush()
+    assert len([report for report in told.reports if isinstance(report, Step | Beat)]) >= 10
+
+
+def test_without_a_heartbeat_nothing_beats(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    told = Told()
+    for _ in range(5):
+        clock.now += 10
+        told.ctx.update(0.5)
+        told.ctx.beat()
+    assert len(told.reports) == 1
+
+
+def test_a_generator_that_yields_none_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    told = Told(heartbeat_s=3.0)
+    told.ctx.update(0.5)
+    steps = Steps(told.ctx)
+    for _ in range(4):
+        clock.now += 2
+        steps.take(None)
+    assert beats(told) == 4
