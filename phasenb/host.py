@@ -10,6 +10,7 @@ import asyncio
 import os
 import socket
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -41,10 +42,21 @@ class SystemClock:
 
 
 class Host:
-    """What runs a PhaseManager. ``embedded``: in the launcher's own process, where ``inline`` is offered too."""
+    """What runs a PhaseManager. ``embedded``: in the launcher's own process, where ``inline`` is offered too.
 
-    def __init__(self, settings: Settings, *, embedded: bool, name: str | None = None) -> None:
+    ``open_store(url, artifacts=)`` makes the store: a test gives one that fails where it is told to.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        embedded: bool,
+        name: str | None = None,
+        open_store: Callable[..., MemorySaver] = MemorySaver.open,
+    ) -> None:
         self.settings = settings
+        self._open_store = open_store
         self.embedded = embedded
         self.name = name or f"{socket.gethostname()}:{os.getpid()}"
         self.store: MemorySaver
@@ -56,7 +68,7 @@ class Host:
     async def start(self) -> None:
         """Open the store and be ready for launches. Raises StoreUnavailable, with what is wrong and where."""
         settings = self.settings
-        self.store = await asyncio.to_thread(MemorySaver.open, settings.store_url, artifacts=settings.store.artifacts)
+        self.store = await asyncio.to_thread(self._open_store, settings.store_url, artifacts=settings.store.artifacts)
         self.hub = WebSocketManager(settings.websocket, self.store)
         self._executors = self._make_executors()
         self.manager = PhaseManager(
@@ -87,7 +99,7 @@ class Host:
         await self.store.close()
 
     def _make_executors(self) -> dict[str, Executor]:
-        made: dict[str, Executor] = {"process": ProcessExecutor(self.settings.workers, lease_s=self.settings.lease_s)}
+        made: dict[str, Executor] = {"process": ProcessExecutor(self.settings.workers)}
         if self.embedded:
             # Only here: a server's process never runs user code (design.md section 7).
             from phasenb.executors.inline import InlineExecutor

@@ -10,17 +10,28 @@ import asyncio
 import hashlib
 import heapq
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from phasenb.core.ports import Append, Appended, Attempt, Outcome, Report, StoredTask
+from phasenb.core.ports import (
+    Adopted,
+    Append,
+    Appended,
+    Attempt,
+    Change,
+    HostInfo,
+    Lease,
+    Outcome,
+    Report,
+    StoredTask,
+)
 from phasenb.dto.events import Event, PhaseLog, PhaseUpdate
 from phasenb.dto.launch import AgentSpec, FunctionSpec, Launch, Runtime
 from phasenb.dto.phase import Checkpoint
 from phasenb.dto.phase_result import ErrorInfo, PhaseResult, ResultStatus
 from phasenb.dto.task_state import State, TaskState
 from phasenb.dto.values import Json
-from phasenb.errors import BadMessage, Conflict, UnknownObject, UnknownTask
+from phasenb.errors import BadMessage, Conflict, LeaseLost, UnknownObject, UnknownTask
 
 __all__ = ["FakeClock", "FakeStore", "RecordingPublisher", "ScriptedExecutor", "failed", "finished"]
 
@@ -88,7 +99,8 @@ def failed(error_type: str = "RuntimeError", message: str = "", *, bases: Sequen
 
 
 class ScriptedExecutor:
-    """Plays ``script[phase]``: one list of reports per attempt, the last one of which is an Outcome.
+    """Plays ``script[phase]``: one list of reports per attempt, the last one of which is an Outcome. Attempts of a
+    phase's compensation are played from ``script["undo " + phase]``.
 
     A phase that is not in the script completes with its own name as output. ``hold(phase)`` makes attempts of a phase
     wait before their Outcome until ``let_go(phase)``. ``attempts`` are those that ran.
@@ -134,11 +146,15 @@ class ScriptedExecutor:
         return None
 
     def _reports(self, attempt: Attempt) -> Sequence[Report]:
-        reports = self._script.get(attempt.phase)
+        reports = self._script.get(_scene(attempt))
         return next(reports) if reports is not None else [finished(attempt.phase)]
 
     def _gate(self, attempt: Attempt) -> asyncio.Event | None:
-        return self._held.get(attempt.phase)
+        return self._held.get(_scene(attempt))
+
+
+def _scene(attempt: Attempt) -> str:
+    return f"undo {attempt.phase}" if attempt.kind == "compensation" else attempt.phase
 
 
 class _ScriptedSlot:
@@ -187,6 +203,8 @@ class _Kept:
     launch: Launch
     events: list[Event] = field(default_factory=list)
     results: list[PhaseResult] = field(default_factory=list)
+    lease: Lease = field(default_factory=lambda: Lease("", 0))
+    executor: str = "process"
     lines: list[dict[str, Json]] = field(default_factory=list)
     checkpoints: dict[str, Checkpoint] = field(default_factory=dict)
 
@@ -198,6 +216,8 @@ class FakeStore:
 
     def __init__(self) -> None:
         self.refuse: list[Exception] = []
+        self._log: list[Change] = []
+        self._hosts: dict[str, HostInfo] = {}
         self._kept: dict[str, _Kept] = {}
         self._objects: dict[tuple[str, str], bytes] = {}
 
@@ -205,18 +225,27 @@ class FakeStore:
         if self.refuse:
             raise self.refuse.pop(0)
         task_id = append.task.task_id
-        if append.launch is not None:
+        if append.launch is not None and append.events[0].seq == 1:
             known = self._duplicate(append)
             if known is not None:
                 return Appended(known, duplicate=True)
             self._kept[task_id] = _Kept(StoredTask(append.owner, append.task), append.launch)
         kept = self._of(task_id)
+        if append.lease is not None and append.lease != kept.lease:
+            raise LeaseLost(append.lease.host, task_id)
         if len(kept.events) != append.events[0].seq - 1:
             raise Conflict(task_id, f"its log is at {len(kept.events)}, not at {append.events[0].seq - 1}")
         kept.events.extend(append.events)
         kept.results.extend(append.results)
         kept.stored = StoredTask(append.owner, append.task)
-        return Appended(task_id)
+        kept.launch = append.launch or kept.launch
+        self._log += [
+            Change(len(self._log) + number, append.owner, e.wire) for number, e in enumerate(append.events, 1)
+        ]
+        if append.take is not None:
+            kept.executor = append.take.executor
+            kept.lease = Lease(append.take.host, kept.lease.fence + 1)
+        return Appended(task_id, lease=kept.lease)
 
     def _duplicate(self, append: Append) -> str | None:
         assert append.launch is not None  # only asked for launches
@@ -244,11 +273,51 @@ class FakeStore:
             where = {"phase": log.phase, "attempt": log.attempt, "line": number}
             lines.append({"cursor": len(lines) + 1, **where, **line.model_dump(mode="json")})
 
-    async def add_checkpoint(self, task_id: str, phase: str, attempt: int, value: Json) -> None:
+    async def add_checkpoint(
+        self, task_id: str, phase: str, attempt: int, value: Json, lease: Lease | None = None
+    ) -> None:
         self._of(task_id).checkpoints[phase] = Checkpoint(value=value)
 
     async def checkpoint(self, task_id: str, phase: str) -> Checkpoint | None:
         return self._of(task_id).checkpoints.get(phase)
+
+    async def join(self, host: HostInfo) -> None:
+        self._hosts[host.host] = host
+
+    async def beat(self, host: str) -> None:
+        if host not in self._hosts:
+            raise LeaseLost(host)
+        self._hosts[host] = replace(self._hosts[host], counter=self._hosts[host].counter + 1)
+
+    async def leave(self, host: str) -> None:
+        self._hosts.pop(host, None)
+        for kept in self._kept.values():
+            if kept.lease.host == host:
+                kept.lease = Lease("", kept.lease.fence)
+
+    async def hosts(self) -> list[HostInfo]:
+        return list(self._hosts.values())
+
+    async def adopt(self, host: str, kinds: Sequence[str], dead: str | None = None) -> list[Adopted]:
+        if dead is not None:
+            await self.leave(dead)
+        adopted = []
+        for kept in self._kept.values():
+            if kept.lease.host == "" and kept.executor in kinds and not kept.stored.task.state.terminal:
+                kept.lease = Lease(host, kept.lease.fence + 1)
+                adopted.append(Adopted(kept.stored.owner, kept.stored.task, kept.launch, kept.lease))
+        return adopted
+
+    async def changes(self, after: int | None, limit: int = 1000) -> list[Change]:
+        if after is None:
+            return [Change(len(self._log), "")]
+        return self._log[after : after + limit]
+
+    async def changed(self) -> bool:
+        return True
+
+    async def collect(self, grace_s: float) -> int:
+        return 0
 
     async def find(self, task_id: str, *, owner: str | None = None) -> StoredTask | None:
         found = [kept.stored for key, kept in self._kept.items() if key.endswith(task_id)]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import time
 import uuid
 from pathlib import Path
 from typing import BinaryIO
@@ -51,8 +53,32 @@ class LocalFiles:
     def local_path(self, name: str) -> Path | None:
         return self._path(name)
 
+    def older_than(self, grace_s: float) -> list[str]:
+        """The names of objects that nobody renewed for so many seconds. Temporary files of that age are removed."""
+        before = time.time() - grace_s
+        for left in (self._root / "incoming").glob("*"):
+            if _modified(left) < before:
+                left.unlink(missing_ok=True)
+        return [path.name for path in self._root.glob("??/*") if _modified(path) < before]
+
+    def remove(self, name: str, grace_s: float) -> bool:
+        """Remove an object, unless it is not there or was renewed meanwhile."""
+        path = self._path(name)
+        if not _modified(path) < time.time() - grace_s:
+            return False
+        path.unlink(missing_ok=True)
+        return True
+
     def _path(self, name: str) -> Path:
         return self._root / name[:2] / name
+
+
+def _modified(path: Path) -> float:
+    """Seconds since the epoch; never, for a file that is gone."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return math.inf
 
 
 def _fsync_folder(folder: Path) -> None:

@@ -78,7 +78,10 @@ class Performance:
         self.ctx = ctx = self._context()
         if self.cancelled:
             ctx.cancel()
-        output = agent.run_phase(attempt.phase, ctx, Values(attempt.values, folder))
+        run = agent.run_compensation if attempt.kind == "compensation" else agent.run_phase
+        if attempt.fallback:
+            run = agent.run_fallback
+        output = run(attempt.phase, ctx, Values(attempt.values, folder))
         return encode(output, folder, inline_bytes=attempt.inline_bytes, where=f"the output of `{attempt.phase}`")
 
     def _context(self) -> Context:
@@ -90,6 +93,8 @@ class Performance:
             attempt=attempt.attempt,
             checkpoint=None if attempt.checkpoint is None else decode(attempt.checkpoint.value, self._folder),
             failure=attempt.failure,
+            feedback=attempt.feedback,
+            heartbeat_s=attempt.heartbeat_s,
             store_artifact=self._store_artifact,
             store_checkpoint=self._store_checkpoint,
         )

@@ -1,6 +1,6 @@
 """The loop's side of a running attempt: a stream of reports that stays small whoever reads it slowly.
 
-Rules: everything here runs on the host's loop; of steps and of checkpoints that nobody has taken yet, the newest wins;
+Rules: everything here runs on the host's loop; of steps, checkpoints and beats that nobody took yet, the newest wins;
 log lines keep their order (their makers bound them); the Outcome comes last, exactly once, and nothing follows it.
 """
 
@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from typing import Self
 
-from phasenb.core.ports import LogChunk, Outcome, Report
+from phasenb.core.ports import Beat, LogChunk, Outcome, Report
 from phasenb.dto.phase import Checkpoint, Step
 
 
@@ -21,6 +21,7 @@ class Reports:
         self._logs: deque[LogChunk] = deque()
         self._step: Step | None = None
         self._checkpoint: Checkpoint | None = None
+        self._beat: Beat | None = None
         self._outcome: Outcome | None = None
         self._told = False
         self._waiter: asyncio.Future[None] | None = None
@@ -39,6 +40,8 @@ class Reports:
             self._logs.append(report)
         elif isinstance(report, Checkpoint):
             self._checkpoint = report
+        elif isinstance(report, Beat):
+            self._beat = report
         else:
             self._outcome = report
         if self._waiter is not None and not self._waiter.done():
@@ -66,6 +69,9 @@ class Reports:
         if self._step is not None:
             step, self._step = self._step, None
             return step
+        if self._beat is not None:
+            beat, self._beat = self._beat, None
+            return beat
         if self._outcome is not None and not self._told:
             self._told = True
             return self._outcome

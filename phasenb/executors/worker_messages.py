@@ -1,7 +1,8 @@
 """What host and worker say to each other, as headers of frames; two releases of phasenb may meet here.
 
 Host to worker: ``bind`` (directory and path of a launcher), ``run``, ``cancel``, ``describe``, ``release``, ``exit``.
-Worker to host: ``hello``, ``ready``, ``step``, ``log``, ``checkpoint``, ``outcome``, ``described``, ``refused``.
+Worker to host: ``hello``, ``ready``, ``step``, ``log``, ``checkpoint``, ``beat``, ``outcome``, ``described``,
+``refused``.
 
 Rules: ``hello`` is the first message and keeps its fields for ever, so that any two releases can tell each other apart;
 every other change that an older side can't ignore counts PROTOCOL up. What a worker says is validated: code of a
@@ -14,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from phasenb.core.ports import Attempt, LogChunk, Outcome, Report
+from phasenb.core.ports import Attempt, Beat, LogChunk, Outcome, Report
 from phasenb.dto.phase import Checkpoint, LogLine, Step
 from phasenb.dto.phase_result import ErrorInfo, ResultStatus
 from phasenb.dto.values import Artifact, Json, as_reference
@@ -22,7 +23,10 @@ from phasenb.executors.frames import BadFrame, Header
 
 PROTOCOL = 1
 
-_PLAIN = ("task_id", "phase", "attempt", "owner", "agent", "values", "objects_url", "kind", "inline_bytes", "log_bytes")
+_PLAIN = (
+    "task_id", "phase", "attempt", "owner", "agent", "values", "objects_url", "kind", "inline_bytes", "log_bytes",
+    "fallback", "feedback", "heartbeat_s",
+)  # fmt: skip
 
 
 def run_message(run: int, attempt: Attempt, code: int | None) -> Header:
@@ -55,6 +59,8 @@ def report_message(report: Report, run: int) -> Header:
         return {"type": "log", "run": run, "lines": lines, "dropped": report.dropped}
     if isinstance(report, Checkpoint):
         return {"type": "checkpoint", "run": run, "value": report.value}
+    if isinstance(report, Beat):
+        return {"type": "beat", "run": run}
     return {
         "type": "outcome",
         "run": run,
@@ -110,4 +116,8 @@ def _value(value: Json) -> Json:
     return value
 
 
-_READERS = {"step": _step, "log": _log, "checkpoint": _checkpoint, "outcome": _outcome}
+def _beat(header: Header) -> Report:
+    return Beat()
+
+
+_READERS = {"step": _step, "log": _log, "checkpoint": _checkpoint, "beat": _beat, "outcome": _outcome}

@@ -1,7 +1,8 @@
 """One decision as one job for the writer: all its JSON is made beforehand, in the caller's thread.
 
-Compare-and-set: a task's row moves only from ``events[0].seq - 1``; whoever comes second gets Conflict. A launch is
-looked up and written in the same transaction, so two of the same key can't both be new.
+Compare-and-set: a task's row moves only from ``events[0].seq - 1``, and, where only its host may write, only under
+the newest fence; whoever comes second gets Conflict, whoever was taken for dead LeaseLost. A launch is looked up and
+written in the same transaction, so two of the same key can't both be new.
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ from typing import Any
 
 import orjson
 
-from phasenb.core.ports import Append, Appended
-from phasenb.errors import Conflict
+from phasenb.core.ports import Append, Appended, Lease
+from phasenb.errors import Conflict, LeaseLost
 from phasenb.memory import rows
 from phasenb.memory import statements as sql
 from phasenb.memory.statements import Cursor
 
 
 class PreparedAppend:
-    """A job: run it on a cursor within a transaction. Raises Conflict."""
+    """A job: run it on a cursor within a transaction. Raises Conflict, LeaseLost."""
 
     def __init__(self, append: Append) -> None:
         task, events = append.task, append.events
@@ -33,10 +34,12 @@ class PreparedAppend:
             {"task_id": task.task_id, "seq": event.seq, "type": event.type, "body": event.wire} for event in events
         ]
         self._results = [rows.result_values(task.task_id, result) for result in append.results]
-        self._launch, self._code = _launch_values(append) if self._expected == 0 else ({}, None)
+        known = self._expected == 0 or append.launch is not None
+        self._launch, self._code = _launch_values(append) if known else ({}, None)
 
     def __call__(self, cursor: Cursor) -> Appended:
-        task_id = self._append.task.task_id
+        append = self._append
+        task_id = append.task.task_id
         if self._expected == 0:
             known = self._known(cursor)
             if known is not None:
@@ -44,13 +47,18 @@ class PreparedAppend:
             self._create(cursor)
         else:
             self._move(cursor)
+            if append.launch is not None:
+                self._replace_code(cursor)
         if len(self._events) == 1:
             sql.INSERT_EVENT.run(cursor, **self._events[0])
         else:
             sql.INSERT_EVENT.run_many(cursor, self._events)
         for result in self._results:
             sql.INSERT_RESULT.run(cursor, **result)
-        return Appended(task_id)
+        if append.take is None:
+            return Appended(task_id, lease=append.lease)
+        fence = 1 if self._expected == 0 else sql.PLACE_OF_TASK.one(cursor, task_id=task_id)[2]
+        return Appended(task_id, lease=Lease(append.take.host, fence))
 
     def _known(self, cursor: Cursor) -> str | None:
         """The task that an equal launch made already. Raises Conflict where ``if_exists`` is ``error``."""
@@ -73,8 +81,10 @@ class PreparedAppend:
     def _create(self, cursor: Cursor) -> None:
         task = self._append.task
         where = {"task_id": task.task_id, "owner": self._append.owner, "session": task.session}
+        take = self._append.take
+        host = {"host": take.host if take else "", "executor": take.executor if take else None, "fence": 1}
         try:
-            sql.INSERT_TASK.run(cursor, **where, reversed_id=task.task_id[::-1], **self._task)
+            sql.INSERT_TASK.run(cursor, **where, reversed_id=task.task_id[::-1], **self._task, **host)
         except sqlite3.IntegrityError:
             raise self._conflict(cursor) from None
         if self._code is not None:
@@ -82,19 +92,38 @@ class PreparedAppend:
         sql.INSERT_LAUNCH.run(cursor, **where, **self._launch)
 
     def _move(self, cursor: Cursor) -> None:
-        moved = sql.MOVE_TASK.run(
+        append, parameters = self._append, dict(self._task)
+        if append.lease is not None:
+            parameters |= {"of_host": append.lease.host, "of_fence": append.lease.fence}
+        if append.take is not None:
+            parameters |= {"host": append.take.host, "executor": append.take.executor}
+        ends = append.task.state.terminal
+        moved = sql.move_task(append.lease is not None, append.take is not None, ends).run(
             cursor,
-            of_task=self._append.task.task_id,
-            of_owner=self._append.owner,
+            of_task=append.task.task_id,
+            of_owner=append.owner,
             expected_seq=self._expected,
-            **self._task,
+            **parameters,
         )
         if moved.rowcount != 1:
             raise self._conflict(cursor)
 
-    def _conflict(self, cursor: Cursor) -> Conflict:
-        task_id = self._append.task.task_id
-        row = sql.SEQ_OF_TASK.one(cursor, task_id=task_id)
+    def _replace_code(self, cursor: Cursor) -> None:
+        """A retry brought other code: inputs, key and idempotency key stay the launch's."""
+        if self._code is not None:
+            sql.INSERT_CODE.run(cursor, hash=self._launch["code_hash"], body=self._code)
+        sql.REPLACE_CODE.run(
+            cursor,
+            of_task=self._append.task.task_id,
+            body=self._launch["body"],
+            code_hash=self._launch["code_hash"],
+        )
+
+    def _conflict(self, cursor: Cursor) -> Conflict | LeaseLost:
+        task_id, lease = self._append.task.task_id, self._append.lease
+        row = sql.PLACE_OF_TASK.one(cursor, task_id=task_id)
+        if row and lease is not None and row[1] is not None and (row[1], row[2]) != (lease.host, lease.fence):
+            return LeaseLost(lease.host, task_id)
         found = f"its log is at {row[0]}" if row else "it has no log yet"
         return Conflict(task_id, f"{found}, and this decision was made at {self._expected}")
 

@@ -10,11 +10,12 @@ import hashlib
 import re
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
+from phasenb.codecs.local_objects import LocalFiles
 from phasenb.codecs.objects import PREFIX, ObjectFolder
 
 CHUNK_BYTES = 1024 * 1024
@@ -74,6 +75,21 @@ class Artifacts:
                 yield chunk
         finally:
             file.close()
+
+    def older_than(self, grace_s: float) -> set[str]:
+        """The names (hex) of local objects that nobody renewed for ``grace_s`` seconds; those elsewhere stay."""
+        if "://" in self.url:
+            return set()
+        return {name for folder in self._local_folders() for name in LocalFiles(folder).older_than(grace_s)}
+
+    def remove(self, names: Collection[str], grace_s: float) -> int:
+        """Remove local objects, of whichever owner, that were not renewed meanwhile; how many."""
+        folders = [LocalFiles(folder) for folder in self._local_folders()]
+        return sum(folder.remove(name, grace_s) for folder in folders for name in names)
+
+    def _local_folders(self) -> list[Path]:
+        base = Path(self.url)
+        return [folder for folder in base.iterdir() if folder.is_dir()] if base.is_dir() else []
 
     def close(self) -> None:
         if self._temporary is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -38,6 +39,9 @@ class Database:
         self.epoch = epoch
         self._readers = readers
         self._closed = False
+        self._looking = threading.Lock()
+        self._looker: sqlite3.Connection | None = None
+        self._version = 0
 
     @classmethod
     def open(cls, location: Location) -> Database:
@@ -83,9 +87,26 @@ class Database:
             await self.writer.run(nothing)
         return await asyncio.to_thread(self._read, job)
 
+    def changed(self) -> bool:
+        """Whether another connection committed since this was last asked. Blocks for a look at the file."""
+        if self._readers is None:
+            return False
+        with self._looking:
+            if self._closed:
+                return False
+            if self._looker is None:
+                self._looker = _connect(self.location)
+            # sqlite.org/pragma.html: it changes with every commit of another connection, this store's writer's too.
+            (version,) = self._looker.execute("PRAGMA data_version").fetchone()
+            seen, self._version = self._version, version
+            return bool(version != seen)
+
     def close(self) -> None:
         """Commit what waits, then close all connections. Idempotent; blocks."""
-        self._closed = True  # a pool that was disposed of would connect anew
+        with self._looking:
+            self._closed = True  # a pool that was disposed of would connect anew
+            if self._looker is not None:
+                self._looker.close()
         self.writer.close()
         if self._readers is not None:
             self._readers.dispose()

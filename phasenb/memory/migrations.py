@@ -40,8 +40,27 @@ def create_all(cursor: Cursor) -> None:
         Statement(clause).run(cursor)
 
 
+def add_hosts(cursor: Cursor) -> None:
+    """Leases: hosts, and whose each task is. What was live when this release came is nobody's."""
+    for ddl in (
+        "CREATE TABLE hosts ( host TEXT NOT NULL, machine TEXT NOT NULL, pid INTEGER NOT NULL, "
+        "pid_started TEXT NOT NULL, counter INTEGER NOT NULL, PRIMARY KEY (host) )",
+        "ALTER TABLE tasks ADD COLUMN host TEXT",
+        "ALTER TABLE tasks ADD COLUMN fence INTEGER DEFAULT '0' NOT NULL",
+        "ALTER TABLE tasks ADD COLUMN executor TEXT",
+        "CREATE INDEX tasks_of_host ON tasks (host)",
+        "UPDATE tasks SET host = '' WHERE state NOT IN ('completed', 'failed', 'cancelled')",
+        "UPDATE tasks SET executor = coalesce((SELECT json_extract(launches.body, '$.options.executor') "
+        "FROM launches WHERE launches.task_id = tasks.task_id), 'process')",
+    ):
+        cursor.execute(ddl)
+
+
 # Later ones change tables step by step; the first is never run on a store that exists.
-MIGRATIONS: tuple[Migration, ...] = (Migration(1, "the first tables", create_all),)
+MIGRATIONS: tuple[Migration, ...] = (
+    Migration(1, "the first tables", create_all),
+    Migration(2, "hosts and their leases", add_hosts),
+)
 
 
 def version_of(cursor: Cursor, store: str, known: int) -> int:

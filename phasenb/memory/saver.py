@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Self
 
 import orjson
 
-from phasenb.core.ports import Append, Appended, StoredTask
+from phasenb.core.ports import Adopted, Append, Appended, Change, HostInfo, Lease, StoredTask
 from phasenb.dto.events import PhaseLog
 from phasenb.dto.launch import Launch
 from phasenb.dto.phase import Checkpoint
@@ -21,12 +21,14 @@ from phasenb.dto.phase_result import PhaseResult
 from phasenb.dto.task_state import State, TaskState
 from phasenb.dto.values import Json
 from phasenb.errors import StoreUnavailable, UnknownTask
-from phasenb.memory import queries, rows
+from phasenb.memory import hosts, queries, rows
 from phasenb.memory import statements as sql
 from phasenb.memory.appends import PreparedAppend
 from phasenb.memory.artifacts import Artifacts
 from phasenb.memory.database import Database
 from phasenb.memory.location import Location, locate
+from phasenb.memory.references import references
+from phasenb.memory.statements import Cursor
 from phasenb.memory.view import MemoryView
 
 
@@ -99,18 +101,44 @@ class MemorySaver:
         """See ports.Store: durable when it returns. Raises Conflict, StoreUnavailable."""
         return await self._database.writer.run(PreparedAppend(append))
 
+    async def join(self, host: HostInfo) -> None:
+        await self._database.writer.run(hosts.join(host))
+
+    async def beat(self, host: str) -> None:
+        await self._database.writer.run(hosts.beat(host))
+
+    async def leave(self, host: str) -> None:
+        await self._database.writer.run(hosts.leave(host))
+
+    async def adopt(self, host: str, kinds: Sequence[str], dead: str | None = None) -> list[Adopted]:
+        return await self._database.writer.run(hosts.adopt(host, kinds, dead))
+
+    async def collect(self, grace_s: float) -> int:
+        """See ports.Store; of objects in a local folder only."""
+        artifacts = self._artifacts
+        old = await asyncio.to_thread(artifacts.older_than, grace_s)
+        if not old:
+            return 0
+        return await self._database.writer.run(lambda cursor: artifacts.remove(old - references(cursor), grace_s))
+
     async def add_log(self, log: PhaseLog) -> None:
         """Queue lines for the next commit; ``logs`` sees them at once, and they are never after a later append."""
         values = rows.log_values(log)
         if values:
             self._database.writer.post(lambda cursor: sql.INSERT_LOG.run_many(cursor, values))
 
-    async def add_checkpoint(self, task_id: str, phase: str, attempt: int, value: Json) -> None:
-        """Keep the newest checkpoint of a phase. Durable when it returns."""
+    async def add_checkpoint(
+        self, task_id: str, phase: str, attempt: int, value: Json, lease: Lease | None = None
+    ) -> None:
+        """Keep the newest checkpoint of a phase. Durable when it returns. Raises LeaseLost."""
         body = orjson.dumps(value).decode()
-        await self._database.writer.run(
-            lambda cursor: sql.KEEP_CHECKPOINT.run(cursor, task_id=task_id, phase=phase, attempt=attempt, body=body)
-        )
+
+        def job(cursor: Cursor) -> None:
+            if lease is not None:
+                hosts.check_lease(cursor, task_id, lease)
+            sql.KEEP_CHECKPOINT.run(cursor, task_id=task_id, phase=phase, attempt=attempt, body=body)
+
+        await self._database.writer.run(job)
 
     # --- reading -------------------------------------------------------------------------------------------------
 
@@ -159,6 +187,20 @@ class MemorySaver:
             lambda cursor: sql.LOGS.all(cursor, task_id=task_id, after=after, limit=limit)
         )
         return [rows.log_line(row) for row in found]
+
+    async def hosts(self) -> list[HostInfo]:
+        found = await self._database.aread(lambda cursor: sql.HOSTS.all(cursor))
+        return [HostInfo(*row) for row in found]
+
+    async def changes(self, after: int | None, limit: int = 1000) -> list[Change]:
+        if after is None:
+            row = await self._database.aread(lambda cursor: sql.NEWEST_CHANGE.one(cursor))
+            return [Change(row[0], "")] if row and row[0] is not None else []
+        found = await self._database.aread(lambda cursor: sql.CHANGES.all(cursor, after=after, limit=limit))
+        return [Change(*row) for row in found]
+
+    async def changed(self) -> bool:
+        return await asyncio.to_thread(self._database.changed)
 
     # --- objects -------------------------------------------------------------------------------------------------
 

@@ -36,9 +36,23 @@ tasks = Table(
     Column("seq", Integer, nullable=False),
     Column("updated_at", Text, nullable=False),
     Column("snapshot", Text, nullable=False),  # TaskState as JSON, without inputs
+    Column("host", Text),  # whose it is while it lives: a host, "" for nobody's; null once it has ended
+    Column("fence", Integer, nullable=False, server_default="0"),
+    Column("executor", Text),
+    Index("tasks_of_host", "host"),
     Index("tasks_of_owner", "owner", "task_id"),
     Index("tasks_of_session", "owner", "session", "task_id"),
     Index("tasks_in_state", "owner", "state", "task_id"),
+)
+
+hosts = Table(
+    "hosts",
+    metadata,
+    Column("host", Text, primary_key=True),
+    Column("machine", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("pid_started", Text, nullable=False),
+    Column("counter", Integer, nullable=False),
 )
 
 launches = Table(

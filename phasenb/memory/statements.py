@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, Protocol
 
-from sqlalchemy import ClauseElement, Table, bindparam, select, update
+from sqlalchemy import ClauseElement, Table, bindparam, delete, func, null, select, update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import Insert, insert
 
-from phasenb.memory.schema import checkpoints, code, events, launches, logs, meta, migrations, results, tasks
+from phasenb.memory.schema import checkpoints, code, events, hosts, launches, logs, meta, migrations, results, tasks
 
 _DIALECT = sqlite.dialect(paramstyle="named")
 
@@ -69,19 +69,38 @@ INSERT_TASK = Statement(_insert(tasks))
 INSERT_LAUNCH = Statement(_insert(launches))
 INSERT_CODE = Statement(_insert(code).on_conflict_do_nothing())
 
-# The compare-and-set of an append: touches one row, or none where the log moved on.
-MOVE_TASK = Statement(
-    update(tasks)
-    .where(
+
+@cache
+def move_task(held: bool, taken: bool, ends: bool) -> Statement:
+    """The compare-and-set of an append: touches one row, or none where the log moved on.
+
+    ``held``: only under the lease ``of_host`` with ``of_fence``; ``taken``: the task becomes ``host``'s; ``ends``: it
+    is nobody's any more.
+    """
+    clause = update(tasks).where(
         tasks.c.task_id == bindparam("of_task"),
         tasks.c.owner == bindparam("of_owner"),
         tasks.c.seq == bindparam("expected_seq"),
     )
-    .values({name: bindparam(name) for name in ("state", "seq", "updated_at", "snapshot")})
-)
+    if held:
+        clause = clause.where(tasks.c.host == bindparam("of_host"), tasks.c.fence == bindparam("of_fence"))
+    values: dict[str, Any] = {name: bindparam(name) for name in ("state", "seq", "updated_at", "snapshot")}
+    if taken:
+        values |= {"host": bindparam("host"), "executor": bindparam("executor"), "fence": tasks.c.fence + 1}
+    if ends:
+        values["host"] = null()
+    return Statement(clause.values(values))
+
+
 INSERT_EVENT = Statement(_insert(events))
 INSERT_RESULT = Statement(_insert(results))
 INSERT_LOG = Statement(_insert(logs))
+
+REPLACE_CODE = Statement(
+    update(launches)
+    .where(launches.c.task_id == bindparam("of_task"))
+    .values({"body": bindparam("body"), "code_hash": bindparam("code_hash")})
+)
 
 _checkpoint = _insert(checkpoints)
 KEEP_CHECKPOINT = Statement(
@@ -115,7 +134,9 @@ NEWEST_TASK_OF_KEY = Statement(
 _task = select(tasks.c.owner, tasks.c.snapshot, launches.c.inputs).join(launches)
 
 TASK = Statement(_task.where(tasks.c.task_id == bindparam("task_id")))
-SEQ_OF_TASK = Statement(select(tasks.c.seq).where(tasks.c.task_id == bindparam("task_id")))
+PLACE_OF_TASK = Statement(
+    select(tasks.c.seq, tasks.c.host, tasks.c.fence).where(tasks.c.task_id == bindparam("task_id"))
+)
 LAUNCH = Statement(
     select(launches.c.body, launches.c.inputs, code.c.body)
     .outerjoin(code, launches.c.code_hash == code.c.hash)
@@ -187,6 +208,29 @@ def events_of_session(of_task: bool) -> Statement:
         clause = clause.where(events.c.task_id == bindparam("task_id"))
     return Statement(clause.order_by(events.c.id))
 
+
+# --- hosts ---------------------------------------------------------------------------------------------------------
+
+INSERT_HOST = Statement(_insert(hosts))
+HOSTS = Statement(select(hosts))
+BEAT = Statement(update(hosts).where(hosts.c.host == bindparam("of_host")).values({"counter": hosts.c.counter + 1}))
+FORGET_HOST = Statement(delete(hosts).where(hosts.c.host == bindparam("of_host")))
+# Whose a host's tasks are once it is gone: nobody's, until someone takes them.
+LEAVE_TASKS = Statement(update(tasks).where(tasks.c.host == bindparam("of_host")).values({"host": ""}))
+LEFT_TASKS = Statement(select(tasks.c.task_id, tasks.c.executor).where(tasks.c.host == "").order_by(tasks.c.task_id))
+TAKE_TASK = Statement(
+    update(tasks)
+    .where(tasks.c.task_id == bindparam("of_task"))
+    .values({"host": bindparam("host"), "fence": tasks.c.fence + 1})
+)
+CHANGES = Statement(
+    select(events.c.id, tasks.c.owner, events.c.body)
+    .join(tasks)
+    .where(events.c.id > bindparam("after"))
+    .order_by(events.c.id)
+    .limit(bindparam("limit"))
+)
+NEWEST_CHANGE = Statement(select(func.max(events.c.id)))
 
 # --- the store itself ----------------------------------------------------------------------------------------------
 
