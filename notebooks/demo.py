@@ -29,6 +29,7 @@ import phasenb as pn
 HERE = Path(__file__).resolve().parent
 NOTEBOOK = HERE / "quickstart.ipynb"
 CELL_TIMEOUT_S = 600
+LINE_EVERY_S = 3.0
 console = Console()
 
 
@@ -95,7 +96,32 @@ class Server:
 
 
 def watch(server: Server, stop: threading.Event) -> None:
-    """Show the phases of every task of this user while the notebook runs."""
+    """Show the phases of every task of this user while the notebook runs: as bars, or line by line."""
+    if console.is_terminal:
+        watch_bars(server, stop)
+    else:
+        watch_lines(server, stop)
+
+
+def watch_lines(server: Server, stop: threading.Event) -> None:
+    """A line for each change of a phase, and one now and then while it runs."""
+    told: dict[tuple[str, str], str] = {}
+    spoke = time.monotonic()
+    with pn.connect(server.url, server.token, session="demo") as client:
+        while not stop.wait(0.2):
+            for task in client.states(scope="user"):
+                for phase in task.phases:
+                    key, status = (task.task_id, phase.name), str(phase.status)
+                    due = status == "running" and time.monotonic() - spoke > LINE_EVERY_S
+                    if status == told.get(key, "pending") and not due:
+                        continue
+                    told[key], spoke = status, time.monotonic()
+                    note = f" {phase.percent:.0f} % {task.message or ''}" if status == "running" else ""
+                    console.print(f"{phase.name}: {status}{note}".rstrip(), markup=False, highlight=False)
+
+
+def watch_bars(server: Server, stop: threading.Event) -> None:
+    """Bars that move in place."""
     bars: dict[tuple[str, str], Any] = {}
     columns = (TextColumn("{task.description:>16}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with (

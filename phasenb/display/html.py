@@ -104,14 +104,17 @@ def _error(task: TaskState, live: bool) -> str:
     error = task.error.error
     where = f" in {task.error.phase}" if task.error.phase else ""
     lines = [
-        f"<p><b>{escape(error.type)}</b>{escape(where)}{escape(f': {error.message}' if error.message else '')}</p>"
+        f"<p><b>{escape(error.type)}</b>{escape(where)}"
+        f"{escape(f': {words.plain(error.message)}' if error.message else '')}</p>"
     ]
     own = words.own_line(error.traceback)
     if own is not None:
         lines.append(f"<p>{escape(own.where)}</p>")
-        lines.append(f"<pre>{escape(own.code)}</pre>" if own.code else "")
+        lines.append(f"<pre>{escape(words.plain(own.code))}</pre>" if own.code else "")
     if error.traceback and not live:
-        lines.append(f"<details><summary>Traceback</summary><pre>{escape(error.traceback)}</pre></details>")
+        lines.append(
+            f"<details><summary>Traceback</summary><pre>{escape(words.printable(error.traceback))}</pre></details>"
+        )
     return f'<div class="pnb-error" role="alert">{"".join(lines)}</div>'
 
 
@@ -121,14 +124,14 @@ def _output(task: TaskState) -> str:
     preview = task.phases[-1].output_preview
     if preview is None or preview == "None":
         return ""
-    return f'<pre aria-label="result">{escape(preview)}</pre>'
+    return f'<pre aria-label="result">{escape(words.plain(preview))}</pre>'
 
 
 def _log(log: Sequence[LogLine], live: bool) -> str:
     if not log:
         return ""
     lines = log[-LIVE_LINES:] if live else log[-SAVED_LINES:]
-    text = f'<pre aria-label="log">{escape(chr(10).join(line.text for line in lines))}</pre>'
+    text = f'<pre aria-label="log">{escape(chr(10).join(words.plain(line.text) for line in lines))}</pre>'
     if live:
         return text
     counted = "the last line" if len(lines) == 1 else f"the last {len(lines)} lines"

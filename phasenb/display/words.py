@@ -25,6 +25,22 @@ STATE_WORDS: dict[State, str] = {
 }
 
 
+_LONGEST = 2_000
+# ECMA-48 control sequences (colours, cursor) and the characters that are none: a page shows boxes for them.
+_CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-Z\\-_]|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def plain(text: str) -> str:
+    """A task's own text as it can be shown: no control or direction characters, and not without end."""
+    shown = printable(text)
+    return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 1]}…"
+
+
+def printable(text: str) -> str:
+    """Without control and direction characters."""
+    return _CONTROL.sub("", text)
+
+
 def percent(value: float) -> str:
     """``"12 %"``; never 100 before it is."""
     return f"{min(int(value), 99) if value < 100 else 100} %"
@@ -80,7 +96,7 @@ def activity(task: TaskState) -> str | None:
         return f"tries again at {clock(task.retry_at)}"
     if task.state is State.CANCELLING:
         return "cancelling: the running attempt is being stopped"
-    return None if task.state.terminal else task.message
+    return None if task.state.terminal or not task.message else plain(task.message)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,161 @@
+"""The card as HTML and as text: true in every state, escaped whatever a task says, honest about its time."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from phasenb.display import words
+from phasenb.display.bundle import TASK_MIME, task_bundle
+from phasenb.display.html import task_html
+from phasenb.display.text import task_text
+from phasenb.dto import events as ev
+from phasenb.dto.phase import LogLine
+
+OURS = {"style", "section", "div", "h4", "span", "ol", "li", "p", "b", "pre", "code", "time", "details", "summary"}
+
+
+class Tags(HTMLParser):
+    """The elements and the visible text of a page."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.attributes, self.text = [], [], []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.attributes += [(tag, *each) for each in attributes]
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def read(page):
+    return " ".join("".join(Tags(page.split("</style>")[-1]).text).split())
+
+
+@given(st.text(max_size=200), st.booleans())
+def test_nothing_that_a_task_says_becomes_markup(life, text, live):
+    task = life(name=text or "x").start("research").updated(percent=5, message=text)
+    failed = life(name=text or "x").start("research").fail("research", message=text).task
+    ended = life(phases=("research",)).start("research").complete("research", text)
+    done = ended.add(ev.TaskComplete, duration_s=1).task
+    lines = [LogLine(stream="stdout", text=text, at=task.created_at)]
+    for each in (task, failed, done):
+        found = Tags(task_html(each, lines, now=task.updated_at, live=live, notes=[text]))
+        assert set(found.tags) <= OURS
+        assert not [name for _, name, _ in found.attributes if name.startswith("on")]
+
+
+@pytest.mark.parametrize(
+    "text", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "&lt;b&gt;", "' onload='x"]
+)
+def test_hostile_text_is_shown_as_it_is(life, text):
+    task = life().start("research").updated(percent=5, message=text)
+    page = task_html(task, now=task.updated_at, live=True)
+    assert "".join(text.split()) in "".join(read(page).split())
+
+
+def test_colours_cursor_and_direction_characters_are_left_out(life):
+    task = life().start("research").updated(message="\x1b[31mred\x1b[0m \u202egnp.exe\x07")
+    for shown in (task_html(task, now=task.updated_at), task_text(task, now=task.updated_at)):
+        assert "red gnp.exe" in shown
+        assert not re.search("[\x00-\x08\x1b\u202e]", shown)
+
+
+def test_a_long_message_has_an_end(life):
+    task = life().start("research").updated(message="x" * 1_000_000)
+    assert len(task_html(task, now=task.updated_at)) < 20_000
+
+
+def test_a_running_card(life):
+    task = life().start("research").updated(percent=42, message="chunk 3 of 7", eta_s=80)
+    page = task_html(task, now=task.started_at + timedelta(seconds=65), live=True)
+    told = read(page)
+    for part in (
+        "penguins",
+        "running",
+        "14 %",
+        "1 min 5 s so far",
+        "about 1 min 20 s left in research",
+        "chunk 3 of 7",
+    ):
+        assert part in told, told
+    bars = [value for tag, name, value in Tags(page).attributes if name == "aria-valuenow"]
+    assert bars == ["42", "0", "0"]
+    assert "<details" not in page, "a live card has nothing that a repaint would close"
+
+
+def test_a_retry_says_which_attempt_and_when(life):
+    task = life().start("research").fail("research", then="retry").task
+    told = read(task_html(task, now=task.updated_at, live=True))
+    assert "waiting to try again" in told
+    assert "attempt 2 of 5" in told
+    assert f"tries again at {words.clock(task.retry_at)}" in told
+
+
+def test_a_failure_shows_the_persons_own_line(life):
+    task = life().start("research").fail("research").task
+    for told in (read(task_html(task, now=task.updated_at)), task_text(task, now=task.updated_at)):
+        assert "KeyError" in told
+        assert "no such column" in told
+        assert "the notebook, line 5, in explore" in told
+        assert 'table["weight"]' in told
+
+
+def test_a_cancelled_task_does_not_look_failed(life):
+    task = life().start("research").add(ev.CancelRequested, by="ada").add(ev.TaskCancelled, by="ada").task
+    page = task_html(task, now=task.updated_at)
+    assert "cancelled" in read(page)
+    assert "failed" not in read(page)
+    assert "pnb-bad" not in page.split("</style>")[-1]
+
+
+def test_a_completed_card_shows_its_result(life):
+    done = life()
+    for phase in ("research", "planning", "implementation"):
+        done.start(phase).complete(phase, {"accuracy": 0.97})
+    task = done.add(ev.TaskComplete, duration_s=9).task
+    assert '{"accuracy":0.97}' in read(task_html(task, now=task.updated_at))
+    assert task_text(task, now=task.updated_at).count("100 %") == 3
+
+
+def test_what_is_saved_says_of_which_time_it_speaks(life):
+    task = life().start("research").updated(percent=36)
+    now = datetime(2026, 1, 1, 15, 30, tzinfo=UTC)
+    said = f"as of {words.clock(now)}: running, 12 %"
+    bundle = task_bundle(task, now=now)
+    assert said in read(bundle["text/html"])
+    assert said in bundle["text/plain"]
+    assert "so far" not in read(bundle["text/html"]), "time that goes on must not stand still in a saved card"
+    assert bundle[TASK_MIME]["task_id"] == task.task_id
+    assert bundle[TASK_MIME]["snapshot"]["state"] == "running"
+
+
+def test_a_bundle_keeps_no_data(life):
+    task = life(inputs={"rows": list(range(10_000)), "path": "penguins.csv"}).task
+    inputs = task_bundle(task, now=task.updated_at)[TASK_MIME]["snapshot"]["inputs"]
+    assert inputs["path"] == "penguins.csv"
+    assert "bytes of JSON" in inputs["rows"]
+
+
+def test_the_style_follows_the_theme_and_stands_alone(life):
+    page = task_html(life().task, now=life().now)
+    colours = re.findall(r"--pnb-(?:ink|ground|good|bad):([^;}]*)", page)
+    assert len(colours) >= 8, "light and dark"
+    for colour in colours:
+        assert re.fullmatch(r"var\(--jp-.*#[0-9a-f]{6}\)\)", colour), "JupyterLab's own, and one for other pages"
+
+
+@given(st.floats(0, 1e7))
+def test_a_duration_is_short(seconds):
+    assert len(words.duration(seconds)) <= 14
+
+
+@given(st.floats(0, 100))
+def test_no_percent_is_100_before_it_is(value):
+    assert (words.percent(value) == "100 %") == (value == 100)

@@ -1,0 +1,83 @@
+"""The live card: painted by one thread, only where something changed, and replaced by plain HTML at the end."""
+
+import threading
+
+import pytest
+
+from phasenb.display import live, surroundings
+from phasenb.dto import events as ev
+
+
+class Shell:
+    """What a kernel's display publisher is given; ``replaced`` is set when an output is replaced."""
+
+    def __init__(self):
+        self.published, self.replaced = [], threading.Event()
+        self.display_pub = self
+
+    def publish(self, *, data, metadata, transient, update):
+        self.published.append((data, transient["display_id"], update))
+        if update:
+            self.replaced.set()
+
+
+@pytest.fixture
+def shell(monkeypatch):
+    made = Shell()
+    monkeypatch.setattr(surroundings, "shell", lambda: made)
+    return made
+
+
+def view_of(task, **more):
+    return live.LiveView(task, cancel=more.pop("cancel", lambda: None), **more)
+
+
+def test_a_view_shows_moves_and_leaves_plain_html(shell, life):
+    lived = life(phases=("research",)).start("research")
+    view = view_of(lived.task, notes=("a note",))
+    view.show()
+    data, display_id, update = shell.published[0]
+    assert "application/vnd.jupyter.widget-view+json" in data
+    assert {"text/html", "text/plain"} <= data.keys()
+    assert not update
+    view.update(lived.updated(percent=50, message="half"))
+    view.update(lived.complete("research", 1).add(ev.TaskComplete, duration_s=1).task)
+    assert shell.replaced.wait(10)
+    data, again, _ = shell.published[-1]
+    assert again == display_id
+    assert "application/vnd.jupyter.widget-view+json" not in data
+    assert "completed" in data["text/html"]
+    assert "a note" in data["text/html"]
+
+
+def test_nothing_is_repainted_where_nothing_changed(shell, life):
+    task = life().start("research").updated(percent=10)
+    view = view_of(task.changed(started_at=None))
+    painted = []
+    view._html.observe(lambda change: painted.append(change.new), "value")
+    for _ in range(5):
+        view.update(task.changed(started_at=None))
+        view.paint()
+    assert len(painted) == 1
+
+
+def test_a_task_that_has_ended_is_shown_at_once_without_a_widget(shell, life):
+    task = life().start("research").fail("research").task
+    view_of(task).show()
+    data, _, update = shell.published[0]
+    assert "application/vnd.jupyter.widget-view+json" not in data
+    assert not update
+
+
+def test_the_button_asks_once_and_follows_what_the_state_allows(shell, life):
+    asked = []
+    running = life().start("research")
+    view = view_of(running.task, cancel=lambda: asked.append("cancel"))
+    view.paint()
+    assert not view._button.disabled
+    view._button.click()
+    assert asked == ["cancel"]
+    assert (view._button.disabled, view._button.description) == (True, "Cancelling")
+    view.update(running.add(ev.CancelRequested, by="ada").task)
+    view.paint()
+    assert view._button.disabled
