@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from phasenb.agents.workflow import Workflow
     from phasenb.client.async_client import AsyncClient
     from phasenb.client.client import Client
-    from phasenb.client.defaults import connect, launch, memory, results, task, tasks
+    from phasenb.client.defaults import connect, launch, memory, results, resume_launches, task, tasks
     from phasenb.client.handle import TaskHandle
     from phasenb.client.sessions import session
     from phasenb.core.extended_agent import ExtendedAgent
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "AsyncClient", "Client", "ExtendedAgent", "PhasenbError", "Step", "TaskCancelled", "TaskFailed", "TaskHandle",
-    "Workflow", "connect", "launch", "memory", "results", "session", "task", "tasks",
+    "Workflow", "connect", "launch", "memory", "results", "resume_launches", "session", "task", "tasks",
 ]  # fmt: skip
 
 _HOMES = {
@@ -40,6 +40,7 @@ _HOMES = {
     "Workflow": "agents.workflow",
     "connect": "client.defaults",
     "launch": "client.defaults",
+    "resume_launches": "client.defaults",
     "results": "client.defaults",
     "session": "client.sessions",
     "task": "client.defaults",

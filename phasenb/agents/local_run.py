@@ -18,20 +18,27 @@ from phasenb.core.launch_check import check_launch
 from phasenb.core.ports import LogChunk, Report
 from phasenb.core.steps import preview
 from phasenb.dto.phase import Step
+from phasenb.dto.phase_result import ErrorInfo
+from phasenb.dto.task_state import TaskError
 from phasenb.dto.values import Artifact
 
 
 class LocalContext(Context):
     """A Context that shows what it is told on ``stream``. ``artifacts``: what the phase kept, by name, as it is."""
 
-    def __init__(self, phase: str = "", *, stream: TextIO | None = None) -> None:
+    def __init__(self, phase: str = "", *, stream: TextIO | None = None, failure: ErrorInfo | None = None) -> None:
         self.artifacts: dict[str, Any] = {}
         self._stream = stream or sys.stderr
         # A terminal and a notebook's output fold carriage returns; a file or a test's capture does not.
         self._live = self._stream.isatty() or type(self._stream).__module__.startswith("ipykernel.")
         self._shown = 0
         super().__init__(
-            self._show, phase=phase, interval_s=0.1, store_artifact=self._keep, store_checkpoint=lambda value: None
+            self._show,
+            phase=phase,
+            failure=failure,
+            interval_s=0.1,
+            store_artifact=self._keep,
+            store_checkpoint=lambda value: None,
         )
 
     def end(self, told: str) -> None:
@@ -75,13 +82,24 @@ def run_here(agent: ExtendedAgent, inputs: Mapping[str, Any]) -> Any:
     values: dict[str, Any] = dict(inputs)
     output: Any = None
     for phase in spec.phases:
-        ctx = LocalContext(phase)
-        began = monotonic()
-        told = "failed"
-        try:
-            output = values[phase] = agent.run_phase(phase, ctx, values)
-            told = "complete"
-        finally:
-            ctx.flush()
-            ctx.end(f"{told} in {monotonic() - began:.1f} s")
+        output = values[phase] = run_phase_here(agent, phase, values)
+    return output
+
+
+def run_phase_here(
+    agent: ExtendedAgent, phase: str, values: Mapping[str, Any], *, failure: TaskError | None = None
+) -> Any:
+    """One phase of ``agent``, with ``values`` by name; ``failure``: what ``ctx.failure`` is to tell of.
+
+    Raises LaunchError for a phase that it does not have, and whatever the phase raises.
+    """
+    ctx = LocalContext(phase, failure=failure.error if failure is not None and failure.phase == phase else None)
+    began = monotonic()
+    told = "failed"
+    try:
+        output = agent.run_phase(phase, ctx, values)
+        told = "complete"
+    finally:
+        ctx.flush()
+        ctx.end(f"{told} in {monotonic() - began:.1f} s")
     return output

@@ -129,29 +129,48 @@ class AsyncClient:
 
     async def send_launch(self, prepared: Prepared) -> tuple[TaskModel, bool]:
         """(the task, whether it was there before: launched with a key that was known)."""
+        await self._upload(prepared)
+        reply, model = await self._channel.ask("launch", protocol.Launched, **prepared.command)
+        await model.until_known()
+        return model, reply.duplicate
+
+    async def _upload(self, prepared: Prepared) -> None:
         try:
             for name, path in prepared.uploads:
                 await asyncio.to_thread(self.backend.upload, name, path)
         finally:
             prepared.discard()
-        reply, model = await self._channel.ask("launch", protocol.Launched, **prepared.command)
-        await model.until_known()
-        return model, reply.duplicate
 
-    async def cancel(self, task_id: str) -> None:
-        """Ask for a task's end; durable when it returns. Raises UnknownTask, IllegalTransition."""
-        await self._channel.ask("cancel", protocol.Ok, task_id=task_id)
+    # --- steering --------------------------------------------------------------------------------------------------
 
-    def cancel_soon(self, task_id: str) -> None:
-        """As ``cancel``, from a callback on the loop: what is refused is told as a notice."""
+    async def steer(self, command: str, task_id: str, prepared: Prepared | None = None, **fields: Any) -> None:
+        """Send ``cancel``, ``pause``, ``resume``, ``approve``, ``deny`` or ``retry``; durable when it returns.
+
+        Raises UnknownTask, IllegalTransition, Conflict, and what the host has against it.
+        """
+        if prepared is not None:
+            await self._upload(prepared)
+            fields |= prepared.command
+        await self._channel.ask(command, protocol.Ok, task_id=task_id, **fields)
+
+    def steer_soon(self, command: str, task_id: str, **fields: Any) -> None:
+        """As ``steer``, from a callback on the loop: what is refused is told as a notice."""
 
         async def ask() -> None:
             try:
-                await self.cancel(task_id)
+                await self.steer(command, task_id, **fields)
             except PhasenbError as error:
                 self._notice(str(error))
 
         self._chore(ask())
+
+    async def cancel(self, task_id: str) -> None:
+        """Ask for a task's end; durable when it returns. Raises UnknownTask, IllegalTransition."""
+        await self.steer("cancel", task_id)
+
+    async def resume_launches(self) -> None:
+        """Let this session launch again although a threshold of error_recovery.yaml says wait."""
+        await self._channel.ask("resume", protocol.Ok, launches=True)
 
     # --- tasks -----------------------------------------------------------------------------------------------------
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Generator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from phasenb.client.launching import prepare_code, prepare_edit
 from phasenb.client.outcome import Results, artifact_of, output_of, raise_unless_completed, results_of
 from phasenb.client.task_facts import TaskFacts
 from phasenb.client.task_model import TaskModel
+from phasenb.dto.task_state import Approval
 from phasenb.dto.values import Json, is_reference
+from phasenb.errors import ApprovalNeeded, Conflict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from phasenb.client.async_client import AsyncClient
 
 JsonObject = dict[str, Any]
+OnApproval = Literal["wait", "raise"]
+UNCHANGED: Any = type("Unchanged", (), {"__repr__": lambda self: "UNCHANGED"})()  # None is a value to edit to
 
 
 class AsyncTaskHandle(TaskFacts):
@@ -40,15 +45,71 @@ class AsyncTaskHandle(TaskFacts):
         if self._model.problem is not None:
             raise self._model.problem
 
-    async def result(self) -> Any:
-        """The last phase's output. Raises TaskFailed (its cause is a PhaseRaised), TaskCancelled."""
-        await self._model.until_ended()
+    async def result(self, *, on_approval: OnApproval = "wait") -> Any:
+        """The last phase's output. Raises TaskFailed (its cause is a PhaseRaised), TaskCancelled; with ``on_approval``
+        "raise" ApprovalNeeded instead of waiting for a person.
+        """
+        await self.until_answered(on_approval)
         task = raise_unless_completed(self._model, self)
         return await self.output(task.phases[-1].name)
+
+    async def until_answered(self, on_approval: OnApproval) -> None:
+        """Return when the task has ended. Raises ApprovalNeeded where that needs a person, and ``raise`` was said."""
+        if on_approval == "wait":
+            await self._model.until_ended()
+            return
+        await self._model.until_ended_or_asking()
+        gate = self.snapshot.approval
+        if gate is not None and not self._model.ended.is_set():
+            raise ApprovalNeeded(self.task_id, gate.phase)
+
+    # --- steering --------------------------------------------------------------------------------------------------
 
     async def cancel(self) -> None:
         """Ask for the end; durable when it returns. Raises IllegalTransition where the task has ended otherwise."""
         await self._client.cancel(self.task_id)
+
+    async def pause(self) -> None:
+        """Start nothing new; the attempt that runs finishes and counts. Raises IllegalTransition."""
+        await self._client.steer("pause", self.task_id)
+
+    async def resume(self) -> None:
+        """Go on after a pause. Raises IllegalTransition where the task has ended."""
+        await self._client.steer("resume", self.task_id)
+
+    async def approve(self, *, edit: Any = UNCHANGED, note: str | None = None) -> None:
+        """Open the gate that the task waits at. ``edit``: what the next phase gets instead of the last output.
+
+        Raises Conflict where no gate is open, or someone else answered first; ValueNotStorable.
+        """
+        gate = self._gate()
+        prepared = None if edit is UNCHANGED else await asyncio.to_thread(prepare_edit, edit, self._values)
+        more: dict[str, Any] = {} if note is None else {"note": note}
+        await self._client.steer("approve", self.task_id, prepared, phase=gate.phase, if_seq=gate.seq, **more)
+
+    async def deny(self, reason: str, redo: str | None = None) -> None:
+        """Keep the gate shut: run the phase ``redo`` again, with the reason as ``ctx.feedback``; or end the task.
+
+        Raises Conflict, LaunchError (``redo`` is no phase before the gate).
+        """
+        gate = self._gate()
+        more: dict[str, Any] = {} if redo is None else {"redo": redo}
+        await self._client.steer("deny", self.task_id, phase=gate.phase, if_seq=gate.seq, reason=reason, **more)
+
+    async def retry(self, from_phase: str | None = None, agent: Any = None) -> None:
+        """Run a failed or cancelled task again, from a phase on (None: where it stopped); phases before it stay.
+
+        ``agent``: corrected code instead of the launch's. Raises IllegalTransition, LaunchError and its kin.
+        """
+        prepared = None if agent is None else await asyncio.to_thread(prepare_code, agent, self._values)
+        more: dict[str, Any] = {} if from_phase is None else {"from_phase": from_phase}
+        await self._client.steer("retry", self.task_id, prepared, **more)
+
+    def _gate(self) -> Approval:
+        gate = self.snapshot.approval
+        if gate is None:
+            raise Conflict(self.task_id, f"it waits for no approval: it is {self.state}")
+        return gate
 
     # --- values ----------------------------------------------------------------------------------------------------
 
@@ -70,6 +131,21 @@ class AsyncTaskHandle(TaskFacts):
         if known is not None:
             return known.output
         return output_of(await self.all_results(), self.task_id, phase).output
+
+    async def arguments(self, phase: str) -> dict[str, Any]:
+        """What a phase was given, decoded: the launch's inputs, and the outputs of the phases before it that count.
+
+        Raises KeyError for a phase that the task does not have.
+        """
+        names = [each.name for each in self.snapshot.phases]
+        if phase not in names:
+            raise KeyError(f"task {self.task_id} has no phase {phase!r} (phases: {', '.join(names)})")
+        results = await self.all_results()
+        done = {result.phase for result in results if result.status == "complete" and result.kind == "phase"}
+        outputs = {
+            name: output_of(results, self.task_id, name).output for name in names[: names.index(phase)] if name in done
+        }
+        return {name: await self._load(value) for name, value in {**self.snapshot.inputs, **outputs}.items()}
 
     async def all_results(self) -> Results:
         """Every attempt that ended, oldest first."""

@@ -126,6 +126,10 @@ class Client:
         """Raises UnknownTask, IllegalTransition."""
         self.run(self.on_loop.cancel(task_id))
 
+    def resume_launches(self) -> None:
+        """Let this session launch again although a threshold of error_recovery.yaml says wait."""
+        self.run(self.on_loop.resume_launches())
+
     def states(self, **selection: Any) -> list[TaskState]:
         """Snapshots, newest first; ``selection`` as for ``tasks``, and ``limit``."""
         return self.run(self.on_loop.states(**selection))

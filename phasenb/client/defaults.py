@@ -111,3 +111,8 @@ def results(last: bool = False, flatten: bool = False, scope: str = "session") -
 def memory() -> MemoryView:
     """This session's view of the store itself; see Client.memory."""
     return default_client().memory()
+
+
+def resume_launches() -> None:
+    """Let this session launch again although a threshold says wait; see Client.resume_launches."""
+    default_client().resume_launches()

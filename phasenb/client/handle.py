@@ -11,7 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Generator
 from typing import TYPE_CHECKING, Any
 
-from phasenb.client.async_task import AsyncTaskHandle
+from phasenb.client.async_task import UNCHANGED, AsyncTaskHandle, OnApproval
 from phasenb.client.outcome import raise_unless_completed
 from phasenb.client.task_facts import TaskFacts
 from phasenb.client.task_model import TaskModel
@@ -44,12 +44,14 @@ class TaskHandle(TaskFacts):
         if self._model.problem is not None:
             raise self._model.problem
 
-    def result(self, timeout: float | None = None) -> Any:
+    def result(self, timeout: float | None = None, on_approval: OnApproval = "wait") -> Any:
         """The last phase's output, once the task has ended.
 
         Raises TaskFailed (with ``phase``, ``attempt`` and as its cause a PhaseRaised with the traceback),
-        TaskCancelled, TimeoutError.
+        TaskCancelled, TimeoutError; with ``on_approval="raise"`` ApprovalNeeded instead of waiting for a person.
         """
+        if on_approval == "raise":
+            self._client.run(asyncio.wait_for(self._task.until_answered(on_approval), timeout))
         self.wait(timeout)
         return self._outcome()
 
@@ -68,6 +70,49 @@ class TaskHandle(TaskFacts):
     def cancel(self) -> None:
         """Ask for the end; durable when it returns. Raises IllegalTransition where the task has ended otherwise."""
         self._client.run(self._task.cancel())
+
+    def pause(self) -> None:
+        """Start nothing new; the attempt that runs finishes and counts. Raises IllegalTransition."""
+        self._client.run(self._task.pause())
+
+    def resume(self) -> None:
+        """Go on after a pause. Raises IllegalTransition where the task has ended."""
+        self._client.run(self._task.resume())
+
+    def approve(self, edit: Any = UNCHANGED, note: str | None = None) -> None:
+        """Open the gate that the task waits at. ``edit``: what the next phase gets instead of the last output.
+
+        Raises Conflict where no gate is open, or someone else answered first; ValueNotStorable.
+        """
+        self._client.run(self._task.approve(edit=edit, note=note))
+
+    def deny(self, reason: str, redo: str | None = None) -> None:
+        """Keep the gate shut: run the phase ``redo`` again, with the reason as ``ctx.feedback``; or end the task.
+
+        Raises Conflict, LaunchError (``redo`` is no phase before the gate).
+        """
+        self._client.run(self._task.deny(reason, redo))
+
+    def retry(self, from_phase: str | None = None, agent: Any = None) -> None:
+        """Run a failed or cancelled task again, from a phase on (None: where it stopped); phases before it stay.
+
+        ``agent``: corrected code; without it the launch's code is run. Raises IllegalTransition, LaunchError.
+        """
+        self._client.run(self._task.retry(from_phase, agent))
+        self._note = "" if agent is not None else "runs the code of the launch"
+
+    def arguments(self, phase: str) -> dict[str, Any]:
+        """What a phase was given, decoded: the launch's inputs, and the outputs before it. Raises KeyError."""
+        return self._client.run(self._task.arguments(phase))
+
+    def replay(self, phase: str, agent: Any) -> Any:
+        """Run a phase of ``agent`` here and now with what this task gave it: its exceptions come out as they are, for
+        a debugger. Nothing of it counts for the task.
+        """
+        from phasenb.agents.local_run import run_phase_here
+        from phasenb.core.extended_agent import ExtendedAgent
+
+        return run_phase_here(ExtendedAgent.of(agent), phase, self.arguments(phase), failure=self.failure)
 
     # --- values and frames -----------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ NOT_SENT = ("client", "session", "show")  # options of the launcher's own side
 
 @dataclass(frozen=True)
 class Prepared:
-    """``command``: the fields of a `launch` message. ``uploads``: (hash, file) of objects to be there before it."""
+    """``command``: the fields of a message. ``uploads``: (hash, file) of objects to be there before it."""
 
     name: str
     command: dict[str, Any]
@@ -58,20 +58,51 @@ def prepare(
     ``options`` None: the agent's own. Blocks while large inputs are written. Raises LaunchError, UnpicklableCode,
     CapturedTooLarge, ValueNotStorable.
     """
+    return _staged(values, lambda folder, written: _launch(agent, inputs, options, folder, written))
+
+
+def prepare_edit(value: Any, values: Values) -> Prepared:
+    """Encode what replaces a phase's output. Raises ValueNotStorable."""
+
+    def edit(folder: ObjectFolder, written: list[ObjectRef]) -> tuple[str, dict[str, Any]]:
+        return "edit", {"edit": _inputs({"edit": value}, folder, written)["edit"]}
+
+    return _staged(values, edit)
+
+
+def prepare_code(agent: Any, values: Values) -> Prepared:
+    """Pack the code that a retry brings. Raises LaunchError, UnpicklableCode, CapturedTooLarge."""
+
+    def code(folder: ObjectFolder, written: list[ObjectRef]) -> tuple[str, dict[str, Any]]:
+        extended = ExtendedAgent.of(agent)
+        return extended.name, {"code": _code(pack(extended), folder, written)}
+
+    return _staged(values, code)
+
+
+def _staged(values: Values, make: Callable[[ObjectFolder, list[ObjectRef]], tuple[str, dict[str, Any]]]) -> Prepared:
+    """``make(folder, written)`` gives (name, command), with what it wrote into the folder."""
     folder, path = values.staging()
+    written: list[ObjectRef] = []
     try:
-        return _prepared(agent, inputs, options, folder, path)
+        name, command = make(folder, written)
+        uploads = {} if path is None else {reference.hash: folder.local_path(reference.hash) for reference in written}
     except BaseException:
         if path is not None:
             shutil.rmtree(path, ignore_errors=True)
         raise
+    files = tuple((digest, file) for digest, file in uploads.items() if file is not None)
+    return Prepared(name, command, files, path if files else None)
 
 
-def _prepared(
-    agent: Any, inputs: Mapping[str, Any], options: Mapping[str, Any] | None, folder: ObjectFolder, path: Path | None
-) -> Prepared:
+def _launch(
+    agent: Any,
+    inputs: Mapping[str, Any],
+    options: Mapping[str, Any] | None,
+    folder: ObjectFolder,
+    written: list[ObjectRef],
+) -> tuple[str, dict[str, Any]]:
     command: dict[str, Any] = {"idempotency_key": new_ulid()}
-    written: list[ObjectRef] = []
     if isinstance(agent, str):
         command["agent"] = name = agent
         command["options"] = _options(options or {})
@@ -87,9 +118,7 @@ def _prepared(
         command["code"] = _code(pack(extended), folder, written)
         command["runtime"] = runtime().model_dump()
     command["inputs"] = _inputs(inputs, folder, written)
-    uploads = {} if path is None else {reference.hash: folder.local_path(reference.hash) for reference in written}
-    files = tuple((digest, file) for digest, file in uploads.items() if file is not None)
-    return Prepared(name, command, files, path if files else None)
+    return name, command
 
 
 def _options(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from phasenb.client.task_model import TaskModel
 from phasenb.display import surroundings
+from phasenb.dto.task_state import TaskState
 
 if TYPE_CHECKING:
     from phasenb.client.client import Client
@@ -40,10 +42,14 @@ def show(task: TaskHandle, model: TaskModel, client: Client, note: str) -> None:
         return
     from phasenb.display.live import LiveView
 
-    def cancel() -> None:
-        client.post(client.on_loop.cancel_soon, task.task_id)
+    def steer(command: str, seen: TaskState) -> None:
+        gate = seen.approval
+        about = {"phase": gate.phase, "if_seq": gate.seq} if command in ("approve", "deny") and gate is not None else {}
+        if command == "deny":
+            about["reason"] = "denied in the notebook"
+        client.post(partial(client.on_loop.steer_soon, command, task.task_id, **about))
 
-    view = LiveView(task.snapshot, cancel=cancel, notes=[*_notes(client, note), *_others(task, client)])
+    view = LiveView(task.snapshot, steer=steer, notes=[*_notes(client, note), *_others(task, client)])
 
     def changed(told: TaskModel) -> None:
         if told.state is not None:

@@ -107,6 +107,10 @@ class TaskModel:
         """To be awaited on the client's loop, as all of these."""
         await self._until(lambda: self.ended.is_set())
 
+    async def until_ended_or_asking(self) -> None:
+        """Return when the task has ended, or waits for a person's approval."""
+        await self._until(lambda: self.ended.is_set() or (self.state is not None and self.state.approval is not None))
+
     async def until_known(self) -> None:
         """Return when there is a state. Raises ``problem``."""
         await self._until(lambda: self.state is not None or self.problem is not None)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from html import escape
 
+from phasenb.core.task_schema import preview
 from phasenb.display import words
 from phasenb.display.style import STYLE
 from phasenb.dto.phase import LogLine, Phase, PhaseStatus
@@ -43,7 +44,8 @@ def task_html(
     parts = [
         _head(task, now, live),
         f'<ol class="pnb-steps" role="list">{"".join(_step(task, phase, now) for phase in task.phases)}</ol>',
-        _says(task),
+        _says(task, now if live else None),
+        _gate(task),
         _error(task, live),
         _output(task),
         _log(log, live),
@@ -78,7 +80,7 @@ def _step(task: TaskState, phase: Phase, now: datetime) -> str:
         took: str | None = words.percent(phase.percent)
     else:
         took = words.elapsed(phase.started_at, phase.ended_at, now) if phase.ended_at else None
-    tried = words.attempt(phase)
+    tried = " · ".join(each for each in (words.attempt(phase), words.instead(phase)) if each)
     sub = f'<div class="pnb-sub">{escape(tried)}</div>' if tried else ""
     share = f"{min(100.0, phase.percent):.4g}"
     return (
@@ -93,9 +95,17 @@ def _step(task: TaskState, phase: Phase, now: datetime) -> str:
     )
 
 
-def _says(task: TaskState) -> str:
-    activity = words.activity(task)
+def _says(task: TaskState, now: datetime | None) -> str:
+    activity = words.activity(task, now)
     return f'<p class="pnb-says">{escape(activity)}</p>' if activity else ""
+
+
+def _gate(task: TaskState) -> str:
+    """What there is to approve."""
+    if task.approval is None or task.approval.output is None:
+        return ""
+    shown = words.plain(preview(task.approval.output) or "")
+    return f'<pre aria-label="to be approved">{escape(shown)}</pre>'
 
 
 def _error(task: TaskState, live: bool) -> str:

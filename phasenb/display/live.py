@@ -13,6 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from phasenb.display import surroundings
@@ -27,16 +28,27 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+Steer = Callable[[str, TaskState], None]
+
 PAINTS_PER_S = 4
 TICK_S = 1.0  # the time so far is shown in seconds
 _KEPT_WIDGETS = 20
+_BUTTONS = {  # in the order in which they stand
+    "approve": ("Approve", "Go on with the output as it is"),
+    "deny": ("Deny", "End the task here; task.deny(reason, redo=...) runs a phase again instead"),
+    "resume": ("Resume", "Go on"),
+    "pause": ("Pause", "Start nothing new after the running phase"),
+    "cancel": ("Cancel", "End this task"),
+}
 _kept: deque[ipywidgets.VBox] = deque()
 
 
 class LiveView:
-    """``cancel`` is called on the kernel's thread and must not wait. ``notes`` are lines that stay in the card."""
+    """``steer(command, task)`` is called on the kernel's thread when a button is pressed, and must not wait: cancel,
+    pause, resume, approve, deny or retry. ``notes`` are lines that stay in the card.
+    """
 
-    def __init__(self, task: TaskState, *, cancel: Callable[[], None], notes: Sequence[str] = ()) -> None:
+    def __init__(self, task: TaskState, *, steer: Steer, notes: Sequence[str] = ()) -> None:
         self._lock = threading.Lock()
         self._task = task
         self._log: tuple[LogLine, ...] = ()
@@ -44,7 +56,8 @@ class LiveView:
         self._display_id = f"phasenb-{new_ulid()}"
         self._ended = False
         self._painted = ""
-        self._make_widgets(cancel)
+        self._pressed: tuple[str, int] | None = None
+        self._make_widgets(steer)
 
     def show(self) -> None:
         """Put the card into the output of the cell that runs now, and paint it until the task has ended."""
@@ -81,10 +94,13 @@ class LiveView:
         if html != self._painted:
             self._painted = html
             self._html.value = html
-        self._button.disabled = "cancel" not in task.actions
+        for command, button in self._buttons.items():
+            button.layout.display = "" if command in task.actions else "none"
+            button.disabled = self._pressed == (command, task.seq)
 
     def _finish(self, now: datetime) -> None:
-        self._button.layout.display = "none"
+        for button in self._buttons.values():
+            button.layout.display = "none"
         self._publish(self._final(now), update=True)
         _kept.append(self._box)
         while len(_kept) > _KEPT_WIDGETS:
@@ -100,23 +116,25 @@ class LiveView:
         with self._lock:
             return task_bundle(self._task, self._log, now=now, notes=self._notes)
 
-    def _make_widgets(self, cancel: Callable[[], None]) -> None:
+    def _make_widgets(self, steer: Steer) -> None:
         import ipywidgets
 
         self._html = ipywidgets.HTML()
-        self._button = ipywidgets.Button(
-            description="Cancel",
-            tooltip="Cancel this task",
-            layout=ipywidgets.Layout(width="auto", margin="4px 0 2px", align_self="flex-start"),
-        )
+        self._buttons = {}
+        for command, (label, tooltip) in _BUTTONS.items():
+            layout = ipywidgets.Layout(width="auto", display="none")
+            button = ipywidgets.Button(description=label, tooltip=tooltip, layout=layout)
+            button.on_click(partial(self._clicked, steer, command))
+            self._buttons[command] = button
+        row = ipywidgets.HBox(list(self._buttons.values()), layout=ipywidgets.Layout(margin="4px 0 2px"))
+        self._box = ipywidgets.VBox([self._html, row])
 
-        def clicked(button: object) -> None:
-            self._button.disabled = True
-            self._button.description = "Cancelling"
-            cancel()
-
-        self._button.on_click(clicked)
-        self._box = ipywidgets.VBox([self._html, self._button])
+    def _clicked(self, steer: Steer, command: str, button: object) -> None:
+        with self._lock:
+            task = self._task
+        self._pressed = (command, task.seq)  # until the task has moved on: a second press would ask for the same
+        self._buttons[command].disabled = True
+        steer(command, task)
 
 
 class Painter:

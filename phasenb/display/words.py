@@ -88,15 +88,38 @@ def attempt(phase: Phase) -> str | None:
     return f"attempt {number} of {phase.maximum_attempts}" if phase.maximum_attempts else f"attempt {number}"
 
 
-def activity(task: TaskState) -> str | None:
-    """What it is doing, or waits for."""
+def instead(phase: Phase) -> str | None:
+    """What runs in the place of a phase's own function."""
+    if phase.fallback is None:
+        return None
+    return "fallback" if phase.fallback == "own" else f"fallback {phase.fallback}"
+
+
+def activity(task: TaskState, now: datetime | None = None) -> str | None:
+    """What it is doing, or waits for. ``now``: for a display that goes on; without it the time of day is told."""
     if task.state is State.QUEUED and task.queue is not None:
         return f"{task.queue.reason}, number {task.queue.position} in the queue"
     if task.state is State.RETRYING and task.retry_at is not None:
-        return f"tries again at {clock(task.retry_at)}"
+        if now is None:
+            return f"tries again at {clock(task.retry_at)}"
+        return (
+            f"next try in {duration(max(0, int((task.retry_at - now) / timedelta(seconds=1)))).replace('.0 s', ' s')}"
+        )
+    if task.state is State.AWAITING_APPROVAL and task.approval is not None:
+        return f'waits for approval before {task.approval.phase}: task.approve() or task.deny("why")'
+    if task.state is State.PAUSED:
+        return _paused(task)
     if task.state is State.CANCELLING:
         return "cancelling: the running attempt is being stopped"
     return None if task.state.terminal or not task.message else plain(task.message)
+
+
+def _paused(task: TaskState) -> str:
+    error = task.error.error if task.error is not None else None
+    if error is not None and error.type == "phasenb.SecretUnavailable":
+        return f"paused, as a secret is missing: {plain(error.message)}; task.resume() tries again"
+    running = f"; {task.running.name} finishes first" if task.running is not None else ""
+    return f"paused: task.resume() goes on{running}"
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,9 @@ def _code_of(command: LaunchCommand) -> str | None:
     for name, value in command.inputs.items():
         if is_reference(value) and value.get("codec") == "pickle":
             return f"pickled objects (input `{name}`)"
+    if command.options.env or command.options.secrets:
+        # A variable can change what a program loads; a source of a secret is a file of the worker's machine.
+        return "variables of the environment (`env`, `secrets`)"
     return "importable names (`recovery`)" if _names_code(command.options.recovery) else None
 
 
@@ -42,13 +45,14 @@ async def check_objects(store: Store, owner: str, command: LaunchCommand) -> Non
     if command.code is not None and not isinstance(command.code, str):
         if not is_reference(command.code):
             raise BadMessage("`launch` is not valid", {"code": "base64 text or an object reference is required"})
-        await _check(store, owner, command.code, "code")
+        await check_object(store, owner, command.code, "code")
     for name, value in command.inputs.items():
         if is_reference(value):
-            await _check(store, owner, value, f"inputs.{name}")
+            await check_object(store, owner, value, f"inputs.{name}")
 
 
-async def _check(store: Store, owner: str, value: object, path: str) -> None:
+async def check_object(store: Store, owner: str, value: object, path: str) -> None:
+    """Raises UnknownObject for an object that this owner has not, BadMessage for a reference that is none."""
     reference = _reference(value, path)
     if not await store.has_object(owner, reference.hash):
         raise UnknownObject(reference.hash)

@@ -38,6 +38,7 @@ from phasenb.web.feed import open_feed
 from phasenb.web.identity import Identity
 from phasenb.web.launching import check_code, check_objects
 from phasenb.web.rate_limit import TokenBucket
+from phasenb.web.steering import Steering, steer
 from phasenb.web.subscriber import Feed, Subscriber
 from phasenb.web.websocket_manager import WebSocketManager
 
@@ -82,7 +83,7 @@ class WebSocketMessageHandler:
             "subscribe": self._subscribe,
             "subscribe_feed": self._subscribe_feed,
             "unsubscribe": self._unsubscribe,
-            "cancel": self._cancel,
+            **dict.fromkeys(("cancel", "pause", "resume", "approve", "deny", "retry"), self._steer),
             "list": self._list,
             "ping": self._ping,
         }
@@ -266,9 +267,8 @@ class WebSocketMessageHandler:
             subscriber.unsubscribe(command.task_id)
         self._ok(command.id)
 
-    async def _cancel(self, command: protocol.Cancel, subscriber: Subscriber) -> None:
-        await self._identity.require("write", command.task_id)
-        await self._manager.cancel(self._identity.owner, command.task_id, self._identity.name)
+    async def _steer(self, command: Steering, subscriber: Subscriber) -> None:
+        await steer(self._manager, self._identity, subscriber.session, command)
         self._ok(command.id)
 
     async def _list(self, command: protocol.ListTasks, subscriber: Subscriber) -> None:

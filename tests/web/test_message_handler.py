@@ -136,7 +136,7 @@ def test_launch_refusals(make_world):
             ({"agent": "penguins", "inputs": {"df": {"$object": "md5:1", "codec": "json"}}}, "bad_message"),
             ({"agent": "penguins", "options": {"executor": "inline"}}, "invalid_launch"),
             ({"agent": "penguins", "options": {"phases": ["other"]}}, "invalid_launch"),
-            ({"agent": "penguins", "options": {"secrets": {}}}, "bad_message"),
+            ({"agent": "penguins", "options": {"secrtes": {}}}, "bad_message"),
         ):
             answer = await client.ask("launch", **fields)
             assert (answer["type"], answer["code"]) == ("error", code), fields
