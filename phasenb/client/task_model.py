@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
+from phasenb.core.history import outdated
 from phasenb.core.task_schema import apply, with_update
 from phasenb.dto.events import Event, PhaseComplete, PhaseLog, PhaseUpdate
 from phasenb.dto.phase import LogLine
@@ -63,6 +64,8 @@ class TaskModel:
             return False  # the fold went wrong somewhere before: a fresh snapshot mends it
         if isinstance(event, PhaseComplete) and event.kind == "phase":
             self.results[event.phase] = event.result
+        for phase in outdated(event, tuple(each.name for each in state.phases)):
+            self.results.pop(phase, None)
         self._become(state)
         return True
 

@@ -164,18 +164,23 @@ def values_after(values: Mapping[str, Json], event: ev.Event, phases: tuple[str,
     if isinstance(event, ev.PhaseComplete) and event.kind == "phase":
         return {**values, event.phase: event.result.output}
     if isinstance(event, ev.ApprovalGiven) and event.revision is not None:
-        return {**values, phases[phases.index(event.phase) - 1]: event.edited}
-    again = _run_again(event)
-    return _without(values, phases[phases.index(again) :]) if again else dict(values)
+        return {**values, **dict.fromkeys(outdated(event, phases), event.edited)}
+    return _without(values, outdated(event, phases))
 
 
-def _run_again(event: ev.Event) -> str | None:
-    """The first phase that an event says is to be run again."""
+def outdated(event: ev.Event, phases: tuple[str, ...]) -> tuple[str, ...]:
+    """The phases whose outputs, as they were, count no longer after an event."""
+    if isinstance(event, ev.ApprovalGiven) and event.revision is not None:
+        before = phases.index(event.phase) - 1
+        return phases[before : before + 1]
+    again: str | None = None
     if isinstance(event, ev.PhaseRolledBack):
-        return event.to
-    if isinstance(event, ev.TaskRetried):
-        return event.from_phase
-    return event.redo if isinstance(event, ev.ApprovalDenied) else None
+        again = event.to
+    elif isinstance(event, ev.TaskRetried):
+        again = event.from_phase
+    elif isinstance(event, ev.ApprovalDenied):
+        again = event.redo
+    return phases[phases.index(again) :] if again is not None else ()
 
 
 def _without(mapping: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """LiveView: a task's card in a cell's output, painted while it runs, and left there as plain HTML when it has ended.
 
 Rules: fed with TaskStates and log lines from any thread; painted by one background thread for all views, at most
-PAINTS_PER_S times a second and only where the HTML differs from what is there; the Cancel button calls what it was
-given; when the task ends, the output is replaced by a bundle that needs neither widget nor kernel. The widget stays
+PAINTS_PER_S times a second and only where the HTML differs from what is there; its buttons ask for what the state
+allows; when the task ends, the output is replaced by a bundle that needs neither widget nor kernel. The widget stays
 alive for a while after that: a page that was reloaded meanwhile still shows it, and did not hear of the replacement.
 """
 

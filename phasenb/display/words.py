@@ -102,9 +102,8 @@ def activity(task: TaskState, now: datetime | None = None) -> str | None:
     if task.state is State.RETRYING and task.retry_at is not None:
         if now is None:
             return f"tries again at {clock(task.retry_at)}"
-        return (
-            f"next try in {duration(max(0, int((task.retry_at - now) / timedelta(seconds=1)))).replace('.0 s', ' s')}"
-        )
+        left = max(0, int((task.retry_at - now) / timedelta(seconds=1)))
+        return f"next try in {duration(left).replace('.0 s', ' s')}"
     if task.state is State.AWAITING_APPROVAL and task.approval is not None:
         return f'waits for approval before {task.approval.phase}: task.approve() or task.deny("why")'
     if task.state is State.PAUSED:

@@ -95,7 +95,8 @@ def test_a_retry_says_which_attempt_and_when(life):
     told = read(task_html(task, now=task.updated_at, live=True))
     assert "waiting to try again" in told
     assert "attempt 2 of 5" in told
-    assert f"tries again at {words.clock(task.retry_at)}" in told
+    assert "next try in 8 s" in told
+    assert f"tries again at {words.clock(task.retry_at)}" in read(task_html(task, now=task.updated_at))
 
 
 def test_a_failure_shows_the_persons_own_line(life):

@@ -29,7 +29,7 @@ def shell(monkeypatch):
 
 
 def view_of(task, **more):
-    return live.LiveView(task, cancel=more.pop("cancel", lambda: None), **more)
+    return live.LiveView(task, steer=more.pop("steer", lambda command, task: None), **more)
 
 
 def test_a_view_shows_moves_and_leaves_plain_html(shell, life):
@@ -69,15 +69,31 @@ def test_a_task_that_has_ended_is_shown_at_once_without_a_widget(shell, life):
     assert not update
 
 
-def test_the_button_asks_once_and_follows_what_the_state_allows(shell, life):
+def shown(view):
+    return [name for name, button in view._buttons.items() if button.layout.display != "none"]
+
+
+def test_buttons_follow_what_the_state_allows_and_ask_once(shell, life):
     asked = []
     running = life().start("research")
-    view = view_of(running.task, cancel=lambda: asked.append("cancel"))
+    view = view_of(running.task, steer=lambda command, task: asked.append((command, task.seq)))
     view.paint()
-    assert not view._button.disabled
-    view._button.click()
-    assert asked == ["cancel"]
-    assert (view._button.disabled, view._button.description) == (True, "Cancelling")
+    assert shown(view) == ["pause", "cancel"]
+    view._buttons["cancel"].click()
+    view.paint()
+    assert asked == [("cancel", running.task.seq)]
+    assert view._buttons["cancel"].disabled
+    assert not view._buttons["pause"].disabled
     view.update(running.add(ev.CancelRequested, by="ada").task)
     view.paint()
-    assert view._button.disabled
+    assert shown(view) == []
+
+
+def test_a_gate_offers_to_approve_and_to_deny(shell, life):
+    waiting = life().start("research").complete("research", {"rows": 344})
+    waiting.add(ev.ApprovalRequested, phase="planning", output={"rows": 344}, revision=1)
+    view = view_of(waiting.task)
+    view.paint()
+    assert shown(view) == ["approve", "deny", "pause", "cancel"]
+    assert "waits for approval before planning" in view._html.value
+    assert "{&quot;rows&quot;:344}" in view._html.value
