@@ -148,7 +148,7 @@ def test_a_pause_waits_for_the_attempt_whose_time_runs_out(script):
         assert task.failure.error.type == "phasenb.AttemptTimeout"
         task.resume()
         assert task.result() == [2]
-        assert "phasenb.AttemptTimeout" in list(task.results()["error_type"])
+        assert "phasenb.AttemptTimeout" in list(task.results()["error_type"].dropna())
     """
     script(code, flow=PLAN)
 
