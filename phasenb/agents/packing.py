@@ -16,6 +16,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from phasenb.agents.captures import Part, by_value, parts, size_of, walk
+from phasenb.codecs.pickled import pickler
 from phasenb.core.extended_agent import ExtendedAgent
 from phasenb.errors import CapturedTooLarge, UnpicklableCode
 
@@ -73,10 +74,8 @@ class _Bounded(io.BytesIO):
 
 
 def _dumps(value: Any, limit: int | None) -> bytes:
-    import cloudpickle  # only launches need it
-
     file = io.BytesIO() if limit is None else _Bounded(limit)
-    cloudpickle.Pickler(file, protocol=pickle.HIGHEST_PROTOCOL).dump(value)
+    pickler()(file, protocol=pickle.HIGHEST_PROTOCOL).dump(value)
     return file.getvalue()
 
 
