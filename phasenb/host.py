@@ -99,7 +99,9 @@ class Host:
         await self.store.close()
 
     def _make_executors(self) -> dict[str, Executor]:
-        made: dict[str, Executor] = {"process": ProcessExecutor(self.settings.workers)}
+        made: dict[str, Executor] = {
+            "process": ProcessExecutor(self.settings.workers, silence_s=self.settings.lease_s / 2)
+        }
         if self.embedded:
             # Only here: a server's process never runs user code (design.md section 7).
             from phasenb.executors.inline import InlineExecutor

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from phasenb.core.ports import (
+    NONE,
     Adopted,
     Append,
     Appended,
@@ -107,6 +108,7 @@ class ScriptedExecutor:
     """
 
     kind = "process"
+    sets_variables = True
 
     def __init__(self, script: Mapping[str, Iterable[Sequence[Report]]] | None = None, capacity: int = 8) -> None:
         self.capacity = capacity
@@ -138,7 +140,15 @@ class ScriptedExecutor:
         return _ScriptedSlot(self)
 
     async def describe(
-        self, owner: str, runtime: Runtime | None, agent: str | None, code: Json, objects_url: str
+        self,
+        owner: str,
+        runtime: Runtime | None,
+        agent: str | None,
+        code: Json,
+        objects_url: str,
+        *,
+        env: Mapping[str, str] = NONE,
+        secrets: Mapping[str, str] = NONE,
     ) -> AgentSpec:
         return self.spec
 

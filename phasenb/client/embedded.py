@@ -24,6 +24,7 @@ from phasenb.errors import PhasenbError
 
 if TYPE_CHECKING:
     from phasenb.config import Settings
+    from phasenb.core.phase_manager import PhaseManager
     from phasenb.host import Host
     from phasenb.memory.view import MemoryView
     from phasenb.web.api import TaskApi
@@ -58,11 +59,21 @@ class EmbeddedHost:
 
     @property
     def live(self) -> int:
-        """How many tasks it carries now."""
+        """How many tasks it carries now that wait for no person."""
+        manager = self._manager
+        return 0 if manager is None else manager.running - manager.waiting
+
+    @property
+    def waiting(self) -> int:
+        """How many tasks it carries now that wait for a person."""
+        return 0 if self._manager is None else self._manager.waiting
+
+    @property
+    def _manager(self) -> PhaseManager | None:
         started = self._starting
         if started is None or not started.done() or started.cancelled() or started.exception():
-            return 0
-        return started.result()[0].manager.running
+            return None
+        return started.result()[0].manager
 
     async def stop(self) -> None:
         """Let go of the tasks and close the store. Idempotent."""
@@ -73,7 +84,10 @@ class EmbeddedHost:
             await host.stop()
 
     async def drained(self, within_s: float = math.inf) -> bool:
-        """Return True when no task is live any more, those included that are launched meanwhile; False in time."""
+        """Return True when no task is live any more, those included that are launched meanwhile; False in time.
+
+        Those that wait for a person are not waited for: nobody may ever answer.
+        """
         loop = asyncio.get_running_loop()
         until = loop.time() + within_s
         while self.live and loop.time() < until:  # noqa: ASYNC110 - the manager tells of one task's end only
@@ -255,6 +269,9 @@ def _at_exit() -> None:
             host.thread.run(host.drained())
     except KeyboardInterrupt:
         sys.stderr.write(f"phasenb: stopped, {host.live} unfinished\n")
+    if host.waiting and not in_kernel():
+        tasks = "1 task waits" if host.waiting == 1 else f"{host.waiting} tasks wait"
+        sys.stderr.write(f"phasenb: {tasks} for a person's answer, kept in the store: the next process takes it up\n")
     stopping = asyncio.run_coroutine_threadsafe(host.stop(), host.thread.loop)
     try:
         stopping.result(_STOP_S)

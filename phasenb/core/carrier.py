@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 _CONFLICTS = 20  # more refusals of one decision than other hosts can cause by chance
 _STORE_RETRY_S = 1.0
-_WAITING = (State.AWAITING_APPROVAL, State.PAUSED)
+WAITING = (State.AWAITING_APPROVAL, State.PAUSED)
 _STARTABLE = (State.QUEUED, State.RUNNING, State.RETRYING)
 _FAILURES = (ResultStatus.FAILED, ResultStatus.LOST)
 
@@ -85,7 +85,7 @@ class Carrier:
         """Wait where the task has to, else run what can be run now."""
         live.wake.clear()
         state, due = live.task.state, live.task.retry_at
-        if state in _WAITING:
+        if state in WAITING:
             await live.wake.wait()
         elif state is State.RETRYING and due is not None and (left := (due - self.clock.now()).total_seconds()) > 0:
             await self._woken_within(live, left)
@@ -167,11 +167,13 @@ class Carrier:
 
     async def _learned(self, live: LiveTask) -> Plan:
         """The plan with the agent's fallbacks and compensations: asked for at the first failure only."""
-        launch = live.launch
+        launch, options = live.launch, live.launch.options
         target = self.agents.get(launch.agent) if launch.agent else None
         url = self.store.objects_url(live.owner)
         try:
-            spec = await self.executors[live.executor].describe(live.owner, launch.runtime, target, launch.code, url)
+            spec = await self.executors[live.executor].describe(
+                live.owner, launch.runtime, target, launch.code, url, env=options.env, secrets=options.secrets
+            )
         except PhasenbError as error:  # code that can't even be loaded has neither
             log.info("task %s: %s", live.task.task_id, error)
             return live.plan

@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from phasenb.core.attempts import EngineLimits
-from phasenb.core.carrier import Carrier
+from phasenb.core.carrier import WAITING, Carrier
 from phasenb.core.decisions import Decision
-from phasenb.core.folding import folded
+from phasenb.core.folding import PAGE, folded
 from phasenb.core.launch_check import check_launch
 from phasenb.core.launching import plan_of, policy_of
 from phasenb.core.live_task import LiveTask
@@ -24,7 +24,7 @@ from phasenb.core.task_schema import with_update
 from phasenb.core.thresholds import SessionFailures
 from phasenb.core.told import Told
 from phasenb.dto.base import format_time, new_ulid
-from phasenb.dto.events import Event, PhaseUpdate
+from phasenb.dto.events import Event, PhaseUpdate, parse_event
 from phasenb.dto.launch import AgentSpec, Launch
 from phasenb.dto.policies import RecoveryPolicy
 from phasenb.dto.task_state import Queue, TaskState
@@ -87,6 +87,11 @@ class PhaseManager:
     def running(self) -> int:
         """How many tasks this host carries now, waiting ones included."""
         return len(self._live)
+
+    @property
+    def waiting(self) -> int:
+        """How many of them wait for a person."""
+        return sum(live.task.state in WAITING for live in self._live.values())
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -224,7 +229,7 @@ class PhaseManager:
         appended = await self.store.append(decision.append(owner, launch if code is not None else None, take=take))
         live = LiveTask(owner, state, launch, plan, kind, history, values, appended.lease)
         live.take(decision)
-        self._told.events(owner, decision.state, decision.events)
+        await self._tell_log(owner, decision.state)
         self._carry(live)
         return decision.state
 
@@ -250,9 +255,14 @@ class PhaseManager:
                 await self.store.append(decision.append(owner))
             except Conflict:
                 continue  # its host was quicker: decide on what is true now
-            self._told.events(owner, decision.state, decision.events)
+            await self._tell_log(owner, decision.state)
             return decision.state
         raise Conflict(task_id, "other hosts keep changing this task")
+
+    async def _tell_log(self, owner: str, task: TaskState) -> None:
+        """Announce a task's log as far as it is not yet: what came before our events may be another host's."""
+        texts = await self.store.events(task.task_id, self._told.last(task.task_id), PAGE)
+        self._told.events(owner, task, [parse_event(text) for text in texts])
 
     # --- looking ---------------------------------------------------------------------------------------------------
 
@@ -361,6 +371,13 @@ class PhaseManager:
             raise LaunchError(
                 f"executor {kind!r} is not offered by this host (it offers: {offered})", argument="executor"
             )
+        own = [name for name in ("env", "secrets") if getattr(launch.options, name)]
+        if own and not self._carrier.executors[kind].sets_variables:
+            raise LaunchError(
+                f"the option `{own[0]}` needs executor='process': with {kind!r} phases run in the launcher's own "
+                "process, whose variables they share",
+                argument=own[0],
+            )
         return kind
 
     async def _described(self, owner: str, launch: Launch, kind: str) -> tuple[str, tuple[str, ...]]:
@@ -372,7 +389,9 @@ class PhaseManager:
         spec = self._specs.get(target) if target else None
         if spec is None:
             url = self.store.objects_url(owner)
-            spec = await self._carrier.executors[kind].describe(owner, launch.runtime, target, launch.code, url)
+            spec = await self._carrier.executors[kind].describe(
+                owner, launch.runtime, target, launch.code, url, env=options.env, secrets=options.secrets
+            )
             if target:
                 self._specs[target] = spec
         check_launch(spec, launch.inputs)

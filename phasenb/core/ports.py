@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Protocol
 
 from phasenb.dto.events import Event, PhaseLog, PhaseUpdate
@@ -329,14 +330,23 @@ class Slot(Protocol):
         ...
 
 
+NONE: Mapping[str, str] = MappingProxyType({})
+
+
 class Executor(Protocol):
-    """``capacity`` slots may be out at once; PhaseManager keeps the count, so ``reserve`` never queues."""
+    """``capacity`` slots may be out at once; PhaseManager keeps the count, so ``reserve`` never queues.
+
+    ``sets_variables``: whether an attempt may have variables of its own (``env``, ``secrets``).
+    """
 
     @property
     def kind(self) -> str: ...
 
     @property
     def capacity(self) -> int: ...
+
+    @property
+    def sets_variables(self) -> bool: ...
 
     def refusal(self, runtime: Runtime | None) -> RuntimeMismatch | None:
         """Why code that was packed in this runtime can't run here; None where it can."""
@@ -351,9 +361,17 @@ class Executor(Protocol):
         ...
 
     async def describe(
-        self, owner: str, runtime: Runtime | None, agent: str | None, code: Json, objects_url: str
+        self,
+        owner: str,
+        runtime: Runtime | None,
+        agent: str | None,
+        code: Json,
+        objects_url: str,
+        *,
+        env: Mapping[str, str] = NONE,
+        secrets: Mapping[str, str] = NONE,
     ) -> AgentSpec:
-        """What an agent says of itself, asked in a worker. Raises LaunchError, RuntimeMismatch."""
+        """What an agent says of itself, asked in a worker. Raises LaunchError, RuntimeMismatch, SecretUnavailable."""
         ...
 
     async def close(self) -> None: ...

@@ -37,6 +37,10 @@ class Told:
     def log(self, owner: str, task: TaskState, log: PhaseLog) -> None:
         self._publisher.log(owner, task, log)
 
+    def last(self, task_id: str) -> int:
+        """The seq of the newest event that was told of a task; 0 where none was."""
+        return self._last.get(task_id, 0)
+
     def untold(self, events: Sequence[Event]) -> Sequence[Event]:
         """The events of one task, in order, that were not told yet."""
         last = self._last.get(events[0].task_id, 0) if events else 0

@@ -17,6 +17,7 @@ The tree (stable wire codes in brackets; protocol.md "Errors")::
     ├── CodeNotAllowed [code_not_allowed]
     ├── Forbidden [forbidden]             the server's authorizer says no to this user
     ├── RuntimeMismatch [runtime_mismatch]
+    ├── SecretUnavailable [secret_unavailable]
     ├── LeaseLost                         another host has taken over what this one was doing
     ├── StoreUnavailable [store_unavailable]
     ├── ValueNotStorable                  an output or artifact that no codec can keep
@@ -70,6 +71,7 @@ from phasenb.errors.tasks import (
     PhaseRaised,
     QueueFull,
     RuntimeMismatch,
+    SecretUnavailable,
     ServerUnreachable,
     StoreUnavailable,
     TaskCancelled,
@@ -101,6 +103,7 @@ __all__ = [
     "QueueFull",
     "RateLimited",
     "RuntimeMismatch",
+    "SecretUnavailable",
     "ServerError",
     "ServerUnreachable",
     "StoreUnavailable",
@@ -119,8 +122,8 @@ __all__ = [
 
 _WIRE: tuple[type[PhasenbError], ...] = (
     LaunchError, UnknownTask, UnknownAgent, UnknownObject, IllegalTransition, Conflict, QueueFull, LaunchesPaused,
-    CodeNotAllowed, Forbidden, RuntimeMismatch, StoreUnavailable, BadMessage, UnknownType, HelloRequired,
-    UnsupportedProtocol, TooLarge, RateLimited,
+    CodeNotAllowed, Forbidden, RuntimeMismatch, SecretUnavailable, StoreUnavailable, BadMessage, UnknownType,
+    HelloRequired, UnsupportedProtocol, TooLarge, RateLimited,
 )  # fmt: skip
 BY_CODE: Mapping[str, type[PhasenbError]] = {cls.code: cls for cls in _WIRE}
 

@@ -185,6 +185,19 @@ class RuntimeMismatch(PhasenbError):
 
 
 @dataclass(eq=False)
+class SecretUnavailable(PhasenbError):
+    """A secret that is not where the launch says it is. ``source``: ``env:NAME`` or ``file:PATH``."""
+
+    code: ClassVar[str] = "secret_unavailable"
+    name: str
+    source: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"the secret `{self.name}` ({self.source}) can't be had: {self.problem}"
+
+
+@dataclass(eq=False)
 class StoreUnavailable(PhasenbError):
     code: ClassVar[str] = "store_unavailable"
     store: str

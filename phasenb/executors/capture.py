@@ -78,11 +78,11 @@ class Capture:
         self._refresh_at = 0.0
         self.fds = (stdout_fd, stderr_fd)
 
-    def begin(self, maximum_bytes: int) -> None:
+    def begin(self, maximum_bytes: int, mask: Callable[[str], str] | None = None) -> None:
         with self._lock:
             for pipe in self._pipes:
                 pipe.end()
-            self._bound = LogBound(maximum_bytes)
+            self._bound = LogBound(maximum_bytes, mask)
             self._refresh_at = monotonic() + _REFRESH_S
 
     def end(self) -> None:

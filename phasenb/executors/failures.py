@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sysconfig
 import traceback
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,12 +24,12 @@ _OURS = str(Path(__file__).parent.parent) + "/"
 _STDLIB = sysconfig.get_paths()["stdlib"] + "/"
 
 
-def error_info(error: BaseException) -> ErrorInfo:
-    """What ``error`` says, as data."""
+def error_info(error: BaseException, mask: Callable[[str], str] = str) -> ErrorInfo:
+    """What ``error`` says, as data; ``mask`` takes secrets out of its texts."""
     return ErrorInfo(
         type=_name(type(error)),
-        message=_clipped(_message(error), MESSAGE_CHARACTERS),
-        traceback=_clipped(user_traceback(error), TRACEBACK_CHARACTERS),
+        message=_clipped(mask(_message(error)), MESSAGE_CHARACTERS),
+        traceback=_clipped(mask(user_traceback(error)), TRACEBACK_CHARACTERS),
         retryable=not isinstance(error, _NOT_RETRYABLE),
         bases=tuple(_name(kind) for kind in type(error).__mro__ if kind is not object),
         retry_after_s=_retry_after(error),

@@ -15,11 +15,12 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
 from time import sleep
 
 from phasenb.core.context import Cancelled
-from phasenb.core.ports import Attempt, LogChunk, Outcome, Report, Run, Slot
+from phasenb.core.ports import NONE, Attempt, LogChunk, Outcome, Report, Run, Slot
 from phasenb.dto.launch import AgentSpec, Runtime
 from phasenb.dto.phase_result import ResultStatus
 from phasenb.dto.values import Json
@@ -185,6 +186,7 @@ class InlineExecutor:
     """ports.Executor. ``runtime`` says nothing here: the launcher's environment is this process's."""
 
     kind = "inline"
+    sets_variables = False  # they would be the whole notebook's
 
     def __init__(self, capacity: int = 32) -> None:
         self.capacity = capacity
@@ -206,7 +208,15 @@ class InlineExecutor:
         return InlineSlot(self)
 
     async def describe(
-        self, owner: str, runtime: Runtime | None, agent: str | None, code: Json, objects_url: str
+        self,
+        owner: str,
+        runtime: Runtime | None,
+        agent: str | None,
+        code: Json,
+        objects_url: str,
+        *,
+        env: Mapping[str, str] = NONE,
+        secrets: Mapping[str, str] = NONE,
     ) -> AgentSpec:
         """See ports.Executor."""
 

@@ -11,6 +11,7 @@ Rules:
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -62,9 +63,10 @@ class LineFolder:
 
 
 class LogBound:
-    """Lines of one attempt within ``maximum_bytes``."""
+    """Lines of one attempt within ``maximum_bytes``; ``mask`` takes secrets out of them."""
 
-    def __init__(self, maximum_bytes: int) -> None:
+    def __init__(self, maximum_bytes: int, mask: Callable[[str], str] | None = None) -> None:
+        self._mask = mask
         self._head_left = maximum_bytes * 3 // 4
         self._tail_left = maximum_bytes - self._head_left
         self._ready: list[LogLine] = []
@@ -72,6 +74,8 @@ class LogBound:
         self._dropped = 0
 
     def add(self, stream: StreamName, text: str, at: datetime) -> None:
+        if self._mask is not None:
+            text = self._mask(text)
         # Not validated: all three are made here, and a chatty phase makes a million of them.
         line = LogLine.model_construct(stream=stream, text=printable(text), at=at)
         cost = _cost(line)

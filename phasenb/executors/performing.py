@@ -6,7 +6,8 @@ so that what leaves is JSON or a reference; whatever the person's code does beco
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -16,9 +17,10 @@ from phasenb.core.context import Cancelled, Context
 from phasenb.core.ports import Attempt, Outcome, Report
 from phasenb.dto.phase import Checkpoint
 from phasenb.dto.phase_result import ErrorInfo, ResultStatus
-from phasenb.dto.values import Artifact
+from phasenb.dto.values import Artifact, Json
 from phasenb.executors.failures import error_info
 from phasenb.executors.loading import Agents, Values
+from phasenb.executors.secrets import Masker, resolved
 
 
 @lru_cache(maxsize=16)
@@ -28,10 +30,17 @@ def folder_at(url: str) -> ObjectFolder:
 
 
 class Performance:
-    """One attempt in the making. ``ctx`` is None until its checkpoint is decoded."""
+    """One attempt in the making. ``ctx`` is None until its checkpoint is decoded.
 
-    def __init__(self, attempt: Attempt, emit: Callable[[Report], None]) -> None:
+    ``environment``: the worker's own variables, where secrets are looked for; None where the attempt may set none.
+    """
+
+    def __init__(
+        self, attempt: Attempt, emit: Callable[[Report], None], environment: Mapping[str, str] | None = None
+    ) -> None:
         self.attempt = attempt
+        self.masker = Masker()
+        self._environment = environment
         self.ctx: Context | None = None
         self.cancelled = False
         self._emit = emit
@@ -60,11 +69,11 @@ class Performance:
             if self.cancelled and isinstance(raised, KeyboardInterrupt | Cancelled):
                 status, error = ResultStatus.CANCELLED, cancelled_error(self.attempt.phase)
             else:
-                status, error = ResultStatus.FAILED, error_info(raised)
+                status, error = ResultStatus.FAILED, error_info(raised, self.masker.text)
         self.flush()
         return Outcome(
             status,
-            output=encoded.value if encoded else None,
+            output=self._masked(encoded.value) if encoded else None,
             output_type=encoded.type if encoded else None,
             output_bytes=encoded.bytes if encoded else None,
             error=error,
@@ -74,6 +83,8 @@ class Performance:
 
     def _run(self, agents: Agents) -> Encoded:
         attempt, folder = self.attempt, self._folder
+        if self._environment is not None:
+            set_variables(attempt.env, attempt.secrets, self._environment, self.masker)
         agent = agents.load(attempt.agent, attempt.code, folder)
         self.ctx = ctx = self._context()
         if self.cancelled:
@@ -94,20 +105,36 @@ class Performance:
             checkpoint=None if attempt.checkpoint is None else decode(attempt.checkpoint.value, self._folder),
             failure=attempt.failure,
             feedback=attempt.feedback,
+            mask=self.masker.text if attempt.secrets else None,
             heartbeat_s=attempt.heartbeat_s,
             store_artifact=self._store_artifact,
             store_checkpoint=self._store_checkpoint,
         )
 
     def _store_artifact(self, name: str, value: Any, codec: str | None) -> Artifact:
-        artifact = self._artifacts[name] = encode_artifact(name, value, self._folder, codec)
+        encoded = encode_artifact(name, value, self._folder, codec)
+        artifact = self._artifacts[name] = encoded.changed(preview=self.masker.text(encoded.preview))
         return artifact
 
     def _store_checkpoint(self, value: Any) -> None:
         attempt = self.attempt
         where = f"the checkpoint of `{attempt.phase}`"
         encoded = encode(value, self._folder, inline_bytes=attempt.inline_bytes, where=where)
-        self._emit(Checkpoint(value=encoded.value))
+        self._emit(Checkpoint(value=self._masked(encoded.value)))
+
+    def _masked(self, value: Json) -> Json:
+        return self.masker.value(value)
+
+
+def set_variables(
+    env: Mapping[str, str], secrets: Mapping[str, str], environment: Mapping[str, str], masker: Masker
+) -> None:
+    """Set an agent's variables in this process, and have ``masker`` know the secret ones. Raises SecretUnavailable."""
+    if not (env or secrets):
+        return
+    found = resolved(secrets, environment)
+    masker.learn(found.values())
+    os.environ.update({**env, **found})
 
 
 def cancelled_error(phase: str) -> ErrorInfo:

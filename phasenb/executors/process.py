@@ -16,7 +16,7 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from platform import python_version
@@ -25,10 +25,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from phasenb.config.machine import machine_id
-from phasenb.core.ports import Slot
+from phasenb.core.ports import NONE, Slot
 from phasenb.dto.launch import AgentSpec, Runtime
 from phasenb.dto.values import Json
 from phasenb.errors import LaunchError, PhasenbError, RuntimeMismatch
+from phasenb.executors.frames import Header
 from phasenb.executors.process_run import Codes, WorkerSlot
 from phasenb.executors.worker_process import WorkerProcess, packages_changed
 
@@ -59,17 +60,17 @@ class Key:
 class ProcessExecutor:
     """ports.Executor. ``workers``: how many at most, by default one for each processor and at least two.
 
-    ``idle_s``: how long a worker without work is kept.
+    ``idle_s``: how long a worker without work is kept. ``silence_s``: how long a worker with work lives on without a
+    word of this host, which may be frozen while another one takes over; None: as long as its socket is open.
     """
 
     kind = "process"
+    sets_variables = True
 
-    def __init__(
-        self, workers: int | None = None, kill_grace_s: float = 5.0, *, idle_s: float = 300.0, name: str = "process"
-    ) -> None:
+    def __init__(self, workers: int | None = None, *, idle_s: float = 300.0, silence_s: float | None = None) -> None:
         self.capacity = workers or max(2, os.cpu_count() or 1)
-        self.name = name
-        self._kill_grace_s = kill_grace_s
+        self._silence_s = silence_s
+        self._speaking: asyncio.Task[None] | None = None
         self._idle_s = idle_s
         self._own = Place(sys.executable, str(Path.cwd()), tuple(path for path in sys.path if path), python_version())
         self._workers: set[WorkerProcess] = set()
@@ -94,15 +95,23 @@ class ProcessExecutor:
         worker = None if self._closed else self._take(key)
         if worker is None or not self._bind(worker, key):
             return None
-        return WorkerSlot(worker, self._give_back, mismatch)
+        return WorkerSlot(worker, self._give_back, mismatch, self._silence_s)
 
     async def reserve(self, owner: str, runtime: Runtime | None) -> Slot:
         """See ports.Executor."""
         key, mismatch = self._key(owner, runtime)
-        return WorkerSlot(await self._worker_for(key), self._give_back, mismatch)
+        return WorkerSlot(await self._worker_for(key), self._give_back, mismatch, self._silence_s)
 
     async def describe(
-        self, owner: str, runtime: Runtime | None, agent: str | None, code: Json, objects_url: str
+        self,
+        owner: str,
+        runtime: Runtime | None,
+        agent: str | None,
+        code: Json,
+        objects_url: str,
+        *,
+        env: Mapping[str, str] = NONE,
+        secrets: Mapping[str, str] = NONE,
     ) -> AgentSpec:
         """See ports.Executor. Beyond ``capacity``: at most two workers at once describe."""
         key, mismatch = self._key(owner, runtime)
@@ -112,7 +121,8 @@ class ProcessExecutor:
         async with self._describing:
             worker = await self._worker_for(key)
             try:
-                header = {"type": "describe", "agent": agent, "objects_url": objects_url, "code": number}
+                header: Header = {"type": "describe", "agent": agent, "objects_url": objects_url, "code": number}
+                header.update(env=dict(env), secrets=dict(secrets))
                 answer = await asyncio.wait_for(worker.ask(header, payload), DESCRIBE_S)
                 return AgentSpec.model_validate(answer["spec"])
             except (TimeoutError, KeyError, ValidationError) as error:
@@ -131,9 +141,10 @@ class ProcessExecutor:
         for timer in self._timers.values():
             timer.cancel()
         starting = [task for tasks in self._starting.values() for task in tasks]
-        for task in (*starting, *self._background):
+        ending = [*starting, *self._background, *([self._speaking] if self._speaking else [])]
+        for task in ending:
             task.cancel()
-        await asyncio.gather(*starting, *self._background, return_exceptions=True)
+        await asyncio.gather(*ending, return_exceptions=True)
         await asyncio.gather(*(worker.kill() for worker in self._workers | self._retiring))
 
     # --- beyond the port -----------------------------------------------------------------------------------------
@@ -216,7 +227,17 @@ class ProcessExecutor:
         worker = await WorkerProcess.start(executable)
         self._workers.add(worker)
         worker.on_exit = self._gone
+        if self._silence_s is not None and self._speaking is None:
+            self._speaking = asyncio.get_running_loop().create_task(self._speak(self._silence_s / 5))
         return worker
+
+    async def _speak(self, seconds: float) -> None:
+        """Show the workers that this host lives."""
+        while True:
+            await asyncio.sleep(seconds)
+            for worker in self._workers:
+                if worker.run is not None:
+                    worker.send({"type": "alive"})
 
     def _gone(self, worker: WorkerProcess) -> None:
         self._workers.discard(worker)

@@ -31,8 +31,9 @@ COURTESY_S = 0.5  # for code that looks at ctx.cancelled, before it is interrupt
 class ProcessRun(Reports):
     """ports.Run of one attempt in ``worker``."""
 
-    def __init__(self, worker: WorkerProcess, phase: str, number: int) -> None:
+    def __init__(self, worker: WorkerProcess, phase: str, number: int, *, secret: bool = False) -> None:
         super().__init__()
+        self._secret = secret
         self.number = number
         self._worker = worker
         self._phase = phase
@@ -50,6 +51,11 @@ class ProcessRun(Reports):
     def lost(self, how: str, words: dict[str, list[str]]) -> None:
         """The worker is gone. ``words``: what it wrote last, by stream."""
         at = now()
+        if self._secret:  # nobody is left who knows what of them would have to be hidden
+            words = {
+                "stdout": [],
+                "stderr": ["(its last words are not kept, as it had secrets)"] if words["stderr"] else [],
+            }
         lines = [LogLine(stream="stdout", text=text, at=at) for text in words["stdout"][-100:]]
         lines += [LogLine(stream="stderr", text=text, at=at) for text in words["stderr"][-100:]]
         if lines:
@@ -132,7 +138,9 @@ class WorkerSlot:
         worker: WorkerProcess,
         release: Callable[[WorkerProcess], Coroutine[Any, Any, None]],
         mismatch: RuntimeMismatch | None = None,
+        silence_s: float | None = None,
     ) -> None:
+        self._silence_s = silence_s
         self._worker = worker
         self._release = release
         self._mismatch = mismatch
@@ -152,11 +160,11 @@ class WorkerSlot:
         if self._mismatch is not None and attempt.code is not None:
             return RefusedRun(self._mismatch)
         worker.runs += 1
-        run = ProcessRun(worker, attempt.phase, worker.runs)
+        run = ProcessRun(worker, attempt.phase, worker.runs, secret=bool(attempt.secrets))
         if worker.alive:
             worker.run = run
             number, payload = self._codes.number(attempt.code)
-            worker.send(run_message(run.number, attempt, number), payload)
+            worker.send(run_message(run.number, attempt, number, self._silence_s), payload)
         else:
             run.lost(worker.ended_by(), {"stdout": [], "stderr": []})
         return run

@@ -26,7 +26,8 @@ from phasenb.executors.capture import Capture, use_pipes
 from phasenb.executors.frames import Header
 from phasenb.executors.loading import Agents, describe_failure
 from phasenb.executors.local_modules import LocalModules, site_directories
-from phasenb.executors.performing import Performance, cancelled_error, folder_at
+from phasenb.executors.performing import Performance, cancelled_error, folder_at, set_variables
+from phasenb.executors.secrets import Masker
 from phasenb.executors.worker_io import Channel, Interrupts, WorkerIO
 from phasenb.executors.worker_messages import attempt_of, report_message
 
@@ -81,10 +82,10 @@ class Worker:
         assert running is not None, "the I/O thread hears a run before this thread does"
         self._run = running.run
         attempt = attempt_of(header, self._code(header, payload))
-        running.performance = performance = Performance(attempt, self._report)
+        running.performance = performance = Performance(attempt, self._report, self._home[2])
         if running.cancelled:
             performance.cancel()
-        self._capture.begin(attempt.log_bytes)
+        self._capture.begin(attempt.log_bytes, performance.masker.text if attempt.secrets else None)
         with self._capture.python():
             outcome = self._perform(performance)
         if os.getpid() != self._pid:
@@ -103,12 +104,14 @@ class Worker:
         return outcome
 
     def _describe(self, header: Header, payload: bytes) -> None:
+        masker = Masker()
         try:
+            set_variables(header["env"], header["secrets"], self._home[2], masker)
             code = self._code(header, payload)
             agent = self._agents.load(header["agent"], code, folder_at(header["objects_url"]))
             spec = agent.spec().model_dump(mode="json")
         except Exception as error:  # what a person's module or factory raises
-            answer = _refusal(describe_failure(error))
+            answer = masker.value(_refusal(describe_failure(error)))
         except SystemExit as error:
             answer = _refusal(describe_failure(RuntimeError(f"it calls sys.exit({error.code!r})")))
         else:

@@ -1,6 +1,7 @@
 """What host and worker say to each other, as headers of frames; two releases of phasenb may meet here.
 
-Host to worker: ``bind`` (directory and path of a launcher), ``run``, ``cancel``, ``describe``, ``release``, ``exit``.
+Host to worker: ``bind`` (directory and path of a launcher), ``run``, ``alive``, ``cancel``, ``describe``, ``release``,
+``exit``. An ``alive`` comes several times within ``silence_s``, while a worker has work.
 Worker to host: ``hello``, ``ready``, ``step``, ``log``, ``checkpoint``, ``beat``, ``outcome``, ``described``,
 ``refused``.
 
@@ -25,14 +26,14 @@ PROTOCOL = 1
 
 _PLAIN = (
     "task_id", "phase", "attempt", "owner", "agent", "values", "objects_url", "kind", "inline_bytes", "log_bytes",
-    "fallback", "feedback", "heartbeat_s",
+    "fallback", "feedback", "heartbeat_s", "env", "secrets",
 )  # fmt: skip
 
 
-def run_message(run: int, attempt: Attempt, code: int | None) -> Header:
-    """``run`` numbers the attempts of a worker; ``code`` numbers the codes of a lease."""
+def run_message(run: int, attempt: Attempt, code: int | None, silence_s: float | None = None) -> Header:
+    """``run`` numbers the attempts of a worker; ``code`` the codes of a lease. ``silence_s``: see ProcessExecutor."""
     header: Header = {name: getattr(attempt, name) for name in _PLAIN}
-    header.update(type="run", run=run, code=code, phases=attempt.phases)
+    header.update(type="run", run=run, code=code, phases=attempt.phases, silence_s=silence_s)
     if attempt.checkpoint is not None:
         header["checkpoint"] = {"value": attempt.checkpoint.value}
     if attempt.failure is not None:

@@ -77,3 +77,20 @@ def test_the_seeds_agent_works_as_it_stands(script):
         assert (task.state, task.percent) == ("completed", 100)
     """
     script(code, flow=agent)
+
+
+def test_an_exit_does_not_wait_for_a_person_and_the_next_process_takes_the_task_up(script):
+    first = script("""
+        task = flow.with_options(key="gated", approve_before=["planning"]).launch(n=3)
+        while task.state != "awaiting_approval":
+            pass
+    """)
+    assert "1 task waits for a person's answer" in first.stderr
+    script("""
+        task = flow.with_options(key="gated", approve_before=["planning"]).launch(n=3)
+        while task.state != "awaiting_approval":
+            pass
+        task.approve()
+        assert task.result() == 6
+        assert list(task.results()["phase"]) == ["research", "planning", "implementation"]
+    """)

@@ -1,0 +1,88 @@
+"""Variables of an attempt: set where it runs, and the secret ones taken out of all that it tells.
+
+Rules:
+
+* A secret is looked for at each attempt, where it runs: a launch names only the place (``env:NAME``, ``file:PATH``).
+* What a phase prints, logs, raises, reports and returns as JSON shows ``***`` instead. A value that is stored by codec
+  (a DataFrame, a pickle, an artifact) is not searched: its author put the secret there.
+* A secret that can't be found, or is too short to be told from other text, is SecretUnavailable: a person's to mend.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+import orjson
+
+from phasenb.dto.values import Json
+from phasenb.errors import SecretUnavailable
+
+SHOWN = "***"
+SHORTEST = 4
+_LARGEST_BYTES = 65_536
+
+
+def resolved(sources: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
+    """{variable: secret}. ``environment``: the worker's own, where ``env:`` looks. Raises SecretUnavailable."""
+    found = {}
+    for name, source in sources.items():
+        kind, _, where = source.partition(":")
+        value = environment.get(where) if kind == "env" else _read(name, source, Path(where))
+        if value is None:
+            raise SecretUnavailable(name, source, f"the variable {where} is not set where the phase runs")
+        if len(value) < SHORTEST or "\0" in value:
+            raise SecretUnavailable(name, source, f"what is there is no text of at least {SHORTEST} characters")
+        found[name] = value
+    return found
+
+
+def _read(name: str, source: str, path: Path) -> str:
+    try:
+        with path.expanduser().open("rb") as file:
+            data = file.read(_LARGEST_BYTES + 1)
+        text = data.decode()
+    except (OSError, RuntimeError, UnicodeDecodeError) as error:  # RuntimeError: there is no such home
+        told = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
+        raise SecretUnavailable(name, source, f"{path} can't be read where the phase runs ({told})") from None
+    if len(data) > _LARGEST_BYTES:
+        raise SecretUnavailable(name, source, f"{path} has more than {_LARGEST_BYTES:,} bytes")
+    return text.rstrip("\r\n")
+
+
+class Masker:
+    """Takes secrets out of texts, once it has learned them. Any thread may ask it."""
+
+    def __init__(self) -> None:
+        self._pattern: re.Pattern[str] | None = None
+
+    def learn(self, secrets: Iterable[str]) -> None:
+        """Know these from now on, instead of what was known."""
+        told = {form for secret in secrets for form in _forms(secret)}
+        # The longest first: of two that begin alike, the whole of the longer one is hidden.
+        ordered = sorted(told, key=lambda form: (-len(form), form))
+        self._pattern = re.compile("|".join(map(re.escape, ordered))) if ordered else None
+
+    def text(self, text: str) -> str:
+        return text if self._pattern is None else self._pattern.sub(SHOWN, text)
+
+    def value(self, value: Json) -> Json:
+        """JSON with every text in it masked; the value itself where nothing is to be hidden."""
+        if self._pattern is None:
+            return value
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, list | tuple):
+            return [self.value(each) for each in value]
+        if isinstance(value, dict):
+            return {self.text(name): self.value(each) for name, each in value.items()}
+        return value
+
+
+def _forms(secret: str) -> set[str]:
+    """How a secret shows in texts: as it is, in a URL, inside a repr or a JSON text, and line by line."""
+    whole = {secret, quote(secret), quote(secret, safe=""), repr(secret)[1:-1], orjson.dumps(secret).decode()[1:-1]}
+    lines = {line.strip() for line in secret.splitlines()}
+    return {form for form in whole | lines if len(form) >= SHORTEST}

@@ -1,0 +1,188 @@
+"""Variables and secrets of attempts: where they come from, and where they must not show."""
+
+import os
+import time
+
+import pytest
+
+from phasenb.core.ports import LogChunk, Outcome
+from phasenb.errors import SecretUnavailable
+from phasenb.executors.secrets import Masker, resolved
+
+KEY = "sk-Zq7/secret+key"
+
+
+def tells(ctx):
+    key = os.environ["API_KEY"]
+    print("key", key)
+    os.system(f"echo {key}")
+    ctx.log(f"log {key}")
+    ctx.update(0.5, message=f"using {key}")
+    ctx.checkpoint({"key": key})
+    ctx.artifact("note", f"the key is {key}")
+    return {"key": key, key: [f"https://x/?k={key}", 1, None], "mode": os.environ["MODE"]}
+
+
+def raises(ctx):
+    key = os.environ["API_KEY"]
+    raise ValueError(f"refused: {key}")
+
+
+def crashes(ctx):
+    os.write(2, os.environ["API_KEY"].encode() + b"\n")
+    os.abort()
+
+
+@pytest.fixture
+def key_file(tmp_path):
+    path = tmp_path / "key"
+    path.write_text(KEY + "\n")
+    return {"API_KEY": f"file:{path}"}
+
+
+def test_no_report_of_an_attempt_shows_a_secret(house, on_process, key_file):
+    async def scenario(executor):
+        slot = await executor.reserve("ada", None)
+        ran = await house.run(slot, tells, env={"MODE": "fast"}, secrets=key_file)
+        assert ran.outcome.status == "complete"
+        assert ran.value()["key"] == "***"
+        assert ran.value()["mode"] == "fast"
+        assert ran.value()["***"] == ["https://x/?k=***", 1, None]
+        assert ran.said("stdout") == ["key ***", "***"]
+        assert ran.said("log") == ["log ***"]
+        assert [step.message for step in ran.steps] == ["using ***"]
+        assert KEY not in repr(ran.reports)
+
+        failed = await house.run(slot, raises, secrets=key_file)
+        assert failed.outcome.error.message == "refused: ***"
+        assert KEY not in repr(failed.reports)
+
+        lost = await house.run(slot, crashes, secrets=key_file)
+        assert lost.outcome.status == "lost"
+        assert KEY not in repr(lost.reports)
+        await slot.release()
+
+    on_process(scenario)
+
+
+def test_the_next_task_does_not_have_them(house, on_process, key_file):
+    def looks():
+        return sorted({"API_KEY", "MODE"} & set(os.environ))
+
+    async def scenario(executor):
+        slot = await executor.reserve("ada", None)
+        ran = await house.run(slot, looks, env={"MODE": "fast"}, secrets=key_file)
+        assert ran.value() == ["API_KEY", "MODE"]
+        worker = slot.worker
+        await slot.release()
+        slot = await executor.reserve("ada", None)
+        assert slot.worker == worker
+        assert (await house.run(slot, looks)).value() == []
+
+    on_process(scenario, workers=1)
+
+
+def test_a_secret_is_found_anew_for_each_attempt(house, on_process, key_file, tmp_path):
+    def length():
+        return len(os.environ["API_KEY"])
+
+    async def scenario(executor):
+        slot = await executor.reserve("ada", None)
+        assert (await house.run(slot, length, secrets=key_file)).value() == len(KEY)
+        (tmp_path / "key").write_text("another")
+        assert (await house.run(slot, length, secrets=key_file)).value() == 7
+        (tmp_path / "key").unlink()
+        gone = await house.run(slot, length, secrets=key_file)
+        assert gone.outcome.error.type == "phasenb.SecretUnavailable"
+        assert "`API_KEY`" in gone.outcome.error.message
+        assert "No such file" in gone.outcome.error.message
+
+    on_process(scenario)
+
+
+def test_an_agent_that_needs_its_secret_to_be_made_can_be_described(house, on_process, key_file):
+    from phasenb.core.extended_agent import ExtendedAgent
+
+    def factory():
+        key = os.environ.get("API_KEY")
+        if key is None:
+            raise ValueError("no key")
+        if key != KEY:
+            raise ValueError(f"wrong key {key}")
+        return tells
+
+    agent = ExtendedAgent(factory=factory)
+
+    async def scenario(executor):
+        from phasenb.agents.packing import code_json, pack
+
+        code = code_json(pack(agent))
+        spec = await executor.describe("ada", None, None, code, house.url, secrets=key_file)
+        assert spec.phases == ("implementation",)
+        wrong = {"API_KEY": "env:HOME"}
+        with pytest.raises(Exception) as refused:
+            await executor.describe("ada", None, None, code, house.url, secrets=wrong)
+        assert "wrong key ***" in str(refused.value)
+        with pytest.raises(SecretUnavailable):
+            await executor.describe("ada", None, None, code, house.url, secrets={"API_KEY": "env:NOT_SET_ANYWHERE"})
+
+    on_process(scenario)
+
+
+def test_a_worker_ends_itself_when_its_host_is_silent(house, on_process):
+    def endless(ctx):
+        while True:
+            time.sleep(0.05)
+
+    async def scenario(executor):
+        slot = await executor.reserve("ada", None)
+        run = slot.run(house.attempt(endless))
+        executor._speaking.cancel()  # as if this process were frozen
+        reports = [report async for report in run]
+        assert reports[-1].status == "lost"
+
+    on_process(scenario, silence_s=0.5)
+
+
+def test_a_worker_lives_on_while_its_host_speaks_even_where_the_phase_holds_the_interpreter(house, on_process):
+    def holds(ctx):
+        import ctypes
+
+        print("so far")
+        ctypes.PyDLL(None).usleep(900_000)  # PyDLL keeps the GIL
+        ctypes.PyDLL(None).usleep(900_000)
+        return "alive"
+
+    async def scenario(executor):
+        slot = await executor.reserve("ada", None)
+        run = slot.run(house.attempt(holds))
+        reports = [report async for report in run]
+        assert isinstance(reports[-1], Outcome)
+        assert reports[-1].output == "alive"
+        assert any(isinstance(report, LogChunk) for report in reports)
+
+    on_process(scenario, silence_s=0.5)
+
+
+# --- pure ------------------------------------------------------------------------------------------------------------
+
+
+def test_masking_hides_every_form_of_a_secret():
+    masker = Masker()
+    assert masker.value({"a": [KEY]}) == {"a": [KEY]}
+    masker.learn([KEY, 'say "hi"\nthere', KEY + "-longer"])
+    assert masker.text(f"{KEY}-longer {KEY}") == "*** ***"
+    assert masker.text("sk-Zq7%2Fsecret%2Bkey") == "***"
+    assert masker.text('{"k":"say \\"hi\\"\\nthere"}') == '{"k":"***"}'
+    assert masker.text('line say "hi"') == "line ***"
+    assert masker.value({"a": [KEY, 1.5, None, True]}) == {"a": ["***", 1.5, None, True]}
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [("env:NOWHERE", "NOWHERE is not set"), ("env:SHORT", "at least 4 characters"), ("file:/nowhere", "can't be read")],
+)
+def test_a_secret_that_can_not_be_had_says_where_it_was_looked_for(source, told):
+    with pytest.raises(SecretUnavailable, match=told) as refused:
+        resolved({"KEY": source}, {"SHORT": "abc"})
+    assert (refused.value.name, refused.value.source) == ("KEY", source)
