@@ -34,8 +34,6 @@ from phasenb.dto.task_state import State, TaskState
 from phasenb.dto.values import Json
 from phasenb.errors import BadMessage, Conflict, LeaseLost, UnknownObject, UnknownTask
 
-__all__ = ["FakeClock", "FakeStore", "RecordingPublisher", "ScriptedExecutor", "failed", "finished"]
-
 
 class FakeClock:
     """Time that moves only in ``advance``; sleepers wake in the order of their times."""
@@ -220,12 +218,16 @@ class _Kept:
 
 
 class FakeStore:
-    """ports.Store in memory. ``refuse`` holds errors that the next appends raise, in order: fault injection."""
+    """ports.Store in memory. ``refuse`` holds errors that the next appends raise, in order: fault injection.
+
+    ``objects``: the URL or folder that phases write their larger values to.
+    """
 
     epoch = "fake-epoch"
 
-    def __init__(self) -> None:
+    def __init__(self, objects: str = "memory://phasenb") -> None:
         self.refuse: list[Exception] = []
+        self._objects_url = objects
         self._log: list[Change] = []
         self._hosts: dict[str, HostInfo] = {}
         self._kept: dict[str, _Kept] = {}
@@ -388,4 +390,4 @@ class FakeStore:
         yield self._objects[owner, hash]
 
     def objects_url(self, owner: str) -> str:
-        return f"memory://phasenb/{owner}"
+        return f"{self._objects_url}/{owner}"
