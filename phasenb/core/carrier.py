@@ -22,7 +22,7 @@ from phasenb.core.decisions import Decision, Ended, Plan, Running
 from phasenb.core.live_task import LiveTask, Places
 from phasenb.core.ports import Clock, Executor, Publisher, Slot, Store
 from phasenb.core.thresholds import SessionFailures
-from phasenb.dto.events import Event, parse_event
+from phasenb.dto.events import Event, PhaseUpdate, parse_event
 from phasenb.dto.phase_result import ErrorInfo, ResultStatus
 from phasenb.dto.task_state import State
 from phasenb.errors import Conflict, LeaseLost, PhasenbError, StoreUnavailable
@@ -84,13 +84,13 @@ class Carrier:
     async def _step(self, live: LiveTask) -> None:
         """Wait where the task has to, else run what can be run now."""
         live.wake.clear()
-        state, due = live.task.state, live.task.retry_at
+        state = live.task.state
         if state in WAITING:
             await live.wake.wait()
-        elif state is State.RETRYING and due is not None and (left := (due - self.clock.now()).total_seconds()) > 0:
+        elif state is State.RETRYING and (left := live.retry_in(self.clock.now(), self.clock.monotonic())) > 0:
             await self._woken_within(live, left)
         elif state is State.CANCELLING:
-            await self.commit(live, lambda decision: decision.cancelled(live.cancelled_by))
+            await self.persist(live, lambda decision: decision.cancelled(live.cancelled_by))
         elif live.slot is None and await self._went_on(live):
             return
         else:
@@ -104,7 +104,7 @@ class Carrier:
     async def _went_on(self, live: LiveTask) -> bool:
         """Do what needs no worker: a gate, the end of a rollback that undoes nothing."""
         seq = live.task.seq
-        await self.commit(live, partial(_proceed, live, None))
+        await self.persist(live, partial(_proceed, live, None))
         return live.task.seq != seq and live.task.state not in (State.QUEUED, State.RUNNING)
 
     async def _woken_within(self, live: LiveTask, seconds: float) -> None:
@@ -125,7 +125,7 @@ class Carrier:
         while True:
             slot = await self._slot(live)
             if live.running is None:
-                live.running = await self.commit(live, partial(_proceed, live, slot))
+                live.running = await self.persist(live, partial(_proceed, live, slot))
             running = live.running
             if running is None:
                 return
@@ -135,7 +135,7 @@ class Carrier:
             )
             if outcome.status in _FAILURES:
                 ended = await self._judged(live, ended)
-            live.running = await self.commit(live, partial(_settle, live, ended, slot))
+            live.running = await self.persist(live, partial(_settle, live, ended, slot))
             live.update = None
             if live.task.state is not State.RUNNING:
                 return
@@ -183,7 +183,14 @@ class Carrier:
         """End the task when its own time is over; waiting for a person is not its own."""
         limit = live.plan.policy.defaults.timeouts.task
         assert limit is not None  # asked by the caller
-        while (left := limit - live.history.active(self.clock.now())) > 0:
+        start, spent = self.clock.monotonic(), live.history.active(self.clock.now())
+
+        def left_s() -> float:
+            by_wall = limit - live.history.active(self.clock.now())
+            # A wall clock that was set forward must not end a task: this host has seen less time pass.
+            return max(by_wall, limit - spent - (self.clock.monotonic() - start))
+
+        while (left := left_s()) > 0:
             await self.clock.sleep(left if live.history.since is not None else max(left, 1.0))
         message = f"the task took more than {limit:g} s (timeouts.task)"
         live.give_up = ErrorInfo(type="phasenb.TaskTimeout", message=message, retryable=False)
@@ -223,6 +230,30 @@ class Carrier:
                 self.publisher.events(live.owner, decision.state, decision.events)
                 return decided
             raise Conflict(live.task.task_id, "other hosts keep changing this task")
+
+    async def persist(self, live: LiveTask, decide: Callable[[Decision], T]) -> T:
+        """As ``commit``, but a store that is out of order is waited for: what was worked out is not given up."""
+        told = False
+        while True:
+            try:
+                return await self.commit(live, decide)
+            except StoreUnavailable as problem:
+                if not told:
+                    told = True
+                    log.error("task %s waits for its store: %s", live.task.task_id, problem)
+                    self._tell_trouble(live, problem)
+                await self.clock.sleep(_STORE_RETRY_S)
+
+    def _tell_trouble(self, live: LiveTask, problem: StoreUnavailable) -> None:
+        """Show whoever looks at the task what it waits for: no event can say it."""
+        phase = live.running.phase if live.running is not None else None
+        if phase is not None:
+            percent = live.update.percent if live.update is not None else 0.0
+            message = f"waiting for the store: {problem.problem}"
+            live.update = PhaseUpdate(
+                task_id=live.task.task_id, phase=phase.name, attempt=phase.attempt, percent=percent, message=message
+            )
+            self.publisher.progress(live.owner, live.task, live.update)
 
     async def catch_up(self, live: LiveTask) -> Sequence[Event]:
         """Take up what other hosts appended to a task of this one. To be called under its lock."""

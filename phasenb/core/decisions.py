@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from phasenb.core import recovery
-from phasenb.core.history import History
+from phasenb.core.history import History, seconds_between
 from phasenb.core.ports import Append, Lease, Outcome, Taking
 from phasenb.core.task_schema import apply
 from phasenb.core.transitions import known, next_phase
@@ -132,7 +132,7 @@ class Decision:
                 return undoing
         phase = next_phase(self.state)
         if phase is None:
-            self.add(ev.TaskComplete, duration_s=(self.at - self.state.created_at).total_seconds())
+            self.add(ev.TaskComplete, duration_s=seconds_between(self.state.created_at, self.at))
             return None
         if phase.name in self.plan.approve_before and phase.name not in self.history.approved:
             self._ask(phase, values)
@@ -160,7 +160,7 @@ class Decision:
             where = {"phase": ended.phase.name, "attempt": ended.phase.attempt, "kind": ended.kind}
             self.add(ev.PhaseComplete, **where, result=result)
             if self.state.state is State.PAUSED and next_phase(self.state) is None:
-                self.add(ev.TaskComplete, duration_s=(self.at - self.state.created_at).total_seconds())
+                self.add(ev.TaskComplete, duration_s=seconds_between(self.state.created_at, self.at))
         elif ended.kind == "compensation":
             self._fail_undo(ended)
         else:
@@ -377,7 +377,7 @@ class Decision:
             status=status,
             started_at=started,
             ended_at=self.at,
-            duration_s=(self.at - started).total_seconds(),
+            duration_s=seconds_between(started, self.at),
             output=outcome.output if kept else None,
             output_type=outcome.output_type if kept else None,
             output_bytes=outcome.output_bytes if kept else None,

@@ -38,8 +38,9 @@ class Rolling:
 class History:
     """``failures`` by phase; ``undo_failures`` by phase, of the open rollback; ``rollbacks`` by the phase that failed;
     ``fallbacks``: phase -> what runs in its place; ``approved``: phases whose gate is open; ``feedback``: phase -> why
-    it is run again; ``revisions``: phase -> the newest revision of its output; ``active_s``: seconds of the task's own
-    until ``since``, from when on it waits for nobody (None: it waits for a person, or has ended).
+    it is run again; ``revisions``: phase -> the newest revision of its output; ``delay_s``: of the newest retry;
+    ``active_s``: seconds of the task's own until ``since``, from when on it waits for nobody (None: it waits for a
+    person, or has ended).
     """
 
     phases: tuple[str, ...] = ()
@@ -53,6 +54,7 @@ class History:
     errors: Mapping[str, ErrorInfo] = field(default_factory=dict)
     rolling: Rolling | None = None
     recoveries: int = 0
+    delay_s: float = 0.0
     active_s: float = 0.0
     since: datetime | None = None
 
@@ -79,13 +81,15 @@ class History:
             change = {"approved": self.approved | {event.phase}, **self._edited(event)}
         elif isinstance(event, ev.ApprovalDenied) and event.redo:
             change = {**self._again_from(event.redo), "feedback": {**self.feedback, event.redo: event.reason}}
+        elif isinstance(event, ev.PhaseRetrying):
+            change = {"delay_s": event.delay_s}
         elif isinstance(event, ev.TaskRecovered):
             change = {"recoveries": self.recoveries + 1}
         return replace(self, **change, **self._clocked(event)) if change or event.type in _CLOCKED else self
 
     def active(self, now: datetime) -> float:
         """Seconds of the task's own until now."""
-        return self.active_s + (max(0.0, (now - self.since).total_seconds()) if self.since else 0.0)
+        return self.active_s + (seconds_between(self.since, now) if self.since else 0.0)
 
     # --- parts of the fold -----------------------------------------------------------------------------------------
 
@@ -147,6 +151,11 @@ class History:
 
 _ENDS = ("task_complete", "task_error", "task_cancelled")
 _CLOCKED = frozenset({*_WAITS, *_GOES_ON, *_ENDS})
+
+
+def seconds_between(start: datetime, end: datetime) -> float:
+    """0 where the clock was set back in between."""
+    return max(0.0, (end - start).total_seconds())
 
 
 def history_of(events: Iterable[ev.Event]) -> History:

@@ -7,6 +7,7 @@ Rules (design.md section 5):
   unchanged for ``lease_s`` on this host's own monotonic clock: no wall clock is compared, so none can mislead.
 * A host that was taken for dead finds that out at its next beat or commit. It stops what it runs, and starts again as
   a new host: its fences are worth nothing.
+* Now and then objects that nothing names are removed; any number of hosts may do so at once.
 * Progress is not relayed between hosts; events are.
 """
 
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 Alive = Callable[[HostInfo], bool | None]
 _BEATS = 4  # in one lease: three may be late
 _LOOK_S = 0.2
+_COLLECT_EVERY_S = 3600.0
+_COLLECT_GRACE_S = 86_400.0  # an upload precedes the launch that names it, by less than this
 _PAGE = 1000
 
 
@@ -76,6 +79,7 @@ class Keeper:
         self._loops = [
             asyncio.create_task(self._every(self._lease_s / _BEATS, self._beat), name="phasenb lease"),
             asyncio.create_task(self._every(_LOOK_S, self._follow), name="phasenb follow"),
+            asyncio.create_task(self._every(_COLLECT_EVERY_S, self._collect), name="phasenb collect"),
         ]
 
     async def stop_looking(self) -> None:
@@ -126,6 +130,12 @@ class Keeper:
                     await self._manager.adopt(adopted)
                 except PhasenbError as error:
                     log.warning("task %s could not be taken up: %s", adopted.task.task_id, error)
+
+    async def _collect(self) -> None:
+        """Remove the objects that a crash, or a launch that was refused, left behind."""
+        removed = await self._store.collect(_COLLECT_GRACE_S)
+        if removed:
+            log.info("%d objects that no task names were removed", removed)
 
     async def _follow(self) -> None:
         """Hand on what other hosts have committed since the last look."""

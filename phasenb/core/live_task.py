@@ -6,6 +6,7 @@ import asyncio
 import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from phasenb.core.decisions import Decision, Plan, Running
 from phasenb.core.history import History, values_after
@@ -46,6 +47,21 @@ class LiveTask:
     learned: bool = False
     carrier: asyncio.Task[None] | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    _due: tuple[datetime, float] | None = None
+
+    def retry_in(self, now: datetime, monotonic: float) -> float:
+        """Seconds until the next attempt, 0 or less where it is due.
+
+        The wall clock is asked when a retry is first seen here, and believed as far as the retry's own delay; from then
+        on the one that never jumps.
+        """
+        due = self.task.retry_at
+        if due is None:
+            return 0.0
+        if self._due is None or self._due[0] != due:
+            left = min((due - now).total_seconds(), self.history.delay_s)
+            self._due = (due, monotonic + left)
+        return self._due[1] - monotonic
 
     def begin(self, now: float) -> None:
         """An attempt starts at ``now`` (monotonic)."""

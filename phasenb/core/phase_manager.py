@@ -306,7 +306,7 @@ class PhaseManager:
         launch, kind = adopted.launch, self._executor_of(adopted.launch)
         plan = plan_of(launch, policy_of(launch, self._policy, self.agents), found.history.phases)
         live = LiveTask(adopted.owner, found.task, launch, plan, kind, found.history, found.values, adopted.lease)
-        await self._carrier.commit(live, lambda decision: decision.recover(self.host))
+        await self._carrier.persist(live, lambda decision: decision.recover(self.host))
         if not live.task.state.terminal:
             self._carry(live)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 import time
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -55,9 +56,22 @@ _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford base 32, as the ULID
 _ULID = re.compile(r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$")
 
 
+_ulid_lock = threading.Lock()
+_newest_ulid = 0
+
+
 def new_ulid() -> str:
-    """A fresh ULID (github.com/ulid/spec): 48 bits of Unix milliseconds, 80 random bits, 26 characters."""
-    number = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10))
+    """A fresh ULID (github.com/ulid/spec): 48 bits of Unix milliseconds, 80 random bits, 26 characters.
+
+    Each of this process is greater than the one before, within a millisecond and after the clock was set back too: so
+    tasks keep the order in which they were launched.
+    """
+    global _newest_ulid
+    fresh = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10))
+    with _ulid_lock:
+        number = _newest_ulid = (
+            fresh if fresh >> 80 > _newest_ulid >> 80 else _newest_ulid + 1 + int.from_bytes(os.urandom(8))
+        )
     return "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
 
 

@@ -71,7 +71,7 @@ def tasks_frame(tasks: Iterable[TaskState | Record], load: Load | None = None) -
         for name, value in record["labels"].items():
             added.put(f"label.{name}", number, value, _TEXT)
     frame = _frame(records, TASK_COLUMNS)
-    frame["duration_s"] = (frame["ended_at"] - frame["started_at"]).dt.total_seconds()
+    frame["duration_s"] = (frame["ended_at"] - frame["started_at"]).dt.total_seconds().clip(lower=0)
     return added.beside(frame).set_index("task_id")
 
 

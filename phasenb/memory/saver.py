@@ -119,7 +119,11 @@ class MemorySaver:
         old = await asyncio.to_thread(artifacts.older_than, grace_s)
         if not old:
             return 0
-        return await self._database.writer.run(lambda cursor: artifacts.remove(old - references(cursor), grace_s))
+        unnamed = old - await self._database.aread(references)
+        if not unnamed:
+            return 0
+        # Once more, now that nobody can commit: a name may have come between.
+        return await self._database.writer.run(lambda cursor: artifacts.remove(unnamed - references(cursor), grace_s))
 
     async def add_log(self, log: PhaseLog) -> None:
         """Queue lines for the next commit; ``logs`` sees them at once, and they are never after a later append."""

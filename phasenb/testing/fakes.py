@@ -61,6 +61,10 @@ class FakeClock:
         """How many seconds each sleeper still has to wait, soonest first."""
         return sorted(due - self._elapsed for due, _, wake in self._sleepers if not wake.done())
 
+    def set_back(self, seconds: float) -> None:
+        """Change the wall time only, as a person or a time server does; less than 0 sets it forward."""
+        self._start -= timedelta(seconds=seconds)
+
     def advance(self, seconds: float) -> None:
         """Move time on, and wake whoever is due."""
         self._elapsed += seconds

@@ -291,7 +291,7 @@ def test_a_refused_launch_leaves_nothing_behind():
     run(scenario())
 
 
-def test_a_store_that_fails_mid_task_ends_it_with_a_clear_error():
+def test_a_store_that_fails_mid_task_is_waited_for_and_nothing_is_lost():
     async def scenario():
         house = House()
         house.executor.hold("research")
@@ -299,10 +299,13 @@ def test_a_store_that_fails_mid_task_ends_it_with_a_clear_error():
         await house.executor.started.get()
         house.store.refuse += [StoreUnavailable("db", "the disk is full")] * 2
         house.executor.let_go("research")
-        await house.until_sleeping()
-        house.clock.advance(1)
+        for _ in range(2):
+            await house.until_sleeping()
+            house.clock.advance(1)
         task = await house.finish(launched.task.task_id)
-        assert task.state is State.FAILED
-        assert "the disk is full" in task.error.error.message
+        assert task.state is State.COMPLETED
+        assert [attempt.phase for attempt in house.executor.attempts] == ["research", "planning", "implementation"]
+        told = [update.message for update in house.publisher.told if update.type == "phase_update"]
+        assert told == ["waiting for the store: the disk is full"]
 
     run(scenario())

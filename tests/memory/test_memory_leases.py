@@ -1,0 +1,132 @@
+"""Hosts, leases, adoption and what is collected, on a real store."""
+
+import asyncio
+import os
+import time
+from dataclasses import replace
+
+import pytest
+
+from phasenb.codecs import encode
+from phasenb.codecs.objects import ObjectFolder
+from phasenb.core.ports import HostInfo, Taking
+from phasenb.errors import LeaseLost
+
+A, B = HostInfo("a", "m", 1, "now"), HostInfo("b", "m", 2, "now")
+
+
+def test_only_the_host_with_the_newest_fence_may_write(saver, story):
+    async def scenario():
+        await saver.join(A)
+        await saver.join(B)
+        one = story()
+        born = await saver.append(replace(one.created(), take=Taking("a", "process")))
+        assert (born.lease.host, born.lease.fence) == ("a", 1)
+        await saver.append(replace(one.started(), lease=born.lease))
+        await saver.add_checkpoint(one.task_id, "research", 1, 5, born.lease)
+        (adopted,) = await saver.adopt("b", ("process",), dead="a")
+        assert (adopted.lease.host, adopted.lease.fence) == ("b", 2)
+        assert (adopted.task.task_id, adopted.launch.agent) == (one.task_id, "fit")
+        late = one.complete(output=1)
+        with pytest.raises(LeaseLost):
+            await saver.append(replace(late, lease=born.lease))
+        with pytest.raises(LeaseLost):
+            await saver.add_checkpoint(one.task_id, "research", 1, 6, born.lease)
+        assert (await saver.checkpoint(one.task_id, "research")).value == 5
+        await saver.append(replace(late, lease=adopted.lease))
+        with pytest.raises(LeaseLost):
+            await saver.beat("a")
+        await saver.beat("b")
+        assert [(host.host, host.counter) for host in await saver.hosts()] == [("b", 1)]
+
+    asyncio.run(scenario())
+
+
+def test_what_is_adopted_is_not_terminal_of_an_executor_that_is_offered_and_comes_in_order(saver, story):
+    async def scenario():
+        await saver.join(A)
+        stories = [story() for _ in range(4)]
+        for each, executor in zip(stories, ("process", "inline", "process", "process"), strict=True):
+            await saver.append(replace(each.created(), take=Taking("a", executor)))
+        await saver.append(stories[2].cancelled())
+        await saver.leave("a")
+        await saver.join(B)
+        assert [each.task.task_id for each in await saver.adopt("b", ("process",))] == [
+            stories[0].task_id,
+            stories[3].task_id,
+        ]
+        assert await saver.adopt("b", ("process",)) == []
+        assert [each.task.task_id for each in await saver.adopt("b", ("inline",))] == [stories[1].task_id]
+
+    asyncio.run(scenario())
+
+
+def test_a_command_of_another_host_needs_no_lease(saver, story):
+    async def scenario():
+        await saver.join(A)
+        one = story()
+        await saver.append(replace(one.created(), take=Taking("a", "process")))
+        await saver.append(one.cancelled())
+        assert (await saver.find(one.task_id)).task.state == "cancelled"
+
+    asyncio.run(scenario())
+
+
+def test_changes_are_told_in_the_order_of_commits_across_tasks(saver, story):
+    async def scenario():
+        one, two = story(owner="ada"), story(owner="bob")
+        await saver.append(one.created())
+        (newest,) = await saver.changes(None, 1)
+        await saver.append(two.created())
+        await saver.append(one.started())
+        found = await saver.changes(newest.number)
+        assert [change.owner for change in found] == ["bob", "ada"]
+        assert ['"phase_started"' in change.event for change in found] == [False, True]
+        assert await saver.changes(found[-1].number) == []
+
+    asyncio.run(scenario())
+
+
+# --- what is collected -----------------------------------------------------------------------------------------------
+
+
+def age(folder, hours):
+    then = time.time() - hours * 3600
+    for path in folder.rglob("*"):
+        if path.is_file():
+            os.utime(path, (then, then))
+
+
+def test_only_old_objects_that_nothing_names_are_removed(file_saver, story, tmp_path):
+    big = list(range(100_000))
+
+    async def scenario():
+        folder = ObjectFolder(file_saver.objects_url("ada"))
+        values = {name: encode([name, *big], folder).value for name in ("input", "output", "kept", "left", "young")}
+        one = story(inputs={"data": values["input"]})
+        await file_saver.append(one.created())
+        await file_saver.append(one.started())
+        await file_saver.add_checkpoint(one.task_id, "research", 1, values["kept"])
+        await file_saver.append(one.complete(output=values["output"]))
+        age(tmp_path, hours=30)
+        folder.put(b"x")  # young
+        encode(["young", *big], folder)  # renewed
+        assert await file_saver.collect(86_400) == 1
+        there = {name: await file_saver.has_object("ada", value["$object"]) for name, value in values.items()}
+        assert there == {"input": True, "output": True, "kept": True, "left": False, "young": True}
+        assert await file_saver.collect(86_400) == 0
+
+    asyncio.run(scenario())
+
+
+def test_the_leftovers_of_a_broken_write_go_too(file_saver, tmp_path):
+    async def scenario():
+        folder = ObjectFolder(file_saver.objects_url("ada"))
+        folder.put(b"something")
+        (incoming,) = tmp_path.rglob("incoming")
+        (incoming / "half").write_bytes(b"hal")
+        age(tmp_path, hours=30)
+        await file_saver.collect(86_400)
+        assert list(incoming.iterdir()) == []
+
+    asyncio.run(scenario())
