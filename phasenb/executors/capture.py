@@ -6,7 +6,9 @@ Rules:
   their other ends as well, so that the last words of a worker that dies are not lost.
 * Lines keep their order within each stream. All lines of an attempt are sent before its Outcome. What is written
   between two attempts (by a thread that was left behind) belongs to none, and is dropped.
-* The pipes are read a few times in 50 ms, not at each write: two threads that wake each other for every line are slow.
+* What is read is sent at once: lines that wait in this process would die with it. So the pipes are read once in
+  SEND_S, or when they fill, and not at each write: two threads that wake each other for every line are slow. Of
+  ``ctx.log`` and logging, which no pipe keeps, a crash takes SEND_S at most.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ from typing import Any, TextIO
 from phasenb.core.ports import LogChunk
 from phasenb.executors.lines import LineFolder, LogBound, StreamName, now
 
+SEND_S = 0.05
 _READ_BYTES = 65_536
+_PIPE_BYTES = 65_536  # where the system can't say how much a pipe holds
 _REFRESH_S = 5.0  # how often a progress bar that is still being drawn becomes a line
 _FORMAT = logging.Formatter("%(levelname)s %(name)s: %(message)s")
 
@@ -44,6 +48,8 @@ class Pipe:
         self.fd = fd
         self._restart()
         os.set_blocking(fd, False)
+        size: int | None = getattr(fcntl, "F_GETPIPE_SZ", None)
+        self._full = (_PIPE_BYTES if size is None else fcntl.fcntl(fd, size)) // 4
 
     def _restart(self) -> None:
         self.folder = LineFolder()
@@ -52,14 +58,21 @@ class Pipe:
     def read(self) -> list[str]:
         """The lines complete now. Takes what is there at its start and no more, so an endless writer can't hold it."""
         lines: list[str] = []
-        waiting = array.array("i", [0])
-        fcntl.ioctl(self.fd, termios.FIONREAD, waiting)
-        left = waiting[0]
+        left = self._waiting()
         while left > 0:
             data = os.read(self.fd, min(left, _READ_BYTES))
             left -= len(data)
             lines += self.folder.feed(self._decoder.decode(data))
         return lines
+
+    def fills(self) -> bool:
+        """Whether its writer may soon have to wait."""
+        return self._waiting() >= self._full
+
+    def _waiting(self) -> int:
+        waiting = array.array("i", [0])
+        fcntl.ioctl(self.fd, termios.FIONREAD, waiting)
+        return waiting[0]
 
     def end(self) -> list[str]:
         lines = self.read() + self.folder.feed(self._decoder.decode(b"", True)) + self.folder.end()
@@ -76,6 +89,7 @@ class Capture:
         self._lock = threading.RLock()
         self._bound: LogBound | None = None
         self._refresh_at = 0.0
+        self._sent_at = 0.0
         self.fds = (stdout_fd, stderr_fd)
 
     def begin(self, maximum_bytes: int, mask: Callable[[str], str] | None = None) -> None:
@@ -99,33 +113,43 @@ class Capture:
             for chunk in bound.end():
                 self._send(chunk)
 
-    def pump(self) -> None:
-        """Take in what was written."""
+    def relieve(self) -> None:
+        """Take in and send what was written, where its writer may soon have to wait, or nobody listens for it."""
         with self._lock:
-            for pipe in self._pipes:
-                lines = pipe.read()
-                if lines and self._bound is not None:
-                    _add(self._bound, pipe.stream, lines)
+            if self._bound is None or any(pipe.fills() for pipe in self._pipes):
+                self.tick()
 
     def tick(self) -> None:
         """Take in and send what was written."""
         with self._lock:
-            self.pump()
+            self._take_in()
             if self._bound is None:
                 return
             if monotonic() >= self._refresh_at:
                 self._refresh_at = monotonic() + _REFRESH_S
                 for pipe in self._pipes:
                     _add(self._bound, pipe.stream, pipe.folder.refresh())
-            while (chunk := self._bound.take()) is not None:
-                self._send(chunk)
+            self._send_taken(self._bound)
 
     def log(self, text: str) -> None:
         """Add to the stream ``log``, after what was printed before."""
         with self._lock:
-            self.pump()
+            self._take_in()
             if self._bound is not None:
                 _add(self._bound, "log", text.split("\n"))
+                if monotonic() - self._sent_at >= SEND_S:
+                    self._send_taken(self._bound)
+
+    def _take_in(self) -> None:
+        for pipe in self._pipes:
+            lines = pipe.read()
+            if lines and self._bound is not None:
+                _add(self._bound, pipe.stream, lines)
+
+    def _send_taken(self, bound: LogBound) -> None:
+        while (chunk := bound.take()) is not None:
+            self._send(chunk)
+            self._sent_at = monotonic()
 
     def add(self, chunk: LogChunk) -> None:
         """Lines of ``ctx.log``."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from phasenb.executors.capture import Capture
     from phasenb.executors.performing import Performance
 
-TICK_S = 0.05
+_TICK_S = 0.05
 _PIPE_PAUSE_S = 0.01
 _PR_SET_PDEATHSIG = 1
 
@@ -132,10 +132,10 @@ class WorkerIO(threading.Thread):
                 else:
                     pause = True
             if pause:
-                self._capture.pump()
+                self._capture.relieve()
             if self.running is not None and monotonic() >= tick_at:
                 self._tick(self.running)
-                tick_at = monotonic() + TICK_S
+                tick_at = monotonic() + _TICK_S
 
     def _hear(self) -> None:
         try:

@@ -65,11 +65,16 @@ def test_a_killed_worker_is_lost_and_another_one_takes_its_place(house, on_proce
     on_process(scenario)
 
 
-def test_a_crash_in_native_code_leaves_its_last_words(house, on_process):
-    def phase():
+@pytest.mark.parametrize("pause_s", [0, 0.02])
+def test_a_crash_in_native_code_leaves_its_last_words(house, on_process, pause_s):
+    def phase(ctx):
         import ctypes
 
-        print("about to crash")
+        ctx.log("begins")
+        for _ in range(10):  # a worker that reads its pipe early, and sends later, would take the lines with it
+            time.sleep(pause_s)
+            print("about to crash")
+        time.sleep(pause_s)
         ctypes.string_at(0)
 
     async def scenario(executor):
@@ -77,7 +82,8 @@ def test_a_crash_in_native_code_leaves_its_last_words(house, on_process):
         told = await house.run(slot, phase)
         assert told.outcome.status is ResultStatus.LOST
         assert "SIGSEGV" in told.outcome.error.message
-        assert "about to crash" in told.said("stdout")
+        assert told.said("stdout") == ["about to crash"] * 10
+        assert told.said("log") == ["begins"]
         assert any("Segmentation fault" in line for line in told.said("stderr"))
         await slot.release()
 
