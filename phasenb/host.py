@@ -10,7 +10,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ from phasenb.web.websocket_manager import WebSocketManager
 
 if TYPE_CHECKING:
     from phasenb.config import Settings
-    from phasenb.core.ports import Executor
+    from phasenb.core.ports import Executor, Observer
 
 
 class SystemClock:
@@ -54,9 +54,11 @@ class Host:
         embedded: bool,
         name: str | None = None,
         open_store: Callable[..., MemorySaver] = MemorySaver.open,
+        observers: Sequence[Observer] = (),
     ) -> None:
         self.settings = settings
         self._open_store = open_store
+        self._observers = observers
         self.embedded = embedded
         self.name = name or f"{socket.gethostname()}:{os.getpid()}"
         self.store: MemorySaver
@@ -81,6 +83,7 @@ class Host:
             agents=settings.agents,
             default_executor=settings.executor.kind,
             host=self.name,
+            observers=self._observers,
         )
         self._keeper = Keeper(
             self.manager, self.store, SystemClock(), _info(self.name), _alive, lease_s=settings.lease_s

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +103,7 @@ def _launch(
     folder: ObjectFolder,
     written: list[ObjectRef],
 ) -> tuple[str, dict[str, Any]]:
-    command: dict[str, Any] = {"idempotency_key": new_ulid()}
+    command: dict[str, Any] = {"idempotency_key": new_ulid(), **_trace()}
     if isinstance(agent, str):
         command["agent"] = name = agent
         command["options"] = _options(options or {})
@@ -119,6 +120,17 @@ def _launch(
         command["runtime"] = runtime().model_dump()
     command["inputs"] = _inputs(inputs, folder, written)
     return name, command
+
+
+def _trace() -> dict[str, str]:
+    """The span that this launch is made in, where this process uses OpenTelemetry."""
+    if "opentelemetry.trace" not in sys.modules:
+        return {}
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    carrier: dict[str, str] = {}
+    TraceContextTextMapPropagator().inject(carrier)
+    return {"traceparent": carrier["traceparent"]} if "traceparent" in carrier else {}
 
 
 def _options(given: Mapping[str, Any]) -> dict[str, Any]:

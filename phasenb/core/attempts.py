@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from phasenb.core.decisions import Running
@@ -42,13 +42,20 @@ class Attempts:
     """The ports that an attempt needs; ``agents``: registered name -> "module:attribute"."""
 
     def __init__(
-        self, store: Store, publisher: Publisher, clock: Clock, limits: EngineLimits, agents: Mapping[str, str]
+        self,
+        store: Store,
+        publisher: Publisher,
+        clock: Clock,
+        limits: EngineLimits,
+        agents: Mapping[str, str],
+        traceparent: Callable[[str], str | None],
     ) -> None:
         self.limits = limits
         self._store = store
         self._publisher = publisher
         self._clock = clock
         self._agents = agents
+        self._traceparent = traceparent
         self._stopping: set[asyncio.Task[None]] = set()
 
     async def run(self, live: LiveTask, slot: Slot, running: Running) -> Outcome:
@@ -118,6 +125,7 @@ class Attempts:
             env=launch.options.env,
             secrets=launch.options.secrets,
             heartbeat_s=timeouts.heartbeat,
+            traceparent=self._traceparent(live.task.task_id),
         )
 
     # --- time ------------------------------------------------------------------------------------------------------
@@ -189,7 +197,7 @@ class Attempts:
             self._publisher.log(live.owner, live.task, lines)
             await self._store.add_log(lines)
         except StoreUnavailable as error:
-            log.warning("task %s, %s: not kept: %s", task_id, phase.name, error)
+            log.warning("task %s, %s: not kept: %s", task_id, phase.name, error, extra=live.fields)
 
 
 def _overran(timeouts: Timeouts) -> ErrorInfo:

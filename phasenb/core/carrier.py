@@ -38,7 +38,9 @@ _FAILURES = (ResultStatus.FAILED, ResultStatus.LOST)
 
 @dataclass(eq=False)
 class Carrier:
-    """The ports, and what carrying needs. ``roll`` gives 0..1 for jitter; ``agents``: name -> "module:attribute"."""
+    """The ports, and what carrying needs. ``roll`` gives 0..1 for jitter; ``agents``: name -> "module:attribute";
+    ``traceparent``: see ports.Observer.
+    """
 
     store: Store
     executors: Mapping[str, Executor]
@@ -48,6 +50,7 @@ class Carrier:
     agents: Mapping[str, str]
     roll: Callable[[], float]
     failures: SessionFailures
+    traceparent: Callable[[str], str | None]
     places: dict[str, Places] = field(init=False)
     attempts: Attempts = field(init=False)
     _giving: set[asyncio.Future[None]] = field(default_factory=set)
@@ -58,7 +61,7 @@ class Carrier:
             kind: Places(min(executor.capacity, most) if most else executor.capacity)
             for kind, executor in self.executors.items()
         }
-        self.attempts = Attempts(self.store, self.publisher, self.clock, self.limits, self.agents)
+        self.attempts = Attempts(self.store, self.publisher, self.clock, self.limits, self.agents, self.traceparent)
 
     async def carry(self, live: LiveTask) -> None:
         """Take a task to its end. Cancelling this coroutine lets go of the task as it is."""
@@ -71,11 +74,11 @@ class Carrier:
             if not live.task.state.terminal:
                 raise
         except LeaseLost as error:
-            log.warning("task %s: %s", live.task.task_id, error)
+            log.warning("task %s: %s", live.task.task_id, error, extra=live.fields)
         except PhasenbError as error:
             await self._end_with(live, ErrorInfo(type=f"phasenb.{type(error).__name__}", message=str(error)))
         except Exception as error:
-            log.exception("task %s could not be carried on", live.task.task_id)
+            log.exception("task %s could not be carried on", live.task.task_id, extra=live.fields)
             await self._end_with(live, ErrorInfo(type="phasenb.InternalError", message=type(error).__name__))
         finally:
             if expiry is not None:
@@ -175,7 +178,7 @@ class Carrier:
                 live.owner, launch.runtime, target, launch.code, url, env=options.env, secrets=options.secrets
             )
         except PhasenbError as error:  # code that can't even be loaded has neither
-            log.info("task %s: %s", live.task.task_id, error)
+            log.info("task %s: %s", live.task.task_id, error, extra=live.fields)
             return live.plan
         return replace(live.plan, fallbacks=frozenset(spec.fallbacks), compensations=frozenset(spec.compensations))
 
@@ -240,7 +243,7 @@ class Carrier:
             except StoreUnavailable as problem:
                 if not told:
                     told = True
-                    log.error("task %s waits for its store: %s", live.task.task_id, problem)
+                    log.error("task %s waits for its store: %s", live.task.task_id, problem, extra=live.fields)
                     self._tell_trouble(live, problem)
                 await self.clock.sleep(_STORE_RETRY_S)
 
@@ -275,7 +278,7 @@ class Carrier:
                 return
             except StoreUnavailable as problem:
                 # The error must reach the log: it is the only trace that this task ended.
-                log.error("task %s: %s", live.task.task_id, problem)
+                log.error("task %s: %s", live.task.task_id, problem, extra=live.fields)
                 await self.clock.sleep(_STORE_RETRY_S)
 
     async def give_back(self, kind: str, slot: Slot | None, *, held: bool = False) -> None:

@@ -29,9 +29,13 @@ class _Told(Generic[V]):
 
 
 class Coalescer(Generic[K, V]):
-    """Newest wins, for each key, at most one value per ``interval_s``. Values are compared with ``==``."""
+    """Newest wins, for each key, at most one value per ``interval_s``. Values are compared with ``==``.
+
+    ``coalesced`` counts the values that a newer one replaced before they were told.
+    """
 
     def __init__(self, interval_s: float) -> None:
+        self.coalesced = 0
         self._interval_s = interval_s
         self._told: dict[K, _Told[V]] = {}
         self._held: dict[K, V] = {}
@@ -46,6 +50,7 @@ class Coalescer(Generic[K, V]):
             self._held.pop(key, None)
             return False
         if now < told.at + self._interval_s:
+            self.coalesced += key in self._held
             self._held[key] = value
             return False
         self._held.pop(key, None)

@@ -18,6 +18,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 
+from phasenb.core.live_task import log_fields
 from phasenb.core.phase_manager import PhaseManager
 from phasenb.core.ports import Clock, HostInfo, Store
 from phasenb.dto.base import new_ulid
@@ -129,7 +130,9 @@ class Keeper:
                 try:
                     await self._manager.adopt(adopted)
                 except PhasenbError as error:
-                    log.warning("task %s could not be taken up: %s", adopted.task.task_id, error)
+                    log.warning(
+                        "task %s could not be taken up: %s", adopted.task.task_id, error, extra=log_fields(adopted.task)
+                    )
 
     async def _collect(self) -> None:
         """Remove the objects that a crash, or a launch that was refused, left behind."""

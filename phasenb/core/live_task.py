@@ -19,6 +19,11 @@ from phasenb.dto.task_state import TaskState
 from phasenb.dto.values import Json
 
 
+def log_fields(task: TaskState) -> dict[str, str]:
+    """``extra`` of a log record about a task: a formatter may name ``task_id``, ``session`` and ``phase``."""
+    return {"task_id": task.task_id, "session": task.session, "phase": task.phase or ""}
+
+
 @dataclass(eq=False)
 class LiveTask:
     """One task of this host. ``task``, ``history`` and ``values`` change together, under ``lock``, and hold only what
@@ -48,6 +53,11 @@ class LiveTask:
     carrier: asyncio.Task[None] | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     _due: tuple[datetime, float] | None = None
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """What a log record about this task carries (``extra``), for handlers that write more than a message."""
+        return log_fields(self.task)
 
     def retry_in(self, now: datetime, monotonic: float) -> float:
         """Seconds until the next attempt, 0 or less where it is due.

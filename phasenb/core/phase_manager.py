@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from phasenb.core.attempts import EngineLimits
@@ -19,7 +19,8 @@ from phasenb.core.folding import PAGE, folded
 from phasenb.core.launch_check import check_launch
 from phasenb.core.launching import plan_of, policy_of
 from phasenb.core.live_task import LiveTask
-from phasenb.core.ports import Adopted, Clock, Executor, Publisher, Store, StoredTask, Taking
+from phasenb.core.observers import Observers
+from phasenb.core.ports import Adopted, Clock, Executor, Observer, Publisher, Store, StoredTask, Taking
 from phasenb.core.task_schema import with_update
 from phasenb.core.thresholds import SessionFailures
 from phasenb.core.told import Told
@@ -68,6 +69,7 @@ class PhaseManager:
         agents: Mapping[str, str] | None = None,
         default_executor: str = "process",
         host: str = "host",
+        observers: Sequence[Observer] = (),
         roll: Callable[[], float] = random.random,
     ) -> None:
         self.store = store
@@ -78,9 +80,18 @@ class PhaseManager:
         self._live: dict[str, LiveTask] = {}
         self._specs: dict[str, AgentSpec] = {}
         self._failures = SessionFailures(store)
-        told = self._told = Told(publisher)
+        self._observers = Observers(observers)
+        told = self._told = Told(publisher, self._observers)
         self._carrier = Carrier(
-            store, executors, told, clock, limits or EngineLimits(), self.agents, roll, self._failures
+            store,
+            executors,
+            told,
+            clock,
+            limits or EngineLimits(),
+            self.agents,
+            roll,
+            self._failures,
+            self._observers.traceparent,
         )
 
     @property
@@ -92,6 +103,11 @@ class PhaseManager:
     def waiting(self) -> int:
         """How many of them wait for a person."""
         return sum(live.task.state in WAITING for live in self._live.values())
+
+    @property
+    def queued(self) -> int:
+        """How many of them wait for a place in an executor."""
+        return sum(places.waiting for places in self._carrier.places.values())
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -134,6 +150,7 @@ class PhaseManager:
             owner, decision.state, launch, plan, kind, decision.history, dict(launch.inputs), appended.lease, slot=slot
         )
         live.running = running
+        self._observers.began(live.task, launch)
         self._told.events(owner, decision.state, decision.events)
         self._carry(live)
         return Launched(decision.state, duplicate=False)
@@ -229,6 +246,7 @@ class PhaseManager:
         appended = await self.store.append(decision.append(owner, launch if code is not None else None, take=take))
         live = LiveTask(owner, state, launch, plan, kind, history, values, appended.lease)
         live.take(decision)
+        self._observers.began(live.task, launch)
         await self._tell_log(owner, decision.state)
         self._carry(live)
         return decision.state
@@ -262,7 +280,7 @@ class PhaseManager:
     async def _tell_log(self, owner: str, task: TaskState) -> None:
         """Announce a task's log as far as it is not yet: what came before our events may be another host's."""
         texts = await self.store.events(task.task_id, self._told.last(task.task_id), PAGE)
-        self._told.events(owner, task, [parse_event(text) for text in texts])
+        self._told.events(owner, task, [parse_event(text) for text in texts], carried=False)
 
     # --- looking ---------------------------------------------------------------------------------------------------
 
@@ -306,8 +324,11 @@ class PhaseManager:
         launch, kind = adopted.launch, self._executor_of(adopted.launch)
         plan = plan_of(launch, policy_of(launch, self._policy, self.agents), found.history.phases)
         live = LiveTask(adopted.owner, found.task, launch, plan, kind, found.history, found.values, adopted.lease)
+        self._observers.began(live.task, launch)
         await self._carrier.persist(live, lambda decision: decision.recover(self.host))
-        if not live.task.state.terminal:
+        if live.task.state.terminal:
+            self._observers.gone(live.task.task_id)
+        else:
             self._carry(live)
 
     async def follow(self, owner: str, task_id: str, events: list[Event]) -> None:
@@ -316,7 +337,7 @@ class PhaseManager:
         if live is None:
             stored = await self.store.find(task_id) if self._told.untold(events) else None
             if stored is not None:
-                self._told.events(owner, stored.task, events)
+                self._told.events(owner, stored.task, events, carried=False)
         elif events[-1].seq > live.task.seq:
             async with live.lock:
                 await self._carrier.catch_up(live)
@@ -345,6 +366,7 @@ class PhaseManager:
                 self._carrier.give_back_soon(live)
             if self._live.get(task_id) is live:
                 del self._live[task_id]
+                self._observers.gone(task_id)
 
         live.carrier = asyncio.create_task(self._carrier.carry(live), name=f"carry {task_id}")
         live.carrier.add_done_callback(forget)

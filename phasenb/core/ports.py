@@ -247,6 +247,7 @@ class Attempt:
     ``kind`` compensation: run its compensation; an output of the phase that is not there is None.
     ``env`` is set, and ``secrets`` (name -> ``env:NAME`` or ``file:PATH``) are resolved, where the attempt runs.
     ``heartbeat_s``: how often the worker must show that the phase lives (Beat where nothing else is to be told).
+    ``traceparent``: the span that spans of the phase's own code belong under (W3 Trace Context).
     """
 
     task_id: str
@@ -269,6 +270,7 @@ class Attempt:
     env: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
     heartbeat_s: float | None = None
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -388,3 +390,29 @@ class Publisher(Protocol):
     def progress(self, owner: str, task: TaskState, update: PhaseUpdate) -> None: ...
 
     def log(self, owner: str, task: TaskState, log: PhaseLog) -> None: ...
+
+
+# --- observers -------------------------------------------------------------------------------------------------
+
+
+class Observer(Protocol):
+    """Hears of the tasks that this host carries: what it measures must be counted once, by one host.
+
+    Synchronous and never slow. What it raises is logged, and harms no task.
+    """
+
+    def began(self, task: TaskState, launch: Launch) -> None:
+        """This host carries the task from now on: launched, retried, or taken over from a host that is gone."""
+        ...
+
+    def events(self, task: TaskState, events: Sequence[Event]) -> None:
+        """Events of the task, durable already; ``task`` is as they left it."""
+        ...
+
+    def gone(self, task_id: str) -> None:
+        """This host carries the task no more: it ended, or was let go of as it was."""
+        ...
+
+    def traceparent(self, task_id: str) -> str | None:
+        """The attempt that runs, as its worker should know it (W3 Trace Context); None where nothing is traced."""
+        ...

@@ -1,5 +1,5 @@
 """Told: a Publisher that remembers what it told, so that a host does not tell its own events again when it meets them
-in the store's log.
+in the store's log; observers hear of the tasks that this host carries.
 """
 
 from __future__ import annotations
@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 
+from phasenb.core.observers import Observers
 from phasenb.core.ports import Publisher
 from phasenb.dto.events import Event, PhaseLog, PhaseUpdate
 from phasenb.dto.task_state import TaskState
@@ -17,11 +18,13 @@ _KEPT = 10_000  # tasks: far more than can change between two looks at the log
 class Told:
     """Hands everything on to ``publisher``."""
 
-    def __init__(self, publisher: Publisher) -> None:
+    def __init__(self, publisher: Publisher, observers: Observers) -> None:
         self._publisher = publisher
+        self._observers = observers
         self._last: OrderedDict[str, int] = OrderedDict()
 
-    def events(self, owner: str, task: TaskState, events: Sequence[Event]) -> None:
+    def events(self, owner: str, task: TaskState, events: Sequence[Event], *, carried: bool = True) -> None:
+        """``carried`` False: the task is another host's, or nobody's."""
         fresh = self.untold(events)
         if not fresh:
             return
@@ -30,6 +33,8 @@ class Told:
         if len(self._last) > _KEPT:
             self._last.popitem(last=False)
         self._publisher.events(owner, task, fresh)
+        if carried:
+            self._observers.events(task, fresh)
 
     def progress(self, owner: str, task: TaskState, update: PhaseUpdate) -> None:
         self._publisher.progress(owner, task, update)

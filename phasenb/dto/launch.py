@@ -57,6 +57,7 @@ class Launch(Frozen):
     """A launch as the engine takes it. Exactly one of ``agent`` (a registered name) and ``code``.
 
     ``code``: base64 text of a cloudpickled agent, or an object reference (dto.values). ``inputs``: values by name.
+    ``traceparent``: the span of the launcher that the task belongs under (W3 Trace Context).
     """
 
     agent: str | None = None
@@ -65,6 +66,7 @@ class Launch(Frozen):
     options: LaunchOptions = LaunchOptions()
     runtime: Runtime | None = None
     idempotency_key: str | None = None
+    traceparent: str | None = None
 
 
 class FunctionSpec(Frozen):

@@ -7,7 +7,8 @@ so that what leaves is JSON or a reference; whatever the person's code does beco
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -92,7 +93,8 @@ class Performance:
         run = agent.run_compensation if attempt.kind == "compensation" else agent.run_phase
         if attempt.fallback:
             run = agent.run_fallback
-        output = run(attempt.phase, ctx, Values(attempt.values, folder))
+        with spans_under(attempt.traceparent):
+            output = run(attempt.phase, ctx, Values(attempt.values, folder))
         return encode(output, folder, inline_bytes=attempt.inline_bytes, where=f"the output of `{attempt.phase}`")
 
     def _context(self) -> Context:
@@ -135,6 +137,25 @@ def set_variables(
     found = resolved(secrets, environment)
     masker.learn(found.values())
     os.environ.update({**env, **found})
+
+
+@contextmanager
+def spans_under(traceparent: str | None) -> Iterator[None]:
+    """Within: spans that a phase's code starts belong under ``traceparent``, where OpenTelemetry is installed here."""
+    if traceparent is None:
+        yield
+        return
+    try:
+        from opentelemetry import context
+        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+    except ImportError:  # the launcher's environment need not have what the host's has
+        yield
+        return
+    token = context.attach(TraceContextTextMapPropagator().extract({"traceparent": traceparent}))
+    try:
+        yield
+    finally:
+        context.detach(token)
 
 
 def cancelled_error(phase: str) -> ErrorInfo:

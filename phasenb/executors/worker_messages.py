@@ -38,6 +38,8 @@ def run_message(run: int, attempt: Attempt, code: int | None, silence_s: float |
         header["checkpoint"] = {"value": attempt.checkpoint.value}
     if attempt.failure is not None:
         header["failure"] = attempt.failure.model_dump(mode="json")
+    if attempt.traceparent is not None:
+        header["traceparent"] = attempt.traceparent
     return header
 
 
@@ -49,6 +51,7 @@ def attempt_of(header: Header, code: Json) -> Attempt:
         phases=tuple(header["phases"]),
         checkpoint=None if checkpoint is None else Checkpoint(value=checkpoint["value"]),
         failure=None if failure is None else ErrorInfo.model_validate(failure),
+        traceparent=header.get("traceparent"),
     )
 
 

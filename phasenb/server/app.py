@@ -10,18 +10,23 @@ import asyncio
 import difflib
 from datetime import UTC, datetime
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any
 
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
+from prometheus_client import REGISTRY
 from tornado.ioloop import PeriodicCallback
 from traitlets import Bool, Dict, Float, Int, TraitError, Unicode
 
 from phasenb.config import Settings, load_settings
 from phasenb.config.settings import default_data_dir
+from phasenb.core.ports import Observer
 from phasenb.errors import ConfigError, PhasenbError, StoreUnavailable
 from phasenb.host import Host
 from phasenb.server.handlers import HANDLERS
+from phasenb.server.state_events import StateEvents
+from phasenb.telemetry.metrics import Metrics
 from phasenb.web.api import TaskApi
 
 _WHERE = "c.PhaseNB (jupyter_server_config or the command line)"
@@ -63,6 +68,7 @@ class PhaseNB(ExtensionApp):
         self._settings: Settings | None = None
         self._started: asyncio.Task[None] | None = None
         self._activity: PeriodicCallback | None = None
+        self._metrics: Metrics | None = None
 
     # --- jupyter_server's hooks ------------------------------------------------------------------------------------
 
@@ -94,6 +100,9 @@ class PhaseNB(ExtensionApp):
         if self._started is not None:
             await asyncio.wait([self._started])
         host, self.host, self.api = self.host, None, None
+        if self._metrics is not None:
+            REGISTRY.unregister(self._metrics)
+            self._metrics = None
         if host is not None:
             host.hub.close()
             await host.stop()
@@ -123,7 +132,7 @@ class PhaseNB(ExtensionApp):
     async def _start(self) -> None:
         if self._settings is None:
             return
-        host = Host(self._settings, embedded=False)
+        host = Host(self._settings, embedded=False, observers=self._observers())
         try:
             if self._settings.store.url is None:
                 await asyncio.to_thread(default_data_dir().mkdir, parents=True, exist_ok=True)
@@ -139,6 +148,28 @@ class PhaseNB(ExtensionApp):
         self._activity = PeriodicCallback(self._tell_activity, _ACTIVITY_MS)
         self._activity.start()
         self.log.info("phasenb %s: store %s", self.version, self._settings.store_url)
+
+    def _observers(self) -> list[Observer]:
+        """Who hears of the tasks: Jupyter's /metrics and /api/events, and OpenTelemetry where it is installed."""
+        metrics = self._metrics = Metrics(self._numbers)
+        REGISTRY.register(metrics)  # jupyter_server shows what is in this registry
+        observers: list[Observer] = [metrics]
+        logger = self.serverapp.event_logger if self.serverapp is not None else None
+        if logger is not None:
+            observers.append(StateEvents(logger))
+        if find_spec("opentelemetry") is not None:
+            from phasenb.telemetry.spans import Spans
+
+            observers.append(Spans())
+        return observers
+
+    def _numbers(self) -> dict[str, float]:
+        host = self.host
+        if host is None:
+            return {}
+        manager = host.manager
+        carried = {"tasks": manager.running, "queue_length": manager.queued, "waiting_tasks": manager.waiting}
+        return {**carried, **host.hub.numbers()}
 
     def _fail(self, problem: PhasenbError) -> None:
         self.problem = problem

@@ -15,6 +15,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable
+from dataclasses import dataclass
 from typing import Protocol
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,17 @@ class Connection(Protocol):
     def close(self, code: int, reason: str) -> None: ...
 
 
+@dataclass(slots=True)
+class Counts:
+    """What all connections of a host carried, since it started."""
+
+    messages_received: int = 0
+    messages_sent: int = 0
+    updates_coalesced: int = 0
+    log_lines_dropped: int = 0
+    slow_clients_closed: int = 0
+
+
 class _Progress:
     """A place in the queue whose text may still be replaced."""
 
@@ -46,8 +58,11 @@ class _Progress:
 class Outbox:
     """The frames of one connection that wait to be written: at most ``maximum``, and about ``maximum_bytes``."""
 
-    def __init__(self, connection: Connection, *, maximum: int, maximum_bytes: int) -> None:
+    def __init__(
+        self, connection: Connection, *, maximum: int, maximum_bytes: int, counts: Counts | None = None
+    ) -> None:
         self.closed = False
+        self.counts = counts or Counts()
         self._connection = connection
         self._maximum = maximum
         self._maximum_bytes = maximum_bytes
@@ -82,6 +97,7 @@ class Outbox:
         """Take a task's progress: in the place of what waits of it already, else at the end if there is room."""
         waiting = self._progress.get(task_id)
         if waiting is not None:
+            self.counts.updates_coalesced += 1
             self._bytes += len(text) - len(waiting.text)
             waiting.text = text
             return True
@@ -105,6 +121,7 @@ class Outbox:
     def close(self, code: int, reason: str) -> None:
         """Close the transport; what waits is not sent any more."""
         if not self.closed:
+            self.counts.slow_clients_closed += code == TOO_SLOW
             self.lost()
             self._connection.close(code, reason)
 
@@ -136,6 +153,7 @@ class Outbox:
             self._writer = asyncio.get_running_loop().create_task(self._drain(pending), name="phasenb writer")
 
     def _write(self, text: str) -> Awaitable[None] | None:
+        self.counts.messages_sent += 1
         try:
             return self._connection.write(text)
         except ConnectionError:

@@ -100,6 +100,7 @@ class WebSocketMessageHandler:
     async def receive(self, frame: str | bytes) -> None:
         """Take one frame. Never raises for anything a client may send."""
         reply_to: str | None = None
+        self._outbox.counts.messages_received += 1
         try:
             wait_s = self._admit(frame)
             message = protocol.parse_object(frame)
@@ -200,6 +201,7 @@ class WebSocketMessageHandler:
                 options=command.options,
                 runtime=command.runtime,
                 idempotency_key=command.idempotency_key,
+                traceparent=command.traceparent,
             )
             with self._hub.births() as born:
                 launched = await self._manager.launch(self._identity.owner, subscriber.session, launch)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, model_validator
 
 from phasenb.dto.base import Frozen, PhaseName, SessionName
 from phasenb.dto.events import EVENT_CLASSES, Event, PhaseLog, PhaseUpdate, parse_event
@@ -20,6 +20,7 @@ from phasenb.errors import BadMessage, UnknownType
 
 PROTOCOL = 1
 Scope = Literal["session", "user"]
+Traceparent = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")]
 
 
 # --- commands ----------------------------------------------------------------------------------------------------
@@ -41,7 +42,7 @@ class Hello(Command):
 
 
 class LaunchCommand(Command):
-    """Exactly one of ``agent`` and ``code``; see dto.launch.Launch."""
+    """Exactly one of ``agent`` and ``code``; see dto.launch.Launch. ``traceparent`` as W3 Trace Context writes it."""
 
     type: Literal["launch"] = "launch"
     agent: str | None = None
@@ -50,6 +51,7 @@ class LaunchCommand(Command):
     options: LaunchOptions = LaunchOptions()
     runtime: Runtime | None = None
     idempotency_key: str | None = Field(default=None, max_length=200)
+    traceparent: Traceparent | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> LaunchCommand:

@@ -14,14 +14,14 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from phasenb.config.settings import WebSocketSettings
 from phasenb.core.coalescing import Coalescer, LogBacklog
 from phasenb.core.ports import Store
 from phasenb.dto.events import Event, PhaseLog, PhaseUpdate
 from phasenb.dto.task_state import TaskState
-from phasenb.web.connection import Connection, Outbox
+from phasenb.web.connection import Connection, Counts, Outbox
 from phasenb.web.subscriber import Subscriber
 from phasenb.web.subscription import Subscription
 
@@ -43,6 +43,7 @@ class WebSocketManager:
     def __init__(self, settings: WebSocketSettings, store: Store, *, now: Callable[[], float] = time.monotonic) -> None:
         self.settings = settings
         self.store = store
+        self.counts = Counts()
         self._now = now
         self._interval_s = 1.0 / settings.updates_per_second
         self._subscribers: dict[Subscriber, None] = {}
@@ -60,9 +61,17 @@ class WebSocketManager:
     def connections(self) -> int:
         return len(self._subscribers)
 
+    def numbers(self) -> dict[str, float]:
+        """What the wire carried since the host started, and ``connections`` now; for whoever measures."""
+        coalesced = self.counts.updates_coalesced + self._progress.coalesced
+        return {"connections": self.connections, **asdict(self.counts), "updates_coalesced": coalesced}
+
     def outbox(self, connection: Connection) -> Outbox:
         """The bounded queue in front of a transport."""
-        return Outbox(connection, maximum=self.settings.queue_events, maximum_bytes=self.settings.max_frame_bytes)
+        settings = self.settings
+        return Outbox(
+            connection, maximum=settings.queue_events, maximum_bytes=settings.max_frame_bytes, counts=self.counts
+        )
 
     def join(self, owner: str, session: str, outbox: Outbox) -> Subscriber:
         """A client that said hello."""
@@ -197,6 +206,7 @@ class WebSocketManager:
     def _tell_lines(self, task_id: str, lines: _Lines) -> None:
         lines.due = self._now() + self._interval_s
         for log in lines.backlog.take():
+            self.counts.log_lines_dropped += log.dropped
             text = log.model_dump_json()
             for subscription in tuple(self._watchers.get(task_id, ())):
                 subscription.log(log, text)

@@ -291,7 +291,7 @@ def test_a_refused_launch_leaves_nothing_behind():
     run(scenario())
 
 
-def test_a_store_that_fails_mid_task_is_waited_for_and_nothing_is_lost():
+def test_a_store_that_fails_mid_task_is_waited_for_and_nothing_is_lost(caplog):
     async def scenario():
         house = House()
         house.executor.hold("research")
@@ -307,5 +307,8 @@ def test_a_store_that_fails_mid_task_is_waited_for_and_nothing_is_lost():
         assert [attempt.phase for attempt in house.executor.attempts] == ["research", "planning", "implementation"]
         told = [update.message for update in house.publisher.told if update.type == "phase_update"]
         assert told == ["waiting for the store: the disk is full"]
+        record = next(record for record in caplog.records if "waits for its store" in record.message)
+        where = {"task_id": task.task_id, "session": "nb", "phase": "research"}
+        assert {name: getattr(record, name) for name in where} == where
 
     run(scenario())
