@@ -186,6 +186,7 @@ def _derived(state: State, event: ev.Event, recent: tuple[str, ...]) -> dict[str
         "seq": event.seq,
         "recent": (*recent, f"{event.seq} {event.type}")[-_RECENT:],
         "actions": ACTIONS[state],
+        "queue": None,  # laid over a snapshot by its host; once something happened it is not true any more
     }
 
 
