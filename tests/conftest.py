@@ -1,5 +1,6 @@
 """Shared by all tests: pytest-jupyter's server in this process, a Jupyter server of its own, hypothesis' profile."""
 
+import asyncio
 import json
 import os
 import secrets
@@ -11,6 +12,7 @@ import time
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -37,6 +39,10 @@ class JupyterProcess:
     folder: Path
     process: subprocess.Popen
     log: Path
+
+    @property
+    def port(self):
+        return urlsplit(self.url).port
 
     def request(self, path, body=None):
         headers = {"Authorization": f"token {self.token}", "Content-Type": "application/json"}
@@ -109,3 +115,72 @@ def jupyter_process(tmp_path):
     for server in started:
         server.process.terminate()
         server.process.wait(30)
+
+
+class CuttingProxy:
+    """A TCP proxy to a port of this machine that cuts connections: all at once (``cut``), or each one on its own after
+    ``cut_after()`` bytes to the client (None: never).
+    """
+
+    def __init__(self, port, cut_after=lambda: None):
+        self._port = port
+        self._cut_after = cut_after
+        self._pairs = set()
+        self.down = False
+        self.cuts = 0
+        self.sockets = 0  # connections that asked to become a WebSocket
+
+    async def __aenter__(self):
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/"
+        return self
+
+    async def __aexit__(self, *_):
+        self._server.close()
+        self.cut()
+
+    def cut(self):
+        for pair in tuple(self._pairs):
+            self._abort(pair)
+
+    def _abort(self, pair):
+        self.cuts += pair in self._pairs
+        self._pairs.discard(pair)
+        for writer in pair:
+            writer.transport.abort()
+
+    async def _serve(self, reader, writer):
+        if self.down:
+            writer.transport.abort()
+            return
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._port)
+        pair = (writer, far_writer)
+        self._pairs.add(pair)
+        await asyncio.gather(
+            self._pump(reader, far_writer, pair, None), self._pump(far_reader, writer, pair, self._cut_after())
+        )
+        self._pairs.discard(pair)
+
+    async def _pump(self, reader, writer, pair, left):
+        try:
+            while data := await reader.read(65536):
+                if data.startswith(b"GET /phasenb/ws"):
+                    self.sockets += 1
+                if left is not None and len(data) >= left:
+                    writer.write(data[:left])  # in the middle of a frame, as it happens
+                    await writer.drain()
+                    self._abort(pair)
+                    return
+                left = None if left is None else left - len(data)
+                writer.write(data)
+                await writer.drain()
+        except ConnectionError:
+            pass
+        finally:
+            writer.transport.abort()
+
+
+@pytest.fixture
+def cutting_proxy():
+    """``async with cutting_proxy(port, cut_after=function) as proxy``: see CuttingProxy."""
+    return CuttingProxy

@@ -154,46 +154,7 @@ def test_a_remote_client_speaks_and_a_wrong_token_is_refused(notebook):
         pn.connect(server.url, "wrong")
 
 
-class Proxy:
-    """A TCP proxy that can cut every connection through it."""
-
-    def __init__(self, port):
-        self._port = port
-        self._writers = set()
-        self.sockets = 0  # connections that asked to become a WebSocket
-
-    async def __aenter__(self):
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, *_):
-        self._server.close()
-        self.cut()
-
-    def cut(self):
-        for writer in self._writers:
-            writer.transport.abort()
-        self._writers.clear()
-
-    async def _serve(self, reader, writer):
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._port)
-        self._writers |= {writer, far_writer}
-        await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
-
-    async def _pump(self, reader, writer):
-        try:
-            while data := await reader.read(65536):
-                self.sockets += data.startswith(b"GET /phasenb/ws")
-                writer.write(data)
-                await writer.drain()
-        except ConnectionError:
-            pass
-        finally:
-            writer.transport.abort()
-
-
-def test_a_cut_connection_resumes_without_gap_or_repeat(notebook, tmp_path):
+def test_a_cut_connection_resumes_without_gap_or_repeat(notebook, cutting_proxy, tmp_path):
     server, _ = notebook
     gate = tmp_path / "gate"
     os.mkfifo(gate)
@@ -203,14 +164,15 @@ def test_a_cut_connection_resumes_without_gap_or_repeat(notebook, tmp_path):
         return "went on"
 
     async def main():
-        async with Proxy(int(server.url.rstrip("/").rsplit(":", 1)[1])) as proxy:
-            url = f"http://127.0.0.1:{proxy.port}/"
-            async with pn.AsyncClient(url, token=server.token, session="cut") as client:
-                task = await client.launch(wait_at, path=str(gate))
-                proxy.cut()
-                await asyncio.to_thread(gate.write_text, "go")
-                result = await task
-                events = await task.events()
+        async with (
+            cutting_proxy(server.port) as proxy,
+            pn.AsyncClient(proxy.url, token=server.token, session="cut") as client,
+        ):
+            task = await client.launch(wait_at, path=str(gate))
+            proxy.cut()
+            await asyncio.to_thread(gate.write_text, "go")
+            result = await task
+            events = await task.events()
         return result, list(events["seq"]), proxy.sockets
 
     result, seqs, sockets = asyncio.run(asyncio.wait_for(main(), 60))
