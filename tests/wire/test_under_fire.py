@@ -76,9 +76,7 @@ def test_every_log_is_the_stores_however_often_connections_break(jupyter_process
             # Everybody watches everything: what others launched by id, and by the feed.
             watched = [[await client.task(task.task_id) for task in launched] for client in clients]
             results = await asyncio.gather(*(handle.result() for handles in watched for handle in handles))
-            states = [
-                [handle.snapshot.changed(by_host=None).as_json() for handle in handles] for handles in watched
-            ]
+            states = [[handle.snapshot.changed(by_host=None).as_json() for handle in handles] for handles in watched]
             for client in clients:
                 await client.close()
             cuts = proxy.cuts
