@@ -53,7 +53,7 @@ def serve_bare(port_queue, messages):
     texts = [event.wire for event in _events(task, messages)]
 
     class Handler(tornado.websocket.WebSocketHandler):
-        everybody = set()
+        everybody = set()  # noqa: RUF012 - one for all connections is meant
 
         def open(self):
             self.set_nodelay(True)
@@ -250,9 +250,9 @@ def replay(n):
     from datetime import UTC, datetime
 
     from phasenb.core.ports import Append
+    from phasenb.core.task_schema import apply
     from phasenb.dto.base import new_ulid
     from phasenb.dto.events import TaskCreated, TaskPaused, TaskResumed
-    from phasenb.core.task_schema import apply
     from phasenb.memory.saver import MemorySaver
     from phasenb.web.identity import operating_system_user
 
