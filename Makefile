@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo lab test lint bench clean
+.PHONY: demo lab test lint documents bench clean
 .DEFAULT_GOAL := test
 
 # One stamp per set of extras, renewed when pyproject.toml changes.
@@ -28,6 +28,9 @@ test: .venv/.test       ## lint, then every test, a real browser's included
 	@sh tests/browser/install_chromium.sh
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/python -m pytest
+
+documents: .venv/.test  ## write what is generated from the wire's models: TypeScript types, AsyncAPI, OpenAPI
+	@$(BIN)/python -m phasenb.web.documents
 
 bench: .venv/.bench     ## phasenb beside its peers: prints ratios
 	@$(BIN)/python -m tests.benchmarks

@@ -19,7 +19,7 @@ from phasenb.core.ports import LogChunk, Report
 from phasenb.core.steps import preview
 from phasenb.dto.phase import Step
 from phasenb.dto.phase_result import ErrorInfo
-from phasenb.dto.task_state import TaskError
+from phasenb.dto.task_state import TaskFailure
 from phasenb.dto.values import Artifact
 
 
@@ -87,7 +87,7 @@ def run_here(agent: ExtendedAgent, inputs: Mapping[str, Any]) -> Any:
 
 
 def run_phase_here(
-    agent: ExtendedAgent, phase: str, values: Mapping[str, Any], *, failure: TaskError | None = None
+    agent: ExtendedAgent, phase: str, values: Mapping[str, Any], *, failure: TaskFailure | None = None
 ) -> Any:
     """One phase of ``agent``, with ``values`` by name; ``failure``: what ``ctx.failure`` is to tell of.
 

@@ -33,7 +33,7 @@ from phasenb.errors import (
 )
 from phasenb.web.message_protocol import (
     PROTOCOL,
-    Error,
+    ErrorMessage,
     Feed,
     Reply,
     ServerMessage,
@@ -197,18 +197,18 @@ class Channel:
         if not welcomed.done():
             if isinstance(message, Welcome):
                 welcomed.set_result(message)
-            elif isinstance(message, Error):
+            elif isinstance(message, ErrorMessage):
                 welcomed.set_exception(from_wire(message.code, message.message, message.details))
             return
         taken = self._take(message)
-        if isinstance(message, Error):
+        if isinstance(message, ErrorMessage):
             self._refused(message)
         elif isinstance(message, Reply) and not (isinstance(message, Feed) and message.next):
             pending = self._pending.get(message.reply_to)
             if pending is not None and not pending.future.done():
                 pending.future.set_result((message, taken))
 
-    def _refused(self, message: Error) -> None:
+    def _refused(self, message: ErrorMessage) -> None:
         error = from_wire(message.code, message.message, message.details)
         pending = self._pending.get(message.reply_to or "")
         if pending is None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from phasenb.client.task_model import TaskModel
 from phasenb.client.values import Values
-from phasenb.dto.task_state import State, TaskError, TaskState
+from phasenb.dto.task_state import State, TaskFailure, TaskState
 
 
 class TaskFacts:
@@ -50,7 +50,7 @@ class TaskFacts:
         return self.snapshot.percent
 
     @property
-    def failure(self) -> TaskError | None:
+    def failure(self) -> TaskFailure | None:
         """The newest failure: ``.phase``, ``.attempt`` and ``.error`` (``type``, ``message``, ``traceback``)."""
         return self.snapshot.error
 

@@ -19,7 +19,7 @@ import orjson
 from phasenb.core.transitions import ACTIONS, CHECKS, CHOICES, TRANSITIONS, Table, known
 from phasenb.dto import events as ev
 from phasenb.dto.phase import Phase, PhaseStatus
-from phasenb.dto.task_state import Approval, State, TaskError, TaskState
+from phasenb.dto.task_state import Approval, State, TaskFailure, TaskState
 from phasenb.dto.values import Json, as_reference
 from phasenb.errors import IllegalTransition
 
@@ -85,7 +85,7 @@ def _fold_completed(task: TaskState, event: ev.PhaseComplete) -> dict[str, Any]:
 def _fold_failed(task: TaskState, event: ev.PhaseFailed) -> dict[str, Any]:
     change: dict[str, Any] = {
         "phases": _with_phase(task, event.phase, status=P.FAILED, ended_at=event.at),
-        "error": TaskError(phase=event.phase, attempt=event.attempt, error=event.error),
+        "error": TaskFailure(phase=event.phase, attempt=event.attempt, error=event.error),
         "eta_s": None,
     }
     return {**change, "rolling_back": event.phase} if event.next == "rollback" else change
@@ -107,7 +107,7 @@ def _fold_error(task: TaskState, event: ev.TaskError) -> dict[str, Any]:
     attempt = task.phase_named(event.phase).attempt if event.phase and known(task, event.phase) else None
     return {
         "phases": _stop_running(task, P.FAILED, event.at),
-        "error": TaskError(phase=event.phase, attempt=attempt, error=event.error),
+        "error": TaskFailure(phase=event.phase, attempt=attempt, error=event.error),
         "ended_at": event.at,
         "retry_at": None,
         "approval": None,

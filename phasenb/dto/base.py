@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer, StringConstraints, WithJsonSchema
 
 _set = object.__setattr__  # past the guard that makes models immutable
 
@@ -46,7 +46,12 @@ def _aware(at: datetime) -> datetime:
     return at
 
 
-Time = Annotated[datetime, AfterValidator(_aware), PlainSerializer(format_time, when_used="json")]
+Time = Annotated[
+    datetime,
+    AfterValidator(_aware),
+    PlainSerializer(format_time, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
 
 SESSION_PATTERN = r"^[A-Za-z0-9._:/@-]{1,128}$"
 SessionName = Annotated[str, StringConstraints(pattern=SESSION_PATTERN)]

@@ -15,6 +15,7 @@ from phasenb.dto.base import Frozen, PhaseName
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*$")
+_Text = Annotated[str, Field(pattern=_DURATION.pattern)]
 
 
 def parse_duration(value: Any) -> Any:
@@ -31,7 +32,9 @@ def parse_duration(value: Any) -> Any:
     return value
 
 
-Seconds = Annotated[float, BeforeValidator(parse_duration), Field(ge=0, allow_inf_nan=False)]
+Seconds = Annotated[
+    float, BeforeValidator(parse_duration, json_schema_input_type=float | _Text), Field(ge=0, allow_inf_nan=False)
+]
 ExceptionName = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*$")]
 
 

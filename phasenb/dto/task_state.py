@@ -48,7 +48,7 @@ class Approval(Frozen):
     output: Json = None
 
 
-class TaskError(Frozen):
+class TaskFailure(Frozen):
     """Why a task failed, and in which phase."""
 
     phase: str | None
@@ -86,7 +86,7 @@ class TaskState(Frozen):
     queue: Queue | None = None
     approval: Approval | None = None
     rolling_back: str | None = None
-    error: TaskError | None = None
+    error: TaskFailure | None = None
     actions: tuple[str, ...] = ()
     by_host: str | None = None
     recent: tuple[str, ...] = ()

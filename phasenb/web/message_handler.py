@@ -297,15 +297,15 @@ class WebSocketMessageHandler:
 # --- errors ------------------------------------------------------------------------------------------------------
 
 
-def error_message(reply_to: str | None, error: Exception) -> protocol.Error:
+def error_message(reply_to: str | None, error: Exception) -> protocol.ErrorMessage:
     """The ``error`` that tells a client of ``error``; what nobody expected is logged, and told by the log's id."""
     if isinstance(error, PhasenbError):
-        return protocol.Error.model_construct(
+        return protocol.ErrorMessage.model_construct(
             reply_to=reply_to, code=error.code, message=str(error), details=error.details
         )
     incident = uuid.uuid4().hex[:12]
     log.error("internal error %s", incident, exc_info=error)
-    return protocol.Error(
+    return protocol.ErrorMessage(
         reply_to=reply_to,
         code="internal",
         message=f"something went wrong in the server: its log has it under {incident}",

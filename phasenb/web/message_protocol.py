@@ -224,7 +224,7 @@ class Pong(Reply):
     type: Literal["pong"] = "pong"
 
 
-class Error(Frozen):
+class ErrorMessage(Frozen):
     """``reply_to`` is null where the frame had no readable ``id``."""
 
     type: Literal["error"] = "error"
@@ -234,7 +234,7 @@ class Error(Frozen):
     details: dict[str, Any] = Field(default_factory=dict)
 
 
-AnyReply = Welcome | Launched | Subscribed | Feed | Tasks | Ok | Pong | Error
+AnyReply = Welcome | Launched | Subscribed | Feed | Tasks | Ok | Pong | ErrorMessage
 ServerMessage = AnyReply | Event | PhaseUpdate | PhaseLog
 _LIVE: dict[str, type[PhaseUpdate] | type[PhaseLog]] = {"phase_update": PhaseUpdate, "phase_log": PhaseLog}
 _REPLIES: dict[str, type[AnyReply]] = {cls.model_fields["type"].default: cls for cls in AnyReply.__args__}

@@ -1,0 +1,699 @@
+// Made from phasenb's pydantic models by `make documents`. Do not edit.
+/* eslint-disable */
+
+/** Any JSON value. */
+export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
+
+/** The open gate: answer it with this `seq` as `if_seq`. */
+export interface Approval {
+  phase: string;
+  revision: number;
+  seq: number;
+  output: Json;
+}
+
+export interface ApprovalDenied {
+  task_id: string;
+  session: string;
+  seq: number;
+  at: string;
+  type: 'approval_denied';
+  phase: string;
+  reason: string;
+  redo: string | null;
+  by: string;
+}
+
+/** `revision`: of the last phase's output that `edited` is; None where it was approved as it was. */
+export interface ApprovalGiven {
+  task_id: string;
+  session: string;
+  seq: number;
+  at: string;
+  type: 'approval_given';
+  phase: string;
+  edited: Json;
+  revision: number | null;
+  note: string | null;
+  by: string;
+}
+
+/** A gate before `phase`; `output` is the last phase's, in its `revision`. */
+export interface ApprovalRequested {
+  task_id: string;
+  session: string;
+  seq: number;
+  at: string;
+  type: 'approval_requested';
+  kind: 'gate';
+  phase: string;
+  output: Json;
+  revision: number;
+}
+
+/** `if_seq`: the gate that was seen. `edit` replaces the last output where it is given; `null` is a value. */
+export interface Approve {
+  id: string;
+  type: 'approve';
+  task_id: string;
+  phase: string;
+  if_seq: number;
+  edit?: Json;
+  note?: string | null;
+}
+
+/** A named object that a phase kept with `ctx.artifact(name, value)`. */
+export interface Artifact {
+  $object: string;
+  codec: string;
+  type: string;
+  bytes: number;
+  shape: number[] | null;
+  preview: string;
+  name: string;
+}
+
+export interface Cancel {
+  id: string;
+  type: 'cancel';
+  task_id: string;
+}
+
+export interface CancelRequested {
+  task_id: string;
+  session: string;
+  seq: number;
+  at: string;
+  by: string;
+  type: 'cancel_requested';
+}
+
+export interface Deny {
+  id: string;
+  type: 'deny';
+  task_id: string;
+  phase: string;
+  if_seq: number;
+  reason: string;
+  redo?: string | null;
+}
+
+/**
+ * A failure as data. `type` is the qualified class name (`builtins.ValueError` is `ValueError`).
+ *
+ * `bases` are the qualified names of its classes, most derived first: rules match subclasses without unpickling.
+ * `retry_after_s` is the exception's own `retry_after`, where it had one.
+ */
+export interface ErrorInfo {
+  type: string;
+  message: string;
+  traceback: string;
+  retryable: boolean;
+  bases: string[];
+  retry_after_s: number | null;
+}
+
+/** `reply_to` is null where the frame had no readable `id`. */
+export interface ErrorMessage {
+  type: 'error';
+  reply_to: string | null;
+  code: string;
+  message: string;
+  details: { [name: string]: Json };
+}
+
+export interface Feed {
+  reply_to: string;
+  type: 'feed';
+  tasks: TaskState[];
+  cursor: string;
+  next: string | null;
+}
+
+export interface Hello {
+  id: string;
+  type: 'hello';
+  protocol: number;
+  session: string;
+  client?: string | null;
+}
+
+/** Exactly one of `agent` and `code`; see dto.launch.Launch. `traceparent` as W3 Trace Context writes it. */
+export interface LaunchCommand {
+  id: string;
+  type: 'launch';
+  agent?: string | null;
+  code?: Json;
+  inputs?: { [name: string]: Json };
+  options?: LaunchOptions;
+  runtime?: Runtime | null;
+  idempotency_key?: string | null;
+  traceparent?: string | null;
+}
+
+/**
+ * Options of a launch. `key` names the work: launched twice, it is one task, unless `if_exists` says else.
+ *
+ * `env`: variables to be set for the task's phases. `secrets`: variable -> where it is found, `env:NAME` or
+ * `file:PATH`; only that is stored, never the secret.
+ */
+export interface LaunchOptions {
+  name?: string | null;
+  key?: string | null;
+  if_exists?: 'attach' | 'new' | 'error';
+  phases?: string[] | null;
+  approve_before?: string[];
+  executor?: 'inline' | 'process' | null;
+  recovery?: { [name: string]: Json } | null;
+  timeouts?: Timeouts | null;
+  env?: { [name: string]: string };
+  secrets?: { [name: string]: string };
+  labels?: { [name: string]: string };
+  priority?: number;
+}
+
+export interface Launched {
+  reply_to: string;
+  type: 'launched';
+  task_id: string;
+  seq: number;
+  duplicate: boolean;
+}
+
+export interface Limits {
+  max_message_bytes: number;
+  max_frame_bytes: number;
+  commands_per_second: number;
+  updates_per_second: number;
+  replay_max_events: number;
+}
+
+export interface ListTasks {
+  id: string;
+  type: 'list';
+  scope?: 'session' | 'user';
+  state?: State | null;
+  limit?: number;
+  before?: string | null;
+}
+
+/** One line of an attempt's output. `stream`: stdout, stderr, log (ctx.log, logging, warnings). */
+export interface LogLine {
+  stream: 'stdout' | 'stderr' | 'log';
+  text: string;
+  at: string;
+}
+
+/**
+ * Bytes in the artifacts folder, named by content.
+ *
+ * `hash` is `sha256:` + hex; `codec` one of `json, parquet, npy, png, pickle, text, bytes`; `type` the
+ * Python type's qualified name; `bytes` the stored size; `shape` of arrays and frames; `preview` at most
+ * 2,000 characters for people.
+ */
+export interface ObjectRef {
+  $object: string;
+  codec: string;
+  type: string;
+  bytes: number;
+  shape: number[] | null;
+  preview: string;
+}
+
+export interface Ok {
+  reply_to: string;
+  type: 'ok';
+}
+
+export interface Pause {
+  id: string;
+  type: 'pause';
+  task_id: string;
+}
+
+/**
+ * One stage of a task: the newest attempt counts. `percent` 0..100; `attempt` 0 before the first;
+ * `fallback` is what runs in the place of the phase's own function, where something does.
+ */
+export interface Phase {
+  name: string;
+  status: PhaseStatus;
+  attempt: number;
+  maximum_attempts: number | null;
+  percent: number;
+  started_at: string | null;
+  ended_at: string | null;
+  output_preview: string | null;
+  fallback: string | null;
+}
+
+export interface PhaseComplete {
+  task_id: string;
+  session: string;
+  seq: number;
+  at: string;
+  phase: string;
+  attempt: number;
+  kind: 'phase' | 'compensation';
+  type: 'phase_complete';
+  result: PhaseResult;
+}
+
+/** `to`: with `next: rollback`, the phase that is run again after what came since is undone. */
+export interface PhaseFailed {
+  task_id: string;
+  session: string;
+  seq: number;
+  at: string;
+  phase: string;
+  attempt: number;
+  kind: 'phase' | 'compensation';
+  type: 'phase_failed';
+  error: ErrorInfo;
+  next: 'retry' | 'fallback' | 'rollback' | 'abort';
+  to: string | null;
+}
+
+export interface PhaseFallback {
+  task_id: string;
+  session: string;
+  seq: number;
+  at: string;
+  type: 'phase_fallback';
+  phase: string;
+  agent: string;
+}
+
+/** Log lines as they come; `first_line` is the number of `lines[0]` in the attempt, from 1. */
+export interface PhaseLog {
+  type: 'phase_log';
+  task_id: string;
+  phase: string;
+  attempt: number;
+  first_line: number;
+  dropped: number;
+  lines: LogLine[];
+}
+
+/** The outcome of one attempt. `output`: inline JSON or an object reference (dto.values). */
+export interface PhaseResult {
+  phase: string;
+  attempt: number;
+  kind: 'phase' | 'compensation';
+  revision: number;
+  status: ResultStatus;
+  started_at: string;
+  ended_at: string;
+  duration_s: number;
+  output: Json;
+  output_type: string | null;
+  output_bytes: number | null;
+  error: ErrorInfo | null;
+  worker: string | null;
+  metrics: { [name: string]: number };
+  artifacts: Artifact[];
+  fallback: string | null;
+}
+
+/** `attempt` is the next one; it starts at `due_at`. */
+export interface PhaseRetrying {
+  task_id: string;
+  session: string;
+  seq: number;
+  at: string;
+  type: 'phase_retrying';
+  phase: string;
+  attempt: number;
+  maximum_attempts: number | null;
+  delay_s: number;
+  due_at: string;
+}
+
+export interface PhaseRolledBack {
+  task_id: string;
+  session: string;
+  seq: number;
+  at: string;
+  type: 'phase_rolled_back';
+  phase: string;
+  to: string;
+  compensated: string[];
+  not_undone: string[];
+}
+
+export interface PhaseStarted {
+  task_id: string;
+  session: string;
+  seq: number;
+  at: string;
+  phase: string;
+  attempt: number;
+  kind: 'phase' | 'compensation';
+  type: 'phase_started';
+  worker: string | null;
+}
+
+export type PhaseStatus = 'pending' | 'running' | 'retrying' | 'complete' | 'failed' | 'rolled_back';
+
+/** Live progress of the running attempt: not numbered, coalesced, newest wins. `percent` 0..100. */
+export interface PhaseUpdate {
+  type: 'phase_update';
+  task_id: string;
+  phase: string;
+  attempt: number;
+  percent: number;
+  done: number | null;
+  total: number | null;
+  message: string | null;
+  metrics: { [name: string]: number };
+  eta_s: number | null;
+}
+
+export interface Ping {
+  id: string;
+  type: 'ping';
+}
+
+export interface Pong {
+  reply_to: string;
+  type: 'pong';
+}
+
+/** Why a queued task waits; `position` from 1. */
+export interface Queue {
+  position: number;
+  reason: string;
+}
+
+export type ResultStatus = 'complete' | 'failed' | 'cancelled' | 'lost';
+
+/** One of `task_id` and `launches: true`: let the session launch again before its threshold's window is over. */
+export interface Resume {
+  id: string;
+  type: 'resume';
+  task_id?: string | null;
+  launches?: true | null;
+}
+
+/** `code` as in `launch`; it replaces the launch's. */
+export interface RetryTask {
+  id: string;
+  type: 'retry';
+  task_id: string;
+  from_phase?: string | null;
+  if_seq?: number | null;
+  code?: Json;
+}
+
+/**
+ * Where a launch comes from. `python` is `"3.11.7"`; `host` identifies the machine (core of `is it ours`).
+ *
+ * `sys_path` are the launcher's additions, to be put before the interpreter's own entries, in this order.
+ */
+export interface Runtime {
+  python: string;
+  executable: string;
+  cwd: string;
+  sys_path?: string[];
+  host: string;
+}
+
+export type State =
+  | 'queued'
+  | 'running'
+  | 'retrying'
+  | 'awaiting_approval'
+  | 'paused'
+  | 'cancelling'
+  | 'completed'
+  | 'failed'
+  | 'cancelled';
+
+export interface Subscribe {
+  id: string;
+  type: 'subscribe';
+  task_id: string;
+  after_seq?: number;
+  epoch?: string | null;
+}
+
+export interface SubscribeFeed {
+  id: string;
+  type: 'subscribe_feed';
+  scope?: 'session' | 'user';
+  after?: string | null;
+}
+
+export interface Subscribed {
+  reply_to: string;
+  type: 'subscribed';
+  task_id: string;
+  epoch: string;
+  seq: number;
+  recovered: boolean;
+  snapshot: TaskState | null;
+}
+
+export interface TaskCancelled {
+  task_id: string;
+  session: string;
+  seq: number;
+  at: string;
+  by: string;
+  type: 'task_cancelled';
+}
+
+export interface TaskComplete {
+  task_id: string;
+  session: string;
+  seq: number;
+  at: string;
+  type: 'task_complete';
+  duration_s: number;
+}
+
+export interface TaskCreated {
+  task_id: string;
+  session: string;
+  seq: number;
+  at: string;
+  type: 'task_created';
+  name: string;
+  agent: string;
+  phases: string[];
+  inputs: { [name: string]: Json };
+  labels: { [name: string]: string };
+  key: string | null;
+}
+
+export interface TaskError {
+  task_id: string;
+  session: string;
+  seq: number;
+  at: string;
+  type: 'task_error';
+  error: ErrorInfo;
+  phase: string | null;
+}
+
+/** Why a task failed, and in which phase. */
+export interface TaskFailure {
+  phase: string | null;
+  attempt: number | null;
+  error: ErrorInfo;
+}
+
+export interface TaskPaused {
+  task_id: string;
+  session: string;
+  seq: number;
+  at: string;
+  by: string;
+  type: 'task_paused';
+}
+
+/** `lost_attempt`: the attempt that the dead host was running, which is run again; null where none was. */
+export interface TaskRecovered {
+  task_id: string;
+  session: string;
+  seq: number;
+  at: string;
+  type: 'task_recovered';
+  host: string;
+  lost_attempt: number | null;
+}
+
+export interface TaskResumed {
+  task_id: string;
+  session: string;
+  seq: number;
+  at: string;
+  by: string;
+  type: 'task_resumed';
+}
+
+export interface TaskRetried {
+  task_id: string;
+  session: string;
+  seq: number;
+  at: string;
+  by: string;
+  type: 'task_retried';
+  from_phase: string;
+  new_code: boolean;
+}
+
+/**
+ * One task, folded from its whole log by core.task_schema.
+ *
+ * `phase` is the current phase (the last one when terminal); `percent` 0..100 of the whole task; `by_host` the
+ * host that runs it. `message, eta_s, percent, queue` carry the newest live progress where a host knows it.
+ * `recent` are the last five events as `"seq type"`: an error names them.
+ */
+export interface TaskState {
+  task_id: string;
+  session: string;
+  name: string;
+  agent: string;
+  state: State;
+  phase: string | null;
+  percent: number;
+  message: string | null;
+  eta_s: number | null;
+  phases: Phase[];
+  seq: number;
+  created_at: string;
+  updated_at: string;
+  started_at: string | null;
+  ended_at: string | null;
+  inputs: { [name: string]: Json };
+  labels: { [name: string]: string };
+  key: string | null;
+  retry_at: string | null;
+  queue: Queue | null;
+  approval: Approval | null;
+  rolling_back: string | null;
+  error: TaskFailure | null;
+  actions: string[];
+  by_host: string | null;
+  recent: string[];
+}
+
+export interface Tasks {
+  reply_to: string;
+  type: 'tasks';
+  tasks: TaskState[];
+  next: string | null;
+}
+
+/** `attempt` and `task` are wall times, `heartbeat` the longest silence of a phase; null means none. */
+export interface Timeouts {
+  attempt?: number | string | null;
+  heartbeat?: number | string | null;
+  task?: number | string | null;
+}
+
+/** One of `task_id` and `feed: true`. */
+export interface Unsubscribe {
+  id: string;
+  type: 'unsubscribe';
+  task_id?: string | null;
+  feed?: true | null;
+}
+
+export interface Welcome {
+  reply_to: string;
+  type: 'welcome';
+  protocol: number;
+  epoch: string;
+  server: string;
+  session: string;
+  owner: string;
+  agents: string[];
+  limits: Limits;
+}
+
+/** What a client sends. */
+export type Command =
+  | Hello
+  | LaunchCommand
+  | Subscribe
+  | SubscribeFeed
+  | Unsubscribe
+  | Cancel
+  | Pause
+  | Resume
+  | Approve
+  | Deny
+  | RetryTask
+  | ListTasks
+  | Ping;
+
+/** Durable, numbered facts of a task's log. */
+export type TaskEvent =
+  | TaskCreated
+  | PhaseStarted
+  | PhaseComplete
+  | PhaseFailed
+  | PhaseRetrying
+  | PhaseRolledBack
+  | PhaseFallback
+  | ApprovalRequested
+  | ApprovalGiven
+  | ApprovalDenied
+  | TaskPaused
+  | TaskResumed
+  | TaskRecovered
+  | CancelRequested
+  | TaskCancelled
+  | TaskComplete
+  | TaskError
+  | TaskRetried;
+
+/** Progress and log lines: not numbered. */
+export type LiveMessage =
+  | PhaseUpdate
+  | PhaseLog;
+
+/** Answers to commands; `reply_to` is the command's `id`. */
+export type Reply =
+  | Welcome
+  | Launched
+  | Subscribed
+  | Feed
+  | Tasks
+  | Ok
+  | Pong
+  | ErrorMessage;
+
+/** What a server sends. A client ignores types that it does not know. */
+export type ServerMessage = Reply | TaskEvent | LiveMessage;
+
+export const PROTOCOL = 1;
+
+export const EVENT_TYPES: readonly (TaskEvent['type'])[] = [
+  'task_created',
+  'phase_started',
+  'phase_complete',
+  'phase_failed',
+  'phase_retrying',
+  'phase_rolled_back',
+  'phase_fallback',
+  'approval_requested',
+  'approval_given',
+  'approval_denied',
+  'task_paused',
+  'task_resumed',
+  'task_recovered',
+  'cancel_requested',
+  'task_cancelled',
+  'task_complete',
+  'task_error',
+  'task_retried'
+];
+
+export const TERMINAL_STATES: readonly (State)[] = [
+  'completed',
+  'failed',
+  'cancelled'
+];
