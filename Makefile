@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo lab test lint documents bench clean
+.PHONY: demo lab test lint documents bench pictures clean
 .DEFAULT_GOAL := test
 
 # One stamp per set of extras, renewed when pyproject.toml changes.
@@ -34,6 +34,10 @@ documents: .venv/.test  ## write what is generated from the wire's models: TypeS
 
 bench: .venv/.bench     ## phasenb beside its peers: prints ratios
 	@$(BIN)/python -m tests.benchmarks
+
+pictures: .venv/.test   ## renew the pictures in docs/images: the browser tests take them
+	@sh tests/browser/install_chromium.sh
+	@PHASENB_TEST_PICTURES=1 $(BIN)/python -m pytest tests/browser
 
 clean:
 	rm -rf .venv

@@ -48,6 +48,13 @@ def page(browser):
 
 
 @pytest.fixture
+def picture(tmp_path):
+    """Where a picture of the README goes: a test run leaves the committed ones alone, `make pictures` renews them."""
+    folder = ROOT / "docs" / "images" if os.environ.get("PHASENB_TEST_PICTURES") else tmp_path
+    return folder.joinpath
+
+
+@pytest.fixture
 def lab(jupyter_process):
     """JupyterLab on a copy of notebooks/."""
     return jupyter_process("jupyterlab", files=ROOT / "notebooks", options=["--expose-app-in-browser"])

@@ -1,8 +1,5 @@
 """The main job as a person sees it: the quickstart in JupyterLab, live, finished, and still there after a reload."""
 
-from pathlib import Path
-
-PICTURE = Path(__file__).parents[2] / "docs" / "images" / "quickstart.png"
 BARS = ".jp-OutputArea-output [role=progressbar]"
 LAUNCHED = ".jp-CodeCell:has([role=progressbar])"
 RUN_ALL = "() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }"
@@ -25,7 +22,7 @@ def open_notebook(lab, page, notebook):
     page.wait_for_function(CONNECTED, timeout=90_000)
 
 
-def test_the_quickstart_runs_live_and_survives_a_reload(lab, page):
+def test_the_quickstart_runs_live_and_survives_a_reload(lab, page, picture):
     open_notebook(lab, page, "quickstart.ipynb")
     page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
     page.evaluate(RUN_ALL)
@@ -40,13 +37,12 @@ def test_the_quickstart_runs_live_and_survives_a_reload(lab, page):
     assert seen == sorted(seen)
     assert seen[0] < seen[-1], "the bars must be seen moving"
     page.wait_for_function(f"() => ({SHOWN})() > 130")
-    PICTURE.parent.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=PICTURE)
+    page.screenshot(path=picture("quickstart.png"))
 
     page.get_by_text("completed").first.wait_for(timeout=120_000)
     page.get_by_text("95% of the folds").first.wait_for(timeout=60_000)
     page.locator(LAUNCHED).scroll_into_view_if_needed()
-    page.screenshot(path=PICTURE.with_name("finished.png"))
+    page.screenshot(path=picture("finished.png"))
 
     page.evaluate(SAVE)
     open_notebook(lab, page, "quickstart.ipynb")
