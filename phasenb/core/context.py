@@ -28,6 +28,7 @@ from phasenb.core.ports import Beat, LogChunk, Report
 from phasenb.core.tracks import Track
 from phasenb.dto.phase import LogLine, Step
 from phasenb.dto.phase_result import ErrorInfo
+from phasenb.dto.texts import printable, text_of
 from phasenb.dto.values import Artifact
 
 T = TypeVar("T")
@@ -121,7 +122,8 @@ class Context:
                 self._fraction = fraction
             self._known = True
         if message is not None:
-            self._message = message
+            # Text at once where it is none: its `__str__` is the caller's, and no business of a thread that flushes.
+            self._message = message if type(message) is str else text_of(message)
         if done is not None or total is not None:
             self._count(done, total, fraction is None)
         if metrics is not None:
@@ -189,7 +191,7 @@ class Context:
     def log(self, *parts: object) -> None:
         """Write a line to the phase's log, as print() does (which works too); a text of several lines is several."""
         at = datetime.now(UTC)
-        lines = " ".join(map(str, parts)).splitlines() or [""]
+        lines = " ".join(map(text_of, parts)).splitlines() or [""]
         chunk = LogChunk(tuple(LogLine(stream="log", text=line, at=at) for line in lines))
         with self._lock:
             self._emit(chunk)
@@ -251,7 +253,7 @@ class Context:
 
     def _tracked(self, iterable: Iterable[T], track: Track, message: str | None) -> Iterator[T]:
         if message is not None:
-            self._message = message
+            self._message = text_of(message)
         with self._lock:
             track.parent = self._tracks[-1] if self._tracks else None
             self._tracks.append(track)
@@ -312,9 +314,9 @@ class Context:
                 except (TypeError, ValueError):
                     raise ValueError(f"the metric {name!r} is {value!r}: metrics are numbers") from None
                 if number - number == 0.0:  # false for NaN and infinity, which JSON has no words for
-                    self._metrics[str(name)] = number
+                    self._metrics[text_of(name)] = number
                 else:
-                    self._metrics.pop(str(name), None)
+                    self._metrics.pop(text_of(name), None)
 
     def _try_send(self) -> None:
         """Send unless another thread is sending: what we have waits for its next flush then."""
@@ -357,10 +359,10 @@ class Context:
     def _shown_message(self) -> str | None:
         if self._message is None:
             return None
-        message = str(self._message)
+        message = self._message
         if self._mask is not None:
             message = self._mask(message)  # before it is cut: half a secret is one too
-        return message[:MESSAGE_CHARACTERS]
+        return printable(message)[:MESSAGE_CHARACTERS]
 
     def _eta(self, now: float, fraction: float) -> float | None:
         """Seconds to the phase's end at the average pace since the first told fraction."""

@@ -64,7 +64,7 @@ def _head(task: TaskState, now: datetime, live: bool) -> str:
     if took:
         facts.append(took if task.ended_at else f"{took} so far")
     if task.eta_s is not None and not task.state.terminal:
-        facts.append(f"about {words.duration(max(1, round(task.eta_s)))} left in {task.phase}".replace(".0 s", " s"))
+        facts.append(f"about {words.whole(max(1, round(task.eta_s)))} left in {task.phase}")
     return (
         f'<div class="pnb-head"><h4 class="pnb-name">{escape(task.name)}</h4>'
         f'<span class="pnb-state">{words.STATE_WORDS[task.state]}</span>'

@@ -58,13 +58,18 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def whole(seconds: float) -> str:
+    """As ``duration``, in whole seconds: of what goes on, where a tenth would only flicker."""
+    return duration(max(0, int(seconds))).replace(".0 s", " s")
+
+
 def elapsed(start: datetime | None, end: datetime | None, now: datetime) -> str | None:
     """How long it took, or takes so far in whole seconds; None where it has not begun."""
     if start is None:
         return None
     if end is not None:
         return duration((end - start) / timedelta(seconds=1))
-    return duration(max(0, int((now - start) / timedelta(seconds=1))) or 0).replace(".0 s", " s")
+    return whole((now - start) / timedelta(seconds=1))
 
 
 def clock(at: datetime) -> str:
@@ -102,8 +107,7 @@ def activity(task: TaskState, now: datetime | None = None) -> str | None:
     if task.state is State.RETRYING and task.retry_at is not None:
         if now is None:
             return f"tries again at {clock(task.retry_at)}"
-        left = max(0, int((task.retry_at - now) / timedelta(seconds=1)))
-        return f"next try in {duration(left).replace('.0 s', ' s')}"
+        return f"next try in {whole((task.retry_at - now) / timedelta(seconds=1))}"
     if task.state is State.AWAITING_APPROVAL and task.approval is not None:
         return f'waits for approval before {task.approval.phase}: task.approve() or task.deny("why")'
     if task.state is State.PAUSED:

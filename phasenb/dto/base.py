@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import threading
 import time
 from datetime import UTC, datetime
@@ -58,8 +57,6 @@ SessionName = Annotated[str, StringConstraints(pattern=SESSION_PATTERN)]
 PhaseName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford base 32, as the ULID spec has it
-_ULID = re.compile(r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$")
-
 
 _ulid_lock = threading.Lock()
 _newest_ulid = 0
@@ -78,7 +75,3 @@ def new_ulid() -> str:
             fresh if fresh >> 80 > _newest_ulid >> 80 else _newest_ulid + 1 + int.from_bytes(os.urandom(8))
         )
     return "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
-
-
-def is_ulid(text: str) -> bool:
-    return _ULID.match(text) is not None

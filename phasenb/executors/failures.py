@@ -13,8 +13,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from phasenb.dto.phase_result import ErrorInfo
+from phasenb.dto.texts import printable, text_of
 from phasenb.errors import LaunchError, RuntimeMismatch, UnknownObject, ValueNotStorable
-from phasenb.executors.lines import printable
 
 MESSAGE_CHARACTERS = 10_000
 TRACEBACK_CHARACTERS = 20_000
@@ -28,7 +28,7 @@ def error_info(error: BaseException, mask: Callable[[str], str] = str) -> ErrorI
     """What ``error`` says, as data; ``mask`` takes secrets out of its texts."""
     return ErrorInfo(
         type=_name(type(error)),
-        message=_clipped(mask(_message(error)), MESSAGE_CHARACTERS),
+        message=_clipped(mask(text_of(error)), MESSAGE_CHARACTERS),
         traceback=_clipped(mask(user_traceback(error)), TRACEBACK_CHARACTERS),
         retryable=not isinstance(error, _NOT_RETRYABLE),
         bases=tuple(_name(kind) for kind in type(error).__mro__ if kind is not object),
@@ -65,13 +65,6 @@ def _name(kind: type) -> str:
         return kind.__qualname__
     module = "phasenb" if kind.__module__ == "phasenb.errors" else kind.__module__
     return f"{module}.{kind.__qualname__}"
-
-
-def _message(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception as failure:  # a person's __str__ may raise anything
-        return f"(its __str__ raised {type(failure).__name__})"
 
 
 def _retry_after(error: BaseException) -> float | None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
@@ -31,6 +32,8 @@ from phasenb.executors.inline_threads import Threads
 from phasenb.executors.loading import Agents, describe_failure
 from phasenb.executors.performing import Performance, cancelled_error, folder_at
 from phasenb.executors.reports import Reports
+
+log = logging.getLogger(__name__)
 
 FLUSH_S = 0.05
 COURTESY_S = 0.5
@@ -263,4 +266,8 @@ class InlineExecutor:
                 self._busy.set()  # a run came between
             inline_output.route()
             for run in tuple(self._running):
-                run.flush_in_thread()
+                try:
+                    run.flush_in_thread()
+                except Exception:
+                    log.exception("the progress of a phase can't be told any more; its result will be")
+                    self.unwatch(run)

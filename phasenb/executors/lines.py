@@ -17,6 +17,7 @@ from typing import Literal
 
 from phasenb.core.ports import LogChunk
 from phasenb.dto.phase import LogLine
+from phasenb.dto.texts import printable
 
 StreamName = Literal["stdout", "stderr", "log"]
 
@@ -114,11 +115,6 @@ class LogBound:
             chunks.append(LogChunk((), dropped))
         self._tail = self._tail and deque()
         return chunks
-
-
-def printable(text: str) -> str:
-    """``text`` without lone surrogates (undecodable file names have them), which no JSON can hold."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def now() -> datetime:

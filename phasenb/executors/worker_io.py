@@ -6,6 +6,7 @@ Rules:
   tasks are soon another's), it kills its descendants and its process group. Where the main thread holds the
   interpreter in a long call of C, the kernel ends it a second after its host's end (Linux; `die_with_host`); for the
   silence of a frozen one there is no such help.
+* What goes wrong in this thread ends the worker: its last words say what it was, and its attempt is lost, not stuck.
 * ``cancel`` sets ``ctx.cancelled``; a phase that has not ended a moment later gets a KeyboardInterrupt in the main
   thread, once. No interrupt comes before or after an attempt, nor in the middle of a frame.
 """
@@ -20,6 +21,7 @@ import signal
 import socket
 import sys
 import threading
+import traceback
 from time import monotonic
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -117,6 +119,13 @@ class WorkerIO(threading.Thread):
         self._only_socket.register(channel.sock, selectors.EVENT_READ)
 
     def run(self) -> None:
+        try:
+            self._serve()
+        except BaseException:  # whatever it is: without this thread nobody hears the host, and the phase would hang
+            traceback.print_exc(file=sys.__stderr__)
+            die()
+
+    def _serve(self) -> None:
         both, only_socket = selectors.DefaultSelector(), self._only_socket
         both.register(self._channel.sock, selectors.EVENT_READ)
         for fd in self._capture.fds:

@@ -88,6 +88,29 @@ def on_process():
 
 
 @pytest.fixture
+def on_slot(on_process):
+    """Run ``scenario(slot)`` with one worker's slot."""
+
+    def play(scenario):
+        async def with_slot(executor):
+            slot = await executor.reserve("ada", None)
+            try:
+                return await scenario(slot)
+            finally:
+                await slot.release()
+
+        return on_process(with_slot)
+
+    return play
+
+
+@pytest.fixture
+def one(house, on_slot):
+    """Run one attempt of an agent in a worker: its whole story."""
+    return lambda agent, values=None, **fields: on_slot(lambda slot: house.run(slot, agent, values, **fields))
+
+
+@pytest.fixture
 def on_inline():
     def play(scenario, **options):
         async def main():

@@ -90,6 +90,23 @@ def test_a_crash_in_native_code_leaves_its_last_words(house, on_process, pause_s
     on_process(scenario)
 
 
+def test_a_worker_whose_other_thread_fails_is_lost_and_does_not_hang(house, on_process):
+    def phase(ctx):
+        def broken():
+            raise ZeroDivisionError("in the other thread")
+
+        ctx.flush = broken
+        time.sleep(600)
+
+    async def scenario(executor):
+        slot = await executor.reserve("ada", None)
+        return await house.run(slot, phase)
+
+    told = on_process(scenario)
+    assert told.outcome.status == "lost"
+    assert "ZeroDivisionError: in the other thread" in "\n".join(told.said("stderr"))
+
+
 def test_a_phase_that_leaves_the_process_is_lost_with_its_exit_code(house, on_process):
     def phase():
         os._exit(3)
