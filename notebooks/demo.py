@@ -29,6 +29,7 @@ import phasenb as pn
 HERE = Path(__file__).resolve().parent
 NOTEBOOK = HERE / "quickstart.ipynb"
 CELL_TIMEOUT_S = 600
+KERNEL_TIMEOUT_S = 120
 LINE_EVERY_S = 3.0
 console = Console()
 
@@ -90,8 +91,9 @@ class Server:
             connection_file=str(Path(jupyter_runtime_dir()) / f"kernel-{started['kernel']['id']}.json")
         )
         client.load_connection_file()
-        client.start_channels()
-        client.wait_for_ready(timeout=60)
+        # No heartbeat: it takes a kernel that is silent for a second for dead, and a loaded machine's starts slower.
+        client.start_channels(hb=False)
+        client.wait_for_ready(timeout=KERNEL_TIMEOUT_S)
         return client
 
 
