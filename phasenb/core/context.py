@@ -48,7 +48,8 @@ class Context:
     ``emit`` takes reports in order (it is called under a lock); ``store_artifact(name, value, codec)`` and
     ``store_checkpoint(value)`` keep values; ``checkpoint`` is what an earlier attempt kept, decoded. ``mask`` takes
     secrets out of messages. What a phase reads of them: ``failure`` is the last attempt's (for a retry, a fallback, a
-    compensation), ``feedback`` what the person said who had the phase run again; both None otherwise.
+    compensation) or the one that rolled the task back to this phase, ``feedback`` what the person said who had the
+    phase run again; both None otherwise.
     """
 
     def __init__(

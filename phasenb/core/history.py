@@ -3,6 +3,7 @@
 Rules:
 
 * Failures of a phase count since the last rollback over it, its fallback, or a manual retry (design.md section 4).
+* The phase that a rollback goes back to is told of the failure that caused it: running it as before would not help.
 * A phase that is run again after a rollback, a denial or a manual retry keeps its own gate open; later gates ask anew.
 * A host that was lost costs no attempt; recoveries count since the last phase that was completed.
 * Waiting for a person (a gate, a pause) is no time of the task's.
@@ -71,9 +72,7 @@ class History:
                 "failures": _without(self.failures, (event.phase,)),
             }
         elif isinstance(event, ev.PhaseRolledBack):
-            times = self.rollbacks.get(event.phase, 0) + 1
-            change = {**self._again_from(event.to), "rollbacks": {**self.rollbacks, event.phase: times}}
-            change |= {"rolling": None, "undo_failures": {}}
+            change = self._rolled_back(event)
         elif isinstance(event, ev.TaskRetried):
             change = {**self._again_from(event.from_phase), "rollbacks": {}, "rolling": None, "undo_failures": {}}
             change["recoveries"] = 0
@@ -120,6 +119,13 @@ class History:
         if event.next == "abort":
             rolling = replace(rolling, not_undone=(*rolling.not_undone, event.phase))
         return {"undo_failures": failures, "rolling": rolling}
+
+    def _rolled_back(self, event: ev.PhaseRolledBack) -> dict[str, Any]:
+        times = self.rollbacks.get(event.phase, 0) + 1
+        change = {**self._again_from(event.to), "rollbacks": {**self.rollbacks, event.phase: times}}
+        if self.rolling is not None:
+            change["errors"] = {**self.errors, event.to: self.rolling.error}
+        return change | {"rolling": None, "undo_failures": {}}
 
     def _again_from(self, first: str) -> dict[str, Any]:
         """Phases from ``first`` on are run again."""

@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterator
 from pydantic import ValidationError
 
 from phasenb.core.decisions import Plan
-from phasenb.core.launch_check import nearest
+from phasenb.core.launch_check import check_named_phases, nearest
 from phasenb.dto.launch import Launch
-from phasenb.dto.policies import RecoveryPolicy
+from phasenb.dto.policies import PhasePolicy, RecoveryPolicy, Rollback
 from phasenb.errors import LaunchError
 
 
@@ -36,16 +36,32 @@ def policy_of(launch: Launch, base: RecoveryPolicy, agents: Collection[str]) -> 
 def plan_of(launch: Launch, policy: RecoveryPolicy, phases: tuple[str, ...]) -> Plan:
     """Raises LaunchError where the options name a phase that there is not."""
     options = launch.options
-    named = {"approve_before": options.approve_before, "recovery": tuple((options.recovery or {}).get("phases", ()))}
-    for option, names in named.items():
-        for name in names:
-            if name not in phases:
-                raise LaunchError(
-                    f"the option `{option}` names {name!r}, which is no phase (there are {', '.join(phases)}).",
-                    argument=option,
-                    nearest=nearest(name, phases),
-                )
+    check_named_phases("approve_before", options.approve_before, phases)
+    if options.recovery is not None:
+        # Only what the launch itself says: the host's file may name phases of other agents.
+        own = RecoveryPolicy().overridden(options.recovery)
+        check_named_phases("recovery", own.phases, phases)
+        _check_rollbacks(own, phases)
     return Plan(policy, options.approve_before)
+
+
+def _check_rollbacks(policy: RecoveryPolicy, phases: tuple[str, ...]) -> None:
+    check_named_phases("recovery", (rollback.to for rollback in _rollbacks(policy.defaults)), phases)
+    for name in policy.phases:
+        before = phases[: phases.index(name)]
+        for rollback in _rollbacks(policy.for_phase(name)):
+            check_named_phases("recovery", [rollback.to], phases)
+            if rollback.to not in before and rollback not in _rollbacks(policy.defaults):
+                raise LaunchError(
+                    f"the option `recovery` rolls {name} back to {rollback.to}, which does not come before it "
+                    f"(those are: {', '.join(before) or 'none'})",
+                    argument="recovery",
+                )
+
+
+def _rollbacks(policy: PhasePolicy) -> list[Rollback]:
+    found = (policy.rollback, *(rule.rollback for rule in policy.rules))
+    return [rollback for rollback in found if rollback is not None]
 
 
 def _check_fallbacks(policy: RecoveryPolicy, agents: Collection[str]) -> None:

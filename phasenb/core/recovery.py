@@ -97,13 +97,14 @@ def decide_undo(policy: PhasePolicy, failure: Failure) -> Retry | Abort:
 
 
 def _retry(policy: PhasePolicy, rule: Rule | None, failure: Failure) -> Retry | Abort:
-    retry = rule.retry if rule and rule.retry else policy.retry
+    retry = policy.retry.overlaid(rule.retry) if rule and rule.retry else policy.retry
     error = failure.error
     if not error.retryable:
         return Abort("this error is not retryable")
-    named = next((name for name in retry.non_retryable if matches(name, error)), None)
-    if named and not (rule and rule.action == "retry"):
-        return Abort(f"{named} is non_retryable")
+    if rule is None or (rule.retry is None and rule.action != "retry"):  # a rule knows better than the list
+        named = next((name for name in retry.non_retryable if matches(name, error)), None)
+        if named:
+            return Abort(f"{named} is non_retryable")
     if retry.maximum_attempts and failure.failures >= retry.maximum_attempts:
         return Abort(f"all {retry.maximum_attempts} attempts are used")
     delay_s = delay_before(retry, failure.failures, error, failure.roll)

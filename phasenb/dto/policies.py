@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator
 
 from phasenb.dto.base import Frozen, PhaseName
 
@@ -58,6 +58,10 @@ class RetryPolicy(Policy):
     jitter: float = Field(default=0.1, ge=0, le=1)
     non_retryable: tuple[ExceptionName, ...] = ()
 
+    def overlaid(self, other: RetryPolicy) -> RetryPolicy:
+        """This policy with what ``other`` says; what it does not say stays."""
+        return self.model_copy(update={name: getattr(other, name) for name in other.model_fields_set})
+
 
 class Timeouts(Policy):
     """``attempt`` and ``task`` are wall times, ``heartbeat`` the longest silence of a phase; null means none."""
@@ -73,7 +77,11 @@ class Rollback(Policy):
 
 
 class Rule(Policy):
-    """For exceptions of class ``exception`` (fully qualified; subclasses match): replaces what it names."""
+    """For exceptions of class ``exception`` (fully qualified; subclasses match): replaces what it names.
+
+    A rule's ``retry`` is laid over the phase's, field by field, and so is tried again what is ``non_retryable``
+    otherwise; ``action`` leaves no other option.
+    """
 
     exception: ExceptionName
     retry: RetryPolicy | None = None
@@ -101,13 +109,20 @@ class Threshold(Policy):
 
 
 class PhaseOverride(Policy):
-    """A phase's own policy: what it does not say comes from ``defaults``."""
+    """A phase's own policy: what it does not say comes from ``defaults``; null is a word: none here."""
 
     retry: RetryPolicy | None = None
     timeouts: Timeouts | None = None
     rules: tuple[Rule, ...] | None = None
     fallback: str | None = None
     rollback: Rollback | None = None
+
+    @field_validator("timeouts")
+    @classmethod
+    def _of_a_phase(cls, timeouts: Timeouts | None) -> Timeouts | None:
+        if timeouts is not None and timeouts.task is not None:
+            raise ValueError("`task` limits the whole task: say it in `defaults`")
+        return timeouts
 
 
 class RecoveryPolicy(Policy):
@@ -123,8 +138,10 @@ class RecoveryPolicy(Policy):
         if override is None:
             return self.defaults
         # Only what the file says counts: fields at their model's default come from `defaults`.
-        said = override.model_dump(exclude_unset=True, exclude_none=True)
-        return PhasePolicy.model_validate(_merge(self.defaults.model_dump(), said))
+        said = override.model_dump(exclude_unset=True)
+        # A key without anything below it is null in YAML. Of these, null means nothing said.
+        said = {key: value for key, value in said.items() if value is not None or key in ("fallback", "rollback")}
+        return PhasePolicy.model_validate(_merge(self.defaults.model_dump(exclude_unset=True), said))
 
     def overridden(self, override: dict[str, Any]) -> RecoveryPolicy:
         """This policy with a launch's ``recovery`` option laid over it, field by field. Raises ValidationError."""

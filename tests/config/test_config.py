@@ -78,3 +78,22 @@ def test_a_phase_has_its_own_policy_over_the_defaults(tmp_path):
         policy.overridden({"defaults": {"retry": {"maximum_attempts": 1}}}).for_phase("plan").retry.maximum_attempts
         == 1
     )
+
+
+def test_null_in_a_phase_takes_back_what_the_defaults_say(tmp_path):
+    defaults = "defaults: {timeouts: {attempt: 5m, heartbeat: 10s}, fallback: other, rollback: {to: plan}}\n"
+    phase = "phases:\n  fit: {timeouts: {attempt: null}, fallback: null, rollback: null, rules: null}\n"
+    write(tmp_path, "error_recovery.yaml", defaults + phase)
+    policy = load_settings(config_path=[str(tmp_path)], environ={}).policy
+    fit, plan = policy.for_phase("fit"), policy.for_phase("plan")
+    assert (fit.timeouts.attempt, fit.timeouts.heartbeat, fit.fallback, fit.rollback) == (None, 10.0, None, None)
+    assert (plan.timeouts.attempt, plan.fallback, plan.rollback.to) == (300.0, "other", "plan")
+
+
+def test_a_rule_says_only_what_differs_also_for_a_phase_of_its_own_policy(tmp_path):
+    rule = "{exception: OSError, retry: {maximum_attempts: 9}}"
+    text = f"defaults:\n  retry: {{initial_interval: 7s}}\n  rules: [{rule}]\nphases:\n  fit: {{fallback: other}}\n"
+    write(tmp_path, "error_recovery.yaml", text)
+    fit = load_settings(config_path=[str(tmp_path)], environ={}).policy.for_phase("fit")
+    retry = fit.retry.overlaid(fit.rules[0].retry)
+    assert (retry.maximum_attempts, retry.initial_interval) == (9, 7.0)

@@ -58,6 +58,14 @@ USED = Abort("all 3 attempts are used")
         (policy(rules=for_os_error(retry={"maximum_attempts": 9, "jitter": 0})), failure(8), Retry(8, 100.0, 8)),
         (policy(rules=[{"exception": "KeyError", "action": "abort"}]), failure(), Retry(8, 1.0, 9)),
         (
+            policy(
+                retry={"initial_interval": 7, "jitter": 0, "non_retryable": ["OSError"]},
+                rules=for_os_error(retry={"maximum_attempts": 2}),
+            ),
+            failure(1),
+            Retry(8, 7.0, 8),
+        ),
+        (
             policy(retry={"non_retryable": ["OSError"], "jitter": 0}, rules=for_os_error(action="retry")),
             failure(),
             Retry(8, 1.0, 9),

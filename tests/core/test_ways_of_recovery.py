@@ -158,8 +158,9 @@ def test_a_rollback_undoes_in_reverse_order_and_goes_on():
             ("implementation", "compensation"), ("planning", "compensation"),
             ("planning", "phase"), ("implementation", "phase"),
         ]  # fmt: skip
-        undo = house.executor.attempts[3]
+        undo, again = house.executor.attempts[3], house.executor.attempts[5]
         assert undo.failure.type == "OSError"
+        assert again.failure.type == "OSError", "the phase that runs again must be told why"
         rolled = next(event for event in await house.events(task_id) if event.type == "phase_rolled_back")
         assert (rolled.to, rolled.compensated, rolled.not_undone) == ("planning", ("implementation", "planning"), ())
         kinds = [(result.phase, result.kind) for _, result in await house.store.results("ada")]
@@ -455,5 +456,25 @@ def test_a_history_folded_from_the_log_is_the_one_that_was_lived():
         live = house.manager._live[task_id]
         await house.finish(task_id)
         assert history_of(await house.events(task_id)) == live.history
+
+    run(scenario())
+
+
+# --- what a policy may say -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("recovery", "told"),
+    [
+        ({"phases": {"implementation": {"rollback": {"to": "plannning"}}}}, "plannning.*Did you mean `planning`"),
+        ({"phases": {"planning": {"rollback": {"to": "implementation"}}}}, "does not come before it.*research"),
+        ({"defaults": {"rules": [{"exception": "OSError", "rollback": {"to": "plan"}}]}}, "names 'plan', which is no"),
+        ({"phases": {"planning": {"timeouts": {"task": 5}}}}, "`task` limits the whole task"),
+    ],
+)
+def test_a_launch_whose_policy_could_not_do_what_it_says_is_refused(recovery, told):
+    async def scenario():
+        with pytest.raises(LaunchError, match=f"(?s){told}"):
+            await House().launch(recovery=recovery)
 
     run(scenario())
