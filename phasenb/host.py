@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from phasenb.config.machine import machine_id, process_started
+from phasenb.config.machine import process_space, process_started
 from phasenb.core.attempts import EngineLimits
 from phasenb.core.keeper import Keeper
 from phasenb.core.phase_manager import PhaseManager
@@ -125,11 +125,14 @@ class Host:
 
 def _info(name: str) -> HostInfo:
     pid = os.getpid()
-    return HostInfo(host=name, machine=machine_id(), pid=pid, pid_started=process_started(pid) or "")
+    return HostInfo(host=name, machine=process_space(), pid=pid, pid_started=process_started(pid) or "")
 
 
 def _alive(host: HostInfo) -> bool | None:
-    """Whether a host's process is there; None where that can't be known: it is on another machine."""
-    if host.machine != machine_id():
+    """Whether a host's process is there; None where that can't be known, and its lease has to tell: it is on another
+    machine or in another container, or its start, which tells it from a later one of that pid, is unknown.
+    """
+    started = process_started(host.pid) if host.machine == process_space() else ""
+    if started == "" or (started and not host.pid_started):
         return None
-    return process_started(host.pid) == host.pid_started
+    return started == host.pid_started

@@ -7,6 +7,7 @@ another container on the same one; a reboot may change it. It is for comparing, 
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import subprocess
 from functools import cache
@@ -24,6 +25,18 @@ def machine_id() -> str:
     return hashlib.sha256("|".join(told).encode()).hexdigest()[:32]
 
 
+@cache
+def process_space() -> str:
+    """``machine_id`` and this process's PID namespace: where two processes have it equal, each can look the other up by
+    its pid. Containers that share a folder, and even a root file system, need not.
+    """
+    try:
+        namespace = os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - a name such as pid:[4026531836], and no path
+    except OSError:
+        namespace = ""  # not Linux
+    return f"{machine_id()}/{namespace}"
+
+
 def _text(path: str) -> str:
     try:
         return Path(path).read_text(encoding="ascii").strip()
@@ -32,7 +45,8 @@ def _text(path: str) -> str:
 
 
 def process_started(pid: int) -> str | None:
-    """When a process of this machine was started, as text to compare; None where there is no such process.
+    """When a process of this machine was started, as text to compare; None where there is no such process, and "" where
+    that can't be told.
 
     With the pid it names a process for good: pids are used again.
     """
@@ -45,5 +59,8 @@ def process_started(pid: int) -> str | None:
     except (OSError, IndexError):
         return ""
     asked = ["ps", "-o", "lstart=", "-p", str(pid)]  # macOS has no /proc
-    told = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=10)  # noqa: S603 - a number only
+    try:
+        told = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=10)  # noqa: S603 - a number
+    except (OSError, subprocess.SubprocessError):
+        return ""
     return told.stdout.strip() or None

@@ -164,12 +164,27 @@ class Carrier:
                 told = f"Not tried again: {many.errors} failures within {many.window:g} s in session {session}"
                 return replace(ended, threshold=told)
         if not live.learned:
-            live.plan = await self._learned(live)
-            live.learned = True
+            await self._learn(live)
         return ended
 
+    async def _learn(self, live: LiveTask) -> None:
+        """Ask for the agent's fallbacks and compensations, at the first failure only. A task that is cancelled does not
+        wait for the answer: it may take as long as importing the agent does.
+        """
+        learning = asyncio.create_task(self._learned(live), name=f"describe {live.task.task_id}")
+        try:
+            while not learning.done() and live.task.state is not State.CANCELLING:
+                live.wake.clear()
+                woken = asyncio.ensure_future(live.wake.wait())
+                await asyncio.wait((learning, woken), return_when=asyncio.FIRST_COMPLETED)
+                woken.cancel()
+            if learning.done():
+                live.plan, live.learned = learning.result(), True
+        finally:
+            learning.cancel()
+
     async def _learned(self, live: LiveTask) -> Plan:
-        """The plan with the agent's fallbacks and compensations: asked for at the first failure only."""
+        """The plan with the agent's fallbacks and compensations."""
         launch, options = live.launch, live.launch.options
         target = self.agents.get(launch.agent) if launch.agent else None
         url = self.store.objects_url(live.owner)

@@ -359,7 +359,10 @@ class Executor(Protocol):
         ...
 
     async def reserve(self, owner: str, runtime: Runtime | None) -> Slot:
-        """A slot, started if need be. Raises RuntimeMismatch, LaunchError (interpreter or directory is gone)."""
+        """A slot, started if need be; where none can be started for now, one in which attempts are lost.
+
+        Raises RuntimeMismatch, LaunchError (interpreter or directory is gone).
+        """
         ...
 
     async def describe(
@@ -373,7 +376,9 @@ class Executor(Protocol):
         env: Mapping[str, str] = NONE,
         secrets: Mapping[str, str] = NONE,
     ) -> AgentSpec:
-        """What an agent says of itself, asked in a worker. Raises LaunchError, RuntimeMismatch, SecretUnavailable."""
+        """What an agent says of itself, asked in a worker. Raises LaunchError, RuntimeMismatch, SecretUnavailable,
+        WorkerLost.
+        """
         ...
 
     async def close(self) -> None: ...

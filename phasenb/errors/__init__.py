@@ -18,6 +18,7 @@ The tree (stable wire codes in brackets; protocol.md "Errors")::
     ├── Forbidden [forbidden]             the server's authorizer says no to this user
     ├── RuntimeMismatch [runtime_mismatch]
     ├── SecretUnavailable [secret_unavailable]
+    ├── WorkerLost [worker_lost]          a worker that died, or could not be started for now
     ├── LeaseLost                         another host has taken over what this one was doing
     ├── StoreUnavailable [store_unavailable]
     ├── ValueNotStorable                  an output or artifact that no codec can keep
@@ -81,6 +82,7 @@ from phasenb.errors.tasks import (
     UnknownTask,
     UnpicklableCode,
     ValueNotStorable,
+    WorkerLost,
 )
 
 __all__ = [
@@ -117,13 +119,14 @@ __all__ = [
     "UnpicklableCode",
     "UnsupportedProtocol",
     "ValueNotStorable",
+    "WorkerLost",
     "from_wire",
 ]
 
 _WIRE: tuple[type[PhasenbError], ...] = (
     LaunchError, UnknownTask, UnknownAgent, UnknownObject, IllegalTransition, Conflict, QueueFull, LaunchesPaused,
-    CodeNotAllowed, Forbidden, RuntimeMismatch, SecretUnavailable, StoreUnavailable, BadMessage, UnknownType,
-    HelloRequired, UnsupportedProtocol, TooLarge, RateLimited,
+    CodeNotAllowed, Forbidden, RuntimeMismatch, SecretUnavailable, WorkerLost, StoreUnavailable, BadMessage,
+    UnknownType, HelloRequired, UnsupportedProtocol, TooLarge, RateLimited,
 )  # fmt: skip
 BY_CODE: Mapping[str, type[PhasenbError]] = {cls.code: cls for cls in _WIRE}
 

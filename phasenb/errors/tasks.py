@@ -198,6 +198,18 @@ class SecretUnavailable(PhasenbError):
 
 
 @dataclass(eq=False)
+class WorkerLost(PhasenbError):
+    """A worker that could not be started for now, or that died. Trying again may do."""
+
+    code: ClassVar[str] = "worker_lost"
+    worker: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"the worker {self.worker} {self.problem}"
+
+
+@dataclass(eq=False)
 class StoreUnavailable(PhasenbError):
     code: ClassVar[str] = "store_unavailable"
     store: str

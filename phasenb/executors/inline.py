@@ -17,7 +17,6 @@ import contextvars
 import logging
 import threading
 from collections.abc import Mapping
-from dataclasses import replace
 from time import sleep
 
 from phasenb.core.context import Cancelled
@@ -31,22 +30,20 @@ from phasenb.executors.inline_output import Output
 from phasenb.executors.inline_threads import Threads
 from phasenb.executors.loading import Agents, describe_failure
 from phasenb.executors.performing import Performance, cancelled_error, folder_at
-from phasenb.executors.reports import Reports
+from phasenb.executors.reports import COURTESY_S, StoppableRun
 
 log = logging.getLogger(__name__)
 
 FLUSH_S = 0.05
-COURTESY_S = 0.5
 
 
-class InlineRun(Reports):
+class InlineRun(StoppableRun):
     """ports.Run of one attempt in a thread. Methods named ``_in_thread`` run there, all others on the loop."""
 
     def __init__(self, executor: InlineExecutor, attempt: Attempt, agents: Agents) -> None:
-        super().__init__()
+        super().__init__(attempt.phase)
         self._executor = executor
         self._agents = agents
-        self._phase = attempt.phase
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
         self._telling = threading.Lock()  # lines that were taken are sent before anything that comes later
@@ -54,9 +51,6 @@ class InlineRun(Reports):
         self._scheduled = False
         self._over = False  # the phase's code is left: no interrupt may be sent any more
         self._interrupted = False
-        self._stopping: asyncio.Task[None] | None = None
-        self._ended = asyncio.Event()
-        self._stopped: Outcome | None = None
         self.output = Output(attempt.log_bytes)
         self.performance = Performance(attempt, self._emit_in_thread)
         self._thread = executor.threads.take()
@@ -120,41 +114,23 @@ class InlineRun(Reports):
             reports, self._waiting = self._waiting, []
             self._scheduled = False
         for report in reports:
-            if not isinstance(report, Outcome) or self._stopping is None:
-                self.put(report)
+            if isinstance(report, Outcome):
+                self._end(report)
             else:
-                self._stopped = report
-                self._ended.set()
+                self.put(report)
 
-    async def stop(self, grace_s: float) -> None:
-        """See ports.Run, but for what the module says: a call of C can't be ended, and is not waited for."""
-        if self.finished:
-            return
-        if self._stopping is None:
-            self._stopping = asyncio.create_task(self._stop(grace_s))
-        elif grace_s <= 0:
-            self._ended.set()
-        await asyncio.shield(self._stopping)
-
-    async def _stop(self, grace_s: float) -> None:
+    async def _interrupt(self, grace_s: float) -> None:
+        """A call of C can't be ended, and is not waited for."""
         courtesy_s = min(COURTESY_S, grace_s / 2)
         self.performance.cancel()
         if not await self._ends_within(courtesy_s):
-            self._interrupt()
+            self._raise_in_thread()
             await self._ends_within(grace_s - courtesy_s)
-        ended = self._stopped or Outcome(ResultStatus.CANCELLED)
-        error = cancelled_error(self._phase)
-        kept = replace(ended, status=ResultStatus.CANCELLED, output=None, output_type=None, output_bytes=None)
-        self.put(replace(kept, error=error))
 
-    async def _ends_within(self, seconds: float) -> bool:
-        try:
-            await asyncio.wait_for(self._ended.wait(), seconds)
-        except TimeoutError:
-            return False
-        return True
+    async def _hurry(self) -> None:
+        self._ended.set()
 
-    def _interrupt(self) -> None:
+    def _raise_in_thread(self) -> None:
         import ctypes  # only a cancel needs it
 
         with self._lock:

@@ -28,9 +28,9 @@ from phasenb.config.machine import machine_id
 from phasenb.core.ports import NONE, Slot
 from phasenb.dto.launch import AgentSpec, Runtime
 from phasenb.dto.values import Json
-from phasenb.errors import LaunchError, PhasenbError, RuntimeMismatch
+from phasenb.errors import LaunchError, PhasenbError, RuntimeMismatch, WorkerLost
 from phasenb.executors.frames import Header
-from phasenb.executors.process_run import Codes, WorkerSlot
+from phasenb.executors.process_run import Codes, LostSlot, WorkerSlot
 from phasenb.executors.worker_process import WorkerProcess, packages_changed
 
 log = logging.getLogger(__name__)
@@ -100,7 +100,11 @@ class ProcessExecutor:
     async def reserve(self, owner: str, runtime: Runtime | None) -> Slot:
         """See ports.Executor."""
         key, mismatch = self._key(owner, runtime)
-        return WorkerSlot(await self._worker_for(key), self._give_back, mismatch, self._silence_s)
+        try:
+            worker = await self._worker_for(key)
+        except WorkerLost as error:
+            return LostSlot(error)
+        return WorkerSlot(worker, self._give_back, mismatch, self._silence_s)
 
     async def describe(
         self,
@@ -146,13 +150,6 @@ class ProcessExecutor:
             task.cancel()
         await asyncio.gather(*ending, return_exceptions=True)
         await asyncio.gather(*(worker.kill() for worker in self._workers | self._retiring))
-
-    # --- beyond the port -----------------------------------------------------------------------------------------
-
-    def prewarm(self, owner: str, runtime: Runtime | None = None) -> None:
-        """Have a worker ready soon, in the background, where none is. It is blank: it may serve another owner first."""
-        key, _ = self._key(owner, runtime)
-        self._replace(key.place.executable)
 
     @property
     def pids(self) -> list[int]:

@@ -6,40 +6,31 @@ worker is never used again, since nobody knows what was interrupted. A worker th
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
 from typing import Any
 
 import orjson
 
 from phasenb.core.ports import Attempt, LogChunk, Outcome, Report, Run
 from phasenb.dto.phase import LogLine
-from phasenb.dto.phase_result import ErrorInfo, ResultStatus
+from phasenb.dto.phase_result import ResultStatus
 from phasenb.dto.values import Json
-from phasenb.errors import PhasenbError, RuntimeMismatch
+from phasenb.errors import PhasenbError, RuntimeMismatch, WorkerLost
 from phasenb.executors.failures import error_info
 from phasenb.executors.lines import now
-from phasenb.executors.performing import cancelled_error
-from phasenb.executors.reports import Reports
+from phasenb.executors.reports import COURTESY_S, Reports, StoppableRun
 from phasenb.executors.worker_messages import run_message
 from phasenb.executors.worker_process import WorkerProcess
 
-COURTESY_S = 0.5  # for code that looks at ctx.cancelled, before it is interrupted
 
-
-class ProcessRun(Reports):
+class ProcessRun(StoppableRun):
     """ports.Run of one attempt in ``worker``."""
 
     def __init__(self, worker: WorkerProcess, phase: str, number: int, *, secret: bool = False) -> None:
-        super().__init__()
+        super().__init__(phase)
         self._secret = secret
         self.number = number
         self._worker = worker
-        self._phase = phase
-        self._over = asyncio.Event()
-        self._stopped: Outcome | None = None
-        self._stopping: asyncio.Task[None] | None = None
 
     def report(self, report: Report) -> None:
         """What the worker says."""
@@ -60,46 +51,18 @@ class ProcessRun(Reports):
         lines += [LogLine(stream="stderr", text=text, at=at) for text in words["stderr"][-100:]]
         if lines:
             self.put(LogChunk(tuple(lines)))
-        message = f"the worker {self._worker.name} {how}, while it ran `{self._phase}`"
-        error = ErrorInfo(type="phasenb.WorkerLost", message=message, bases=("phasenb.WorkerLost",))
-        self._end(Outcome(ResultStatus.LOST, error=error))
+        error = WorkerLost(self._worker.name, f"{how}, while it ran `{self._phase}`")
+        self._end(Outcome(ResultStatus.LOST, error=error_info(error)))
 
-    def _end(self, outcome: Outcome) -> None:
-        if self._stopping is None:
-            self.put(outcome)
-        else:
-            self._stopped = outcome
-        self._over.set()
-
-    async def stop(self, grace_s: float) -> None:
-        """See ports.Run. A second call with less patience ends the first one's."""
-        if self.finished:
-            return
-        if self._stopping is None:
-            self._stopping = asyncio.create_task(self._stop(grace_s))
-        elif grace_s <= 0:
-            await self._worker.kill()
-        await asyncio.shield(self._stopping)
-
-    async def _stop(self, grace_s: float) -> None:
+    async def _interrupt(self, grace_s: float) -> None:
         if grace_s > 0:
             self._worker.send({"type": "cancel", "run": self.number, "courtesy_s": min(COURTESY_S, grace_s / 2)})
-            try:
-                await asyncio.wait_for(self._over.wait(), grace_s)
-            except TimeoutError:
+            if not await self._ends_within(grace_s):
                 self._worker.clean = False
         await self._worker.kill()
-        ended = self._stopped or Outcome(ResultStatus.CANCELLED)
-        self.put(
-            replace(
-                ended,
-                status=ResultStatus.CANCELLED,
-                output=None,
-                output_type=None,
-                output_bytes=None,
-                error=cancelled_error(self._phase),
-            )
-        )
+
+    async def _hurry(self) -> None:
+        await self._worker.kill()
 
 
 class RefusedRun(Reports):
@@ -107,7 +70,8 @@ class RefusedRun(Reports):
 
     def __init__(self, error: PhasenbError) -> None:
         super().__init__()
-        self.put(Outcome(ResultStatus.FAILED, error=error_info(error)))
+        status = ResultStatus.LOST if isinstance(error, WorkerLost) else ResultStatus.FAILED
+        self.put(Outcome(status, error=error_info(error)))
 
     async def stop(self, grace_s: float) -> None:
         """Nothing runs."""
@@ -173,3 +137,19 @@ class WorkerSlot:
         if not self._released:
             self._released = True
             await self._release(self._worker)
+
+
+class LostSlot:
+    """ports.Slot without a worker, as none can be started now: an attempt in it is lost, and policies decide."""
+
+    worker = "process"
+    alive = False
+
+    def __init__(self, error: WorkerLost) -> None:
+        self._error = error
+
+    def run(self, attempt: Attempt) -> Run:
+        return RefusedRun(self._error)
+
+    async def release(self) -> None:
+        """Nothing is held."""

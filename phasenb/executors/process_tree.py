@@ -16,7 +16,13 @@ def kill_tree(pid: int) -> None:
     """Kill the process group that ``pid`` leads, and every descendant. Nothing is left to kill: fine."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGSTOP)
-    kill_descendants(pid)
+    try:
+        kill_descendants(pid)
+    finally:
+        _kill_group(pid)
+
+
+def _kill_group(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
 

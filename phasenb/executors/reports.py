@@ -1,17 +1,24 @@
 """The loop's side of a running attempt: a stream of reports that stays small whoever reads it slowly.
 
 Rules: everything here runs on the host's loop; of steps, checkpoints and beats that nobody took yet, the newest wins;
-log lines keep their order (their makers bound them); the Outcome comes last, exactly once, and nothing follows it.
+log lines keep their order (their makers bound them); the Outcome comes last, exactly once, and nothing follows it. That
+of an attempt which was stopped is ``cancelled``, whatever the attempt itself still said.
 """
 
 from __future__ import annotations
 
 import asyncio
+from abc import abstractmethod
 from collections import deque
+from dataclasses import replace
 from typing import Self
 
 from phasenb.core.ports import Beat, LogChunk, Outcome, Report
 from phasenb.dto.phase import Checkpoint, Step
+from phasenb.dto.phase_result import ResultStatus
+from phasenb.executors.performing import cancelled_error
+
+COURTESY_S = 0.5  # for code that looks at ctx.cancelled, before it is interrupted
 
 
 class Reports:
@@ -76,3 +83,53 @@ class Reports:
             self._told = True
             return self._outcome
         return None
+
+
+class StoppableRun(Reports):
+    """ports.Run of one attempt; ``_interrupt`` and ``_hurry`` say how it is stopped where it runs."""
+
+    def __init__(self, phase: str) -> None:
+        super().__init__()
+        self._phase = phase
+        self._ended = asyncio.Event()
+        self._stopping: asyncio.Task[None] | None = None
+        self._stopped: Outcome | None = None
+
+    def _end(self, outcome: Outcome) -> None:
+        """The attempt's own end."""
+        if self._stopping is None:
+            self.put(outcome)
+        else:
+            self._stopped = outcome
+        self._ended.set()
+
+    async def stop(self, grace_s: float) -> None:
+        """See ports.Run. A second call with less patience ends the first one's."""
+        if self.finished:
+            return
+        if self._stopping is None:
+            self._stopping = asyncio.create_task(self._stop(grace_s))
+        elif grace_s <= 0:
+            await self._hurry()
+        await asyncio.shield(self._stopping)
+
+    async def _stop(self, grace_s: float) -> None:
+        await self._interrupt(grace_s)
+        said = self._stopped or Outcome(ResultStatus.CANCELLED)
+        kept = replace(said, status=ResultStatus.CANCELLED, output=None, output_type=None, output_bytes=None)
+        self.put(replace(kept, error=cancelled_error(self._phase)))
+
+    async def _ends_within(self, seconds: float) -> bool:
+        try:
+            await asyncio.wait_for(self._ended.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    @abstractmethod
+    async def _interrupt(self, grace_s: float) -> None:
+        """End the attempt: asked first, by force after ``grace_s``. Returns when nobody waits for it any more."""
+
+    @abstractmethod
+    async def _hurry(self) -> None:
+        """Have ``_interrupt`` wait no longer."""

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import logging
 import os
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from phasenb.errors import LaunchError, PhasenbError, RuntimeMismatch, from_wire
+from phasenb.errors import LaunchError, PhasenbError, RuntimeMismatch, WorkerLost, from_wire
 from phasenb.executors.frames import BadFrame, FrameParser, Header, frame
 from phasenb.executors.lines import LineFolder
 from phasenb.executors.process_tree import kill_tree
@@ -33,6 +35,8 @@ _EXIT_S = 3.0  # for the worker's own end: atexit handlers, temporary folders
 _LAST_BYTES_S = 0.5
 _PIPE_BYTES = 262_144  # a native writer that holds the GIL must not fill it: nobody could read then
 _WORDS_BYTES = 65_536
+# Of processes, memory or descriptors: fork(2), pipe(2).
+_SHORTAGES = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOBUFS})
 
 
 class WorkerProcess(asyncio.Protocol):
@@ -71,34 +75,37 @@ class WorkerProcess(asyncio.Protocol):
 
     @classmethod
     async def start(cls, executable: str) -> WorkerProcess:
-        """A worker that is ready. Raises LaunchError, RuntimeMismatch."""
+        """A worker that is ready. Raises LaunchError, RuntimeMismatch; WorkerLost where another time may do."""
         worker = cls(executable)
         try:
             await worker._spawn()
         except OSError as error:
-            raise LaunchError(
-                f"the interpreter {executable} of this launch can't be started ({error.strerror}): restart the "
-                "notebook's kernel in an environment that is there, and launch again"
-            ) from error
+            raise _not_started(executable, error) from error
         try:
             async with asyncio.timeout(START_S):
                 await worker._greet()
         except TimeoutError:
             await worker.kill()
-            raise LaunchError(f"a worker of {executable} was not ready within {START_S:.0f} s") from None
+            raise WorkerLost(f"of {executable}", f"was not ready within {START_S:.0f} s") from None
         except BaseException:
             await asyncio.shield(worker.kill())
             raise
         return worker
 
     async def _spawn(self) -> None:
-        ours, theirs = socket.socketpair()
-        out_read, out_write = os.pipe()
-        err_read, err_write = os.pipe()
-        try:
-            for fd in (out_write, err_write):
-                _enlarge(fd)
-            passed = (theirs.fileno(), out_read, err_read)
+        with ExitStack() as theirs, ExitStack() as ours:
+            sock, its_sock = socket.socketpair()
+            ours.callback(sock.close)
+            theirs.callback(its_sock.close)
+            reads, writes = [], []
+            for _ in ("stdout", "stderr"):
+                read, write = os.pipe()
+                ours.callback(os.close, read)
+                theirs.callback(os.close, write)
+                _enlarge(write)
+                reads.append(read)
+                writes.append(write)
+            passed = (its_sock.fileno(), *reads)
             self._process = await asyncio.create_subprocess_exec(
                 self.executable,
                 "-P",
@@ -106,25 +113,17 @@ class WorkerProcess(asyncio.Protocol):
                 "phasenb.executors.worker",
                 *map(str, passed),
                 stdin=asyncio.subprocess.DEVNULL,
-                stdout=out_write,
-                stderr=err_write,
+                stdout=writes[0],
+                stderr=writes[1],
                 pass_fds=passed,
                 start_new_session=True,
                 env={"MPLBACKEND": "Agg", **os.environ},  # a worker has no windows to draw in
             )
-        except BaseException:
-            ours.close()
-            os.close(out_read)
-            os.close(err_read)
-            raise
-        finally:
-            theirs.close()
-            os.close(out_write)
-            os.close(err_write)
+            ours.pop_all()  # from here on they are closed when the process has ended
         self.pid = self._process.pid
-        self._pipes = (out_read, err_read)
-        await asyncio.get_running_loop().create_connection(lambda: self, sock=ours)
+        self._pipes = (reads[0], reads[1])
         self._watching = asyncio.create_task(self._watch(), name=f"watch {self.name}")
+        await asyncio.get_running_loop().create_connection(lambda: self, sock=sock)
 
     async def _greet(self) -> None:
         hello = await self._answered()
@@ -151,7 +150,7 @@ class WorkerProcess(asyncio.Protocol):
             self._transport.close()
         words = self._last_words()
         if self._killing is None:
-            await asyncio.to_thread(kill_tree, self.pid)  # its children may live on
+            await self._kill_tree()  # its children may live on
         if self._asked:
             self._answers.put_nowait(self._not_answered(words))
         if self.on_exit is not None:
@@ -169,8 +168,14 @@ class WorkerProcess(asyncio.Protocol):
 
     async def _kill(self) -> None:
         if self.returncode is None:
-            await asyncio.to_thread(kill_tree, self.pid)
+            await self._kill_tree()
         await self._exited.wait()
+
+    async def _kill_tree(self) -> None:
+        try:
+            await asyncio.to_thread(kill_tree, self.pid)
+        except OSError as error:  # no descriptor is left to look for its children with
+            log.warning("children of %s may live on: %s", self.name, error)
 
     async def retire(self) -> None:
         """Let it end by itself (atexit handlers, temporary folders), and kill what is left after a moment."""
@@ -199,6 +204,7 @@ class WorkerProcess(asyncio.Protocol):
 
     async def ask(self, header: Header, payload: bytes = b"") -> Header:
         """Send, and wait for the answer. Raises what the worker refuses with, and LaunchError where it ends."""
+        self.clean = False  # until it has answered: whoever asked may not wait so long
         self.send(header, payload)
         answer = await self._answered()
         self.clean = bool(answer.get("clean"))
@@ -280,6 +286,17 @@ class WorkerProcess(asyncio.Protocol):
                 f"`{self.executable} -m pip install phasenb` and launch again"
             )
         return LaunchError(f"a worker of {self.executable} {self.ended_by()}, before it could answer: {last}")
+
+
+def _not_started(executable: str, error: OSError) -> PhasenbError:
+    if error.errno in _SHORTAGES:
+        return WorkerLost(
+            f"of {executable}", f"could not be started ({error.strerror}): the machine is short of it now"
+        )
+    return LaunchError(
+        f"the interpreter {executable} of this launch can't be started ({error.strerror}): restart the notebook's "
+        "kernel in an environment that is there, and launch again"
+    )
 
 
 def _enlarge(fd: int) -> None:

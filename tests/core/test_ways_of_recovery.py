@@ -478,3 +478,27 @@ def test_a_launch_whose_policy_could_not_do_what_it_says_is_refused(recovery, to
             await House().launch(recovery=recovery)
 
     run(scenario())
+
+
+def test_a_cancel_does_not_wait_for_what_the_agent_says_of_itself():
+    async def scenario():
+        house = House({"research": [[failed()]]})
+        asked, answered = asyncio.Event(), asyncio.Event()
+
+        async def describe(*_, **__):
+            asked.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                answered.set()
+
+        house.executor.describe = describe
+        task_id = await house.launch()
+        await asyncio.wait_for(asked.wait(), 5)
+        await house.manager.cancel("ada", task_id, "ada")
+        task = await house.finish(task_id)
+        assert task.state == "cancelled"
+        assert answered.is_set()
+        return await house.types(task_id)
+
+    assert asyncio.run(scenario())[-2:] == ["cancel_requested", "task_cancelled"]

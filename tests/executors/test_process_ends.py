@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 
 import cloudpickle
@@ -329,13 +330,19 @@ def test_a_worker_does_not_outlive_its_host(tmp_path, phase):
         time.sleep(0.02)
 
 
+def leave_thread():
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+
+
 def test_close_ends_what_runs(house, on_process):
     pids = []
 
     async def scenario(executor):
         slot = await executor.reserve("ada", None)
         await started(house, slot, stubborn)
-        executor.prewarm("ada")
+        other = await executor.reserve("ada", None)
+        await house.run(other, leave_thread)
+        await other.release()  # now a worker is being started in its place
         pids.extend(executor.pids)
 
     begun = time.monotonic()

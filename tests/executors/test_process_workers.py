@@ -35,6 +35,10 @@ async def run_once(house, executor, agent, values=None, *, owner="ada", place=No
         await slot.release()
 
 
+def leave_thread():
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+
+
 def where():
     return str(Path.cwd())
 
@@ -65,8 +69,7 @@ def test_no_more_workers_than_allowed(house, on_process):
 
 def test_a_blank_worker_waits_for_the_first_launch_of_any_directory(house, on_process, tmp_path):
     async def scenario(executor):
-        executor.prewarm("ada")
-        executor.prewarm("ada")
+        await run_once(house, executor, leave_thread)  # another worker takes the place of this one
         place = runtime(tmp_path)
         slot = None
         async with asyncio.timeout(20):
@@ -74,16 +77,16 @@ def test_a_blank_worker_waits_for_the_first_launch_of_any_directory(house, on_pr
                 await asyncio.sleep(0.01)
         assert (await house.run(slot, where)).value() == str(tmp_path)
         await slot.release()
-        assert len(executor.pids) == 1
+        await house.until(lambda: len(executor.pids) == 1)
 
     on_process(scenario)
 
 
 def test_reserve_takes_the_worker_that_is_being_started(house, on_process):
     async def scenario(executor):
-        executor.prewarm("ada")
+        await run_once(house, executor, leave_thread)
         slot = await executor.reserve("ada", None)
-        assert len(executor.pids) == 1
+        await house.until(lambda: len(executor.pids) == 1)
         await slot.release()
 
     on_process(scenario)
@@ -133,10 +136,6 @@ def test_a_launchers_own_random_py_does_not_break_the_worker(house, on_process, 
         assert told.value() == str(tmp_path)
 
     on_process(scenario)
-
-
-def leave_thread():
-    threading.Thread(target=threading.Event().wait, daemon=True).start()
 
 
 def leave_child():
