@@ -4,6 +4,11 @@
 /** Any JSON value. */
 export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
 
+/** What a launch may name. */
+export interface AgentList {
+  agents: RegisteredAgent[];
+}
+
 /** The open gate: answer it with this `seq` as `if_seq`. */
 export interface Approval {
   phase: string;
@@ -122,12 +127,28 @@ export interface ErrorMessage {
   details: { [name: string]: Json };
 }
 
+/** In order; `next` is the `after_seq` of the next page. */
+export interface EventPage {
+  events: TaskEvent[];
+  next: number | null;
+}
+
 export interface Feed {
   reply_to: string;
   type: 'feed';
   tasks: TaskState[];
   cursor: string;
   next: string | null;
+}
+
+/** `tasks`: how many this host carries. */
+export interface Health {
+  status: 'ok';
+  version: string;
+  protocol: number;
+  epoch: string;
+  host: string;
+  tasks: number;
 }
 
 export interface Hello {
@@ -138,10 +159,14 @@ export interface Hello {
   client?: string | null;
 }
 
-/** Exactly one of `agent` and `code`; see dto.launch.Launch. `traceparent` as W3 Trace Context writes it. */
-export interface LaunchCommand {
-  id: string;
-  type: 'launch';
+/** `hash` is `sha256:` + hex, `bytes` the size. */
+export interface KeptObject {
+  hash: string;
+  bytes: number;
+}
+
+/** A launch in a session of the user's; see the socket's `launch`. */
+export interface LaunchBody {
   agent?: string | null;
   code?: Json;
   inputs?: { [name: string]: Json };
@@ -149,6 +174,20 @@ export interface LaunchCommand {
   runtime?: Runtime | null;
   idempotency_key?: string | null;
   traceparent?: string | null;
+  session?: string;
+}
+
+/** A launch in the connection's session; its connection follows the task. */
+export interface LaunchCommand {
+  id: string;
+  agent?: string | null;
+  code?: Json;
+  inputs?: { [name: string]: Json };
+  options?: LaunchOptions;
+  runtime?: Runtime | null;
+  idempotency_key?: string | null;
+  traceparent?: string | null;
+  type: 'launch';
 }
 
 /**
@@ -180,12 +219,25 @@ export interface Launched {
   duplicate: boolean;
 }
 
+/** `duplicate`: the launch was known already, by its key or idempotency key, and this is its task. */
+export interface LaunchedTask {
+  task_id: string;
+  seq: number;
+  duplicate: boolean;
+}
+
 export interface Limits {
   max_message_bytes: number;
   max_frame_bytes: number;
   commands_per_second: number;
   updates_per_second: number;
   replay_max_events: number;
+}
+
+/** In order; `next` is the `after` of the next page, null where there are no more lines for now. */
+export interface LinePage {
+  lines: StoredLine[];
+  next: number | null;
 }
 
 export interface ListTasks {
@@ -379,10 +431,26 @@ export interface Pong {
   type: 'pong';
 }
 
+/** Any error: `code` is stable, `message` a sentence, `details` its facts. */
+export interface Problem {
+  code: string;
+  message: string;
+  details: { [name: string]: Json };
+}
+
 /** Why a queued task waits; `position` from 1. */
 export interface Queue {
   position: number;
   reason: string;
+}
+
+export interface RegisteredAgent {
+  name: string;
+}
+
+/** Every attempt that ended, oldest first. */
+export interface ResultList {
+  results: TaskResult[];
 }
 
 export type ResultStatus = 'complete' | 'failed' | 'cancelled' | 'lost';
@@ -428,6 +496,17 @@ export type State =
   | 'completed'
   | 'failed'
   | 'cancelled';
+
+/** A line of an attempt's output; `line` counts in the attempt, `cursor` is its place in the log. */
+export interface StoredLine {
+  cursor: number;
+  phase: string;
+  attempt: number;
+  line: number;
+  stream: 'stdout' | 'stderr' | 'log';
+  at: string;
+  text: string;
+}
 
 export interface Subscribe {
   id: string;
@@ -503,6 +582,12 @@ export interface TaskFailure {
   error: ErrorInfo;
 }
 
+/** Newest first; `next` is the `before` of the next page. */
+export interface TaskPage {
+  tasks: TaskState[];
+  next: string | null;
+}
+
 export interface TaskPaused {
   task_id: string;
   session: string;
@@ -521,6 +606,26 @@ export interface TaskRecovered {
   type: 'task_recovered';
   host: string;
   lost_attempt: number | null;
+}
+
+export interface TaskResult {
+  phase: string;
+  attempt: number;
+  kind: 'phase' | 'compensation';
+  revision: number;
+  status: ResultStatus;
+  started_at: string;
+  ended_at: string;
+  duration_s: number;
+  output: Json;
+  output_type: string | null;
+  output_bytes: number | null;
+  error: ErrorInfo | null;
+  worker: string | null;
+  metrics: { [name: string]: number };
+  artifacts: Artifact[];
+  fallback: string | null;
+  task_id: string;
 }
 
 export interface TaskResumed {

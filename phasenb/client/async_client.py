@@ -230,10 +230,10 @@ class AsyncClient:
 
     async def results(self, *, last: bool = False, flatten: bool = False, scope: str = "session") -> pd.DataFrame:
         """A row per attempt that ended, oldest first; see memory.frames."""
-        from phasenb.memory.frames import results_frame
-
-        answer = await self.backend.results(session=self.session if scope == "session" else None)
-        return results_frame(answer["results"], last=last, flatten=flatten, load=self.values.load)
+        session = self.session if scope == "session" else None
+        return await self.backend.results_frame(
+            self.values.load, task_id=None, session=session, last=last, flatten=flatten
+        )
 
     async def feed(self, callback: FeedCallback, *, scope: str = "session") -> Callable[[], None]:
         """Have ``callback(task)`` called on the loop for every task that is live and after each change of any task in

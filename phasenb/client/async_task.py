@@ -160,10 +160,9 @@ class AsyncTaskHandle(TaskFacts):
 
     async def results(self, *, last: bool = False, flatten: bool = False) -> pd.DataFrame:
         """A row per attempt that ended; see memory.frames for the columns of all frames."""
-        from phasenb.memory.frames import results_frame
-
-        answer = await self._client.backend.results(task_id=self.task_id)
-        return results_frame(answer["results"], last=last, flatten=flatten, load=self._values.load)
+        return await self._client.backend.results_frame(
+            self._values.load, task_id=self.task_id, session=None, last=last, flatten=flatten
+        )
 
     async def events(self) -> pd.DataFrame:
         """A row per event, by seq."""

@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from phasenb.errors import PhasenbError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from phasenb.codecs.objects import ObjectFolder
     from phasenb.memory.view import MemoryView
 
 JsonObject = dict[str, Any]
+Load = Callable[[Any], Any]
 Receive = Callable[[str | bytes], None]
 Lost = Callable[[str, PhasenbError | None], None]
 """``lost(reason, final)``: the link is gone; ``final`` is the error that makes another try useless, if there is one."""
@@ -58,6 +61,12 @@ class Backend(Protocol):
 
     async def results(self, *, task_id: str | None = None, session: str | None = None) -> JsonObject:
         """``{"results": [{"task_id", ...}]}``. Raises UnknownTask."""
+        ...
+
+    async def results_frame(
+        self, load: Load, *, task_id: str | None, session: str | None, last: bool, flatten: bool
+    ) -> pd.DataFrame:
+        """The results frame (memory.frames), made off the loop; ``load`` decodes references. Raises UnknownTask."""
         ...
 
     def input_folder(self) -> ObjectFolder | None:

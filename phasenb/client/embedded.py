@@ -16,13 +16,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from phasenb.client.backend import JsonObject, Link, Lost, Receive
+import orjson
+
+from phasenb.client.backend import JsonObject, Link, Load, Lost, Receive
 from phasenb.client.loop_thread import LoopThread, shared_loop
 from phasenb.codecs.objects import ObjectFolder
 from phasenb.display.surroundings import in_kernel
 from phasenb.errors import PhasenbError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from phasenb.config import Settings
     from phasenb.core.phase_manager import PhaseManager
     from phasenb.host import Host
@@ -139,13 +143,32 @@ class EmbeddedBackend:
         return _MemoryLink(pipe, await self._on_host(attach()))
 
     async def events(self, task_id: str, after_seq: int) -> JsonObject:
-        return await self._call("events", task_id, after_seq)
+        from phasenb.web.http_protocol import EventsQuery
+
+        return await self._page("events", task_id, EventsQuery(after_seq=after_seq))
 
     async def logs(self, task_id: str, after: int) -> JsonObject:
-        return await self._call("logs", task_id, after)
+        from phasenb.web.http_protocol import LogsQuery
+
+        return await self._page("logs", task_id, LogsQuery(after=after))
 
     async def results(self, *, task_id: str | None = None, session: str | None = None) -> JsonObject:
-        return await self._call("results", task_id=task_id, session=session)
+        from phasenb.web.identity import local_identity
+
+        async def whole() -> bytes:
+            _, api = await self._host.running()
+            chunks = await api.results(local_identity(), task_id=task_id, session=session)
+            return b"".join([chunk async for chunk in chunks])
+
+        return dict(await asyncio.to_thread(orjson.loads, await self._on_host(whole())))
+
+    async def results_frame(
+        self, load: Load, *, task_id: str | None, session: str | None, last: bool, flatten: bool
+    ) -> pd.DataFrame:
+        from phasenb.memory.frames import results_frame
+
+        answer = await self.results(task_id=task_id, session=session)
+        return await asyncio.to_thread(results_frame, answer["results"], last=last, flatten=flatten, load=load)
 
     def input_folder(self) -> ObjectFolder | None:
         return self._folder
@@ -164,12 +187,12 @@ class EmbeddedBackend:
     async def aclose(self) -> None:
         """The host goes on: other clients of this process use it too."""
 
-    async def _call(self, method: str, *args: Any, **kwargs: Any) -> JsonObject:
+    async def _page(self, method: str, *args: Any) -> JsonObject:
         from phasenb.web.identity import local_identity
 
         _, api = await self._on_host(self._host.running())
-        answer: JsonObject = await self._on_host(getattr(api, method)(local_identity(), *args, **kwargs))
-        return answer
+        page: bytes = await self._on_host(getattr(api, method)(local_identity(), *args))
+        return dict(await asyncio.to_thread(orjson.loads, page))
 
     async def _on_host(self, work: Any) -> Any:
         """Await ``work`` on the host's loop, from whichever loop this is."""

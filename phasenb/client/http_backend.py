@@ -1,8 +1,8 @@
 """HttpBackend: a Jupyter server with the extension, over its socket and its HTTP paths.
 
 Rules: the token goes in a header, never in a URL that might be logged; a loopback address is never asked through a
-proxy; bodies are streamed, so an object of any size takes a few buffers of memory. Only the standard library and
-``websockets`` are used; both are imported when a server is first reached, as plain `import phasenb` needs neither.
+proxy; objects are streamed, so one of any size takes a few buffers of memory. ``websockets`` and the standard library's
+HTTP are imported when a server is first reached, as plain `import phasenb` needs neither.
 """
 
 from __future__ import annotations
@@ -14,13 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote, urlencode, urlsplit, urlunsplit
 
-from phasenb.client.backend import JsonObject, Link, Lost, Receive
+import orjson
+
+from phasenb.client.backend import JsonObject, Link, Load, Lost, Receive
 from phasenb.errors import AccessDenied, PhasenbError, ServerUnreachable, StoreUnavailable, from_wire
+from phasenb.web.http_protocol import ARROW, JSON
 
 if TYPE_CHECKING:
     from http.client import HTTPResponse
     from urllib.request import Request
 
+    import pandas as pd
     from websockets.asyncio.client import ClientConnection
 
     from phasenb.codecs.objects import ObjectFolder
@@ -106,7 +110,7 @@ class HttpBackend:
         Raises ServerUnreachable, AccessDenied, and what keeps the extension from working (StoreUnavailable, ...).
         """
         try:
-            return self._json("health", {}, timeout_s)
+            return self._json("health", timeout_s)
         except _NotFound:
             return None
 
@@ -117,23 +121,41 @@ class HttpBackend:
         return await self._get(f"tasks/{quote(task_id, safe='')}/logs", after=after)
 
     async def results(self, *, task_id: str | None = None, session: str | None = None) -> JsonObject:
-        if task_id is not None:
-            return await self._get(f"tasks/{quote(task_id, safe='')}/results")
-        return await self._get("results", **({"session": session} if session is not None else {}))
+        return await self._get(_results_path(task_id, session))
+
+    async def results_frame(
+        self, load: Load, *, task_id: str | None, session: str | None, last: bool, flatten: bool
+    ) -> pd.DataFrame:
+        """Over Arrow where both sides have pyarrow: several times faster than JSON, and the same frame."""
+
+        def fetched() -> pd.DataFrame:
+            from phasenb.codecs.result_tables import arrow_installed, read_results
+            from phasenb.memory.frames import results_frame
+            from phasenb.memory.table_frames import results_frame_of
+
+            request = self._request("GET", _results_path(task_id, session))
+            request.add_header("Accept", f"{ARROW}, {JSON};q=0.5" if arrow_installed() else JSON)
+            with self._open(request, TIMEOUT_S) as response:
+                if response.headers.get_content_type() == ARROW:
+                    return results_frame_of(read_results(response), last=last, flatten=flatten, load=load)
+                return results_frame(self._object(response)["results"], last=last, flatten=flatten, load=load)
+
+        return await asyncio.to_thread(fetched)
 
     async def _get(self, path: str, **query: Any) -> JsonObject:
-        return await asyncio.to_thread(self._json, path, query, TIMEOUT_S)
+        return await asyncio.to_thread(self._json, _with_query(path, **query), TIMEOUT_S)
 
-    def _json(self, path: str, query: dict[str, Any], timeout_s: float) -> JsonObject:
-        text = f"?{urlencode(query)}" if query else ""
-        with self._open(self._request("GET", path + text), timeout_s) as response:
-            if "/login" in urlsplit(response.geturl()).path:
-                raise AccessDenied(self._url)
-            try:
-                answer = json.load(response)
-            except ValueError:
-                raise ServerUnreachable(self._url, "what answers there is no phasenb server") from None
-        return dict(answer)
+    def _json(self, path: str, timeout_s: float) -> JsonObject:
+        with self._open(self._request("GET", path), timeout_s) as response:
+            return self._object(response)
+
+    def _object(self, response: HTTPResponse) -> JsonObject:
+        if "/login" in urlsplit(response.geturl()).path:
+            raise AccessDenied(self._url)
+        try:
+            return dict(orjson.loads(response.read()))
+        except ValueError:
+            raise ServerUnreachable(self._url, "what answers there is no phasenb server") from None
 
     # --- objects ---------------------------------------------------------------------------------------------------
 
@@ -262,6 +284,15 @@ class _SocketLink:
             status = _FINAL_CLOSES.get(code or 0)
             final = AccessDenied(self._url, status) if status else None
             self._lost(f"closed with {code} {reason or ''}".strip(), final)
+
+
+def _results_path(task_id: str | None, session: str | None) -> str:
+    return _with_query("results", session=session) if task_id is None else f"tasks/{quote(task_id, safe='')}/results"
+
+
+def _with_query(path: str, **query: Any) -> str:
+    given = {name: value for name, value in query.items() if value is not None}
+    return f"{path}?{urlencode(given)}" if given else path
 
 
 def _plain(error: BaseException) -> str:

@@ -6,7 +6,7 @@ port's user never runs what a person's code made; an adapter raises only errors 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
@@ -175,6 +175,20 @@ class Store(Protocol):
         self, owner: str, *, session: str | None = None, task_id: str | None = None
     ) -> list[tuple[str, PhaseResult]]:
         """(task_id, result) of every attempt that ended, oldest first."""
+        ...
+
+    async def scan_results(
+        self,
+        owner: str,
+        take: Callable[[Sequence[tuple[str, str]]], None],
+        *,
+        session: str | None = None,
+        task_id: str | None = None,
+    ) -> None:
+        """Have ``take`` called, off the loop, with pages of (task_id, a PhaseResult's stored JSON), oldest first.
+
+        So any number of results can pass without ever being in memory together.
+        """
         ...
 
     async def logs(self, task_id: str, *, after: int = 0, limit: int = 10_000) -> list[dict[str, Json]]:

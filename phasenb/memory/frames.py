@@ -31,7 +31,7 @@ from phasenb.memory.lazy import LazyValue, Load, shown
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["LazyValue", "events_frame", "logs_frame", "results_frame", "tasks_frame"]
+__all__ = ["LazyValue", "events_frame", "flattened", "logs_frame", "newest", "results_frame", "shown", "tasks_frame"]
 
 Record = Mapping[str, Any]
 _TEXT, _TIME, _SECONDS, _COUNT, _COUNT_OR_NA, _VALUE = "string", "time", "float64", "int64", "Int64", "object"
@@ -53,6 +53,9 @@ EVENT_COLUMNS = {
 LOG_COLUMNS = {
     "task_id": _TEXT, "phase": _TEXT, "attempt": _COUNT, "line": _COUNT, "stream": _TEXT, "at": _TIME, "text": _TEXT,
 }  # fmt: skip
+
+
+_KEY = ("kind", "task_id", "phase", "attempt", "revision")
 
 
 def tasks_frame(tasks: Iterable[TaskState | Record], load: Load | None = None) -> pd.DataFrame:
@@ -90,20 +93,40 @@ def results_frame(
     """
     records = [_result_record(result) for result in results]
     if last:
-        records = _that_count(records)
+        keys = [tuple(record[name] for name in _KEY) for record in records]
+        records = [records[place] for place in newest(keys)]
     added = _Added()
     for number, record in enumerate(records):
         for name, value in record.get("metrics", {}).items():
             added.put(f"metric.{name}", number, value, _SECONDS)
-    if flatten:
-        for number, record in enumerate(records):
-            for name, value in _leaves("output", record.get("output")):
-                added.put(name, number, value, None)
     rows = [
         {**record, **_error(record.get("error") or {}), "output": shown(record.get("output"), load)}
         for record in records
     ]
-    return added.beside(_frame(rows, RESULT_COLUMNS))
+    frame = added.beside(_frame(rows, RESULT_COLUMNS))
+    return flattened(frame, [record.get("output") for record in records]) if flatten else frame
+
+
+def flattened(frame: pd.DataFrame, outputs: Iterable[Json]) -> pd.DataFrame:
+    """The frame with columns ``output.*`` for the keys of outputs that are inline dicts, one output for each row."""
+    added = _Added()
+    for number, output in enumerate(outputs):
+        for name, value in _leaves("output", output):
+            added.put(name, number, value, None)
+    return added.beside(frame)
+
+
+def newest(keys: Iterable[tuple[Any, ...]]) -> list[int]:
+    """Which rows count, of all rows' (kind, task_id, phase, attempt, revision): a phase's newest attempt each."""
+    best: dict[tuple[str, str], tuple[tuple[int, int], int]] = {}
+    for place, (kind, task_id, phase, attempt, revision) in enumerate(keys):
+        if kind != "phase":
+            continue
+        rank = (attempt, revision)
+        known = best.get((task_id, phase))
+        if known is None or rank >= known[0]:
+            best[task_id, phase] = (rank, place)
+    return sorted(place for _, place in best.values())
 
 
 def events_frame(events: Iterable[str | bytes | Frozen | Record]) -> pd.DataFrame:
@@ -137,18 +160,6 @@ def _result_record(result: tuple[str, PhaseResult] | Record) -> Record:
 
 def _error(error: Record) -> Record:
     return {"error_type": error.get("type"), "error_message": error.get("message")}
-
-
-def _that_count(records: Sequence[Record]) -> list[Record]:
-    newest: dict[tuple[str, str], tuple[tuple[int, int], int]] = {}
-    for place, record in enumerate(records):
-        if record.get("kind", "phase") != "phase":
-            continue
-        rank = (record["attempt"], record.get("revision", 1))
-        key = (record["task_id"], record["phase"])
-        if key not in newest or rank >= newest[key][0]:
-            newest[key] = (rank, place)
-    return [records[place] for place in sorted(place for _, place in newest.values())]
 
 
 def _leaves(prefix: str, value: Json) -> Iterable[tuple[str, Json]]:

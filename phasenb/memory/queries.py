@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from phasenb.core.ports import StoredTask
 from phasenb.dto.phase_result import PhaseResult
 from phasenb.dto.task_state import State, TaskState
@@ -11,6 +13,7 @@ from phasenb.memory.statements import Cursor
 
 MIN_SUFFIX = 4
 NO_LIMIT = 2**31 - 1
+PAGE_ROWS = 5000
 _AFTER_ALL = "~"  # sorts after every character of a ULID
 
 
@@ -46,6 +49,24 @@ def results(
     cursor: Cursor, owner: str, *, session: str | None = None, task_id: str | None = None
 ) -> list[tuple[str, PhaseResult]]:
     """(task_id, result), oldest first."""
+    found = _results(cursor, owner, session, task_id).fetchall()
+    return [(of_task, rows.result(body)) for of_task, body in found]
+
+
+def scan_results(
+    cursor: Cursor,
+    owner: str,
+    take: Callable[[Sequence[tuple[str, str]]], None],
+    *,
+    session: str | None = None,
+    task_id: str | None = None,
+) -> None:
+    """Pages of (task_id, body), oldest first."""
+    rest = _results(cursor, owner, session, task_id)
+    while page := rest.fetchmany(PAGE_ROWS):
+        take(page)
+
+
+def _results(cursor: Cursor, owner: str, session: str | None, task_id: str | None) -> Cursor:
     given = {name: value for name, value in (("session", session), ("task_id", task_id)) if value is not None}
-    statement = sql.results_of(session is not None, task_id is not None)
-    return [(found, rows.result(body)) for found, body in statement.all(cursor, owner=owner, **given)]
+    return sql.results_of(session is not None, task_id is not None).run(cursor, owner=owner, **given)

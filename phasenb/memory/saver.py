@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -184,6 +184,18 @@ class MemorySaver:
     ) -> list[tuple[str, PhaseResult]]:
         return await self._database.aread(
             lambda cursor: queries.results(cursor, owner, session=session, task_id=task_id)
+        )
+
+    async def scan_results(
+        self,
+        owner: str,
+        take: Callable[[Sequence[tuple[str, str]]], None],
+        *,
+        session: str | None = None,
+        task_id: str | None = None,
+    ) -> None:
+        await self._database.aread(
+            lambda cursor: queries.scan_results(cursor, owner, take, session=session, task_id=task_id)
         )
 
     async def logs(self, task_id: str, *, after: int = 0, limit: int = 10_000) -> list[dict[str, Json]]:

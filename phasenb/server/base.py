@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import orjson
 from jupyter_server.auth.decorator import authorized
 from jupyter_server.base.handlers import APIHandler
 from jupyter_server.extension.handler import ExtensionHandlerMixin
+from pydantic import ValidationError
 from tornado import web
+from tornado.iostream import StreamClosedError
 
-from phasenb.errors import BadMessage, PhasenbError
+from phasenb.dto.base import Frozen
+from phasenb.errors import BadMessage, PhasenbError, TooLarge
 from phasenb.server.errors import as_response
 from phasenb.server.identities import RESOURCE, identity_of
+from phasenb.web.http_protocol import Query
+from phasenb.web.message_protocol import field_problems, parse_object
 
 if TYPE_CHECKING:
     from phasenb.server.app import PhaseNB
@@ -22,6 +27,7 @@ if TYPE_CHECKING:
 
 
 Method = TypeVar("Method", bound=Callable[..., Any])
+Asked = TypeVar("Asked", bound=Query)
 
 
 def permitted(action: Literal["read", "write", "execute"]) -> Callable[[Method], Method]:
@@ -35,6 +41,11 @@ def permitted(action: Literal["read", "write", "execute"]) -> Callable[[Method],
         return cast("Method", web.authenticated(checked(method)))
 
     return decorate
+
+
+def _is_jupyters(name: str, values: list[bytes]) -> bool:
+    """Of Jupyter itself: how a request is authenticated, and the number with which JupyterLab goes past caches."""
+    return name in ("token", "_xsrf") or (name.isdecimal() and values == [b""])
 
 
 class PhaseHandler(ExtensionHandlerMixin, APIHandler):
@@ -52,16 +63,38 @@ class PhaseHandler(ExtensionHandlerMixin, APIHandler):
         host, api = self.phasenb.running()
         return api, identity_of(self, owner=self.phasenb.owner, allow_code=host.settings.allow_code)
 
-    def answer(self, body: dict[str, Any]) -> None:
-        self.finish(orjson.dumps(body))
+    def answer(self, body: bytes | Frozen | dict[str, Any]) -> None:
+        if isinstance(body, Frozen):
+            body = body.model_dump_json(by_alias=True).encode()
+        self.finish(body if isinstance(body, bytes) else orjson.dumps(body))
 
-    def number(self, name: str, default: int) -> int:
-        """A query argument that is a whole number. Raises BadMessage."""
-        text = self.get_query_argument(name, None)
+    async def stream(self, chunks: AsyncIterator[bytes], content_type: str) -> None:
+        """Send chunks as they come. The client may leave at any of them."""
+        self.set_header("Content-Type", content_type)
+        self.set_header("X-Content-Type-Options", "nosniff")
         try:
-            return default if text is None else int(text)
-        except ValueError:
-            raise BadMessage("the query is not valid", {name: "a whole number is required"}) from None
+            async for chunk in chunks:
+                self.write(chunk)
+                await self.flush()
+        except StreamClosedError:
+            return
+        self.finish(set_content_type=content_type)
+
+    def query(self, kind: type[Asked]) -> Asked:
+        """What the query says. Raises BadMessage."""
+        asked = self.request.query_arguments
+        given = {name: self.get_query_argument(name) for name in asked if not _is_jupyters(name, asked[name])}
+        try:
+            return kind.model_validate(given)
+        except ValidationError as error:
+            raise BadMessage("the query is not valid", field_problems(error)) from None
+
+    def body(self) -> dict[str, Any]:
+        """The body's JSON object; without a body an empty one. Raises BadMessage, TooLarge."""
+        body, limit = self.request.body, self.phasenb.running()[0].settings.websocket.max_message_bytes
+        if len(body) > limit:
+            raise TooLarge(len(body), limit)
+        return parse_object(body) if body else {}
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         error = (kwargs.get("exc_info") or (None, None, None))[1]

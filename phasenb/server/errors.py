@@ -7,27 +7,17 @@ from typing import Any
 from tornado.web import HTTPError
 
 from phasenb.errors import ConfigError, PhasenbError
+from phasenb.web.http_protocol import STATUS
 from phasenb.web.message_handler import error_message
 
-STATUS: dict[str, int] = {
-    "bad_message": 400,
-    "unknown_type": 400,
-    "invalid_launch": 422,
-    "unknown_agent": 422,
-    "runtime_mismatch": 422,
-    "code_not_allowed": 403,
-    "forbidden": 403,
-    "unknown_task": 404,
-    "unknown_object": 404,
-    "illegal_transition": 409,
-    "conflict": 409,
-    "too_large": 413,
-    "rate_limited": 429,
-    "queue_full": 503,
-    "store_unavailable": 503,
-    "config_error": 503,
+_HTTP_CODES = {
+    400: "bad_message",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    406: "not_acceptable",
+    413: "too_large",
 }
-_HTTP_CODES = {400: "bad_message", 403: "forbidden", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
 
 def as_response(error: BaseException | None, status: int) -> tuple[int, dict[str, Any]]:

@@ -1,26 +1,44 @@
-"""Which path is served by which handler; jupyter_server puts its base URL before each."""
+"""Which path is served by which handler: the paths of web.http_protocol, and the socket.
+
+jupyter_server puts its base URL before each.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from phasenb.server import tasks
 from phasenb.server.objects import ObjectHandler
 from phasenb.server.socket import PhaseSocket
+from phasenb.web.http_protocol import OPERATIONS
 
-_API = r"/phasenb/api"
-_TASK = rf"{_API}/tasks/([^/]+)"
+_HANDLERS: dict[str, type[Any]] = {
+    "health": tasks.HealthHandler,
+    "agents": tasks.AgentsHandler,
+    "tasks": tasks.TasksHandler,
+    "launch": tasks.TasksHandler,
+    "task": tasks.TaskHandler,
+    "events": tasks.EventsHandler,
+    "logs": tasks.LogsHandler,
+    "task_results": tasks.ResultsHandler,
+    "results": tasks.ResultsHandler,
+    "artifact": tasks.ArtifactHandler,
+    **dict.fromkeys(("put_object", "get_object", "has_object"), ObjectHandler),
+    **dict.fromkeys(("cancel", "pause", "resume", "approve", "deny", "retry"), tasks.SteeringHandler),
+    "asyncapi": tasks.AsyncApiHandler,
+    "openapi": tasks.OpenApiHandler,
+}
 
+
+def _pattern(path: str) -> str:
+    """A path's regular expression: each ``{name}`` is one segment."""
+    return re.sub(r"\\\{\w+\\\}", "([^/]+)", re.escape(path))
+
+
+_BY_PATH = {_pattern(operation.path): _HANDLERS[operation.name] for operation in OPERATIONS}
 HANDLERS: list[tuple[str, type[Any]]] = [
     (r"/phasenb/ws", PhaseSocket),
-    (rf"{_API}/health", tasks.HealthHandler),
-    (rf"{_API}/agents", tasks.AgentsHandler),
-    (rf"{_API}/results", tasks.ResultsHandler),
-    (rf"{_API}/tasks", tasks.TasksHandler),
-    (_TASK, tasks.TaskHandler),
-    (rf"{_TASK}/events", tasks.EventsHandler),
-    (rf"{_TASK}/logs", tasks.LogsHandler),
-    (rf"{_TASK}/results", tasks.ResultsHandler),
-    (rf"{_TASK}/artifacts/([^/]+)/(\d+)/([^/]+)", tasks.ArtifactHandler),
-    (rf"{_API}/objects/([^/]+)", ObjectHandler),
+    *_BY_PATH.items(),
+    (r"/phasenb/api/.*", tasks.NoSuchPath),
 ]

@@ -11,11 +11,11 @@ from tornado import web
 
 from phasenb.errors import BadMessage, TooLarge
 from phasenb.server.base import permitted
-from phasenb.server.tasks import BYTES, DownloadHandler
+from phasenb.server.tasks import DownloadHandler
+from phasenb.web.http_protocol import BYTES, KeptObject
 
 _HEX = re.compile(r"[0-9a-f]{64}")
 _WAITING_CHUNKS = 4  # of 64 KiB each, Tornado's read size
-JsonObject = dict[str, Any]
 
 
 def _hash_of(text: str) -> str:
@@ -31,7 +31,7 @@ class Abandoned(Exception):
 class Upload:
     """Chunks handed from the connection, which waits while the disk is behind, to whoever keeps them."""
 
-    def __init__(self, keep: Callable[[AsyncIterator[bytes]], Awaitable[JsonObject]], limit: int) -> None:
+    def __init__(self, keep: Callable[[AsyncIterator[bytes]], Awaitable[KeptObject]], limit: int) -> None:
         self._limit = limit
         self._size = 0
         self._over = False
@@ -45,7 +45,7 @@ class Upload:
         if not self._over and self._size <= self._limit:
             await self._chunks.put(chunk)
 
-    async def finish(self) -> JsonObject:
+    async def finish(self) -> KeptObject:
         """What the keeper answers. Raises what it raised, and TooLarge."""
         if self._size > self._limit:
             await self.drop()
@@ -64,7 +64,7 @@ class Upload:
         if not self._kept.cancelled():
             self._kept.exception()  # seen: nobody awaits it
 
-    async def _keep(self, keep: Callable[[AsyncIterator[bytes]], Awaitable[JsonObject]]) -> JsonObject:
+    async def _keep(self, keep: Callable[[AsyncIterator[bytes]], Awaitable[KeptObject]]) -> KeptObject:
         try:
             return await keep(self._iterate())
         finally:

@@ -1,22 +1,26 @@
-"""GET handlers of tasks, their events, lines, results and artifacts."""
+"""Handlers of tasks: their launch, their state, log, lines, results and artifacts, and the commands that steer them."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from tornado.iostream import StreamClosedError
+from tornado.web import HTTPError
 
+from phasenb.codecs.result_tables import arrow_installed
 from phasenb.errors import BadMessage
 from phasenb.server.base import PhaseHandler, permitted
-from phasenb.web.api import MAXIMUM_TASKS, PAGE_EVENTS, PAGE_LINES
-
-CONTENT_TYPES = {
-    "json": "application/json",
-    "png": "image/png",
-    "text": "text/plain; charset=utf-8",
-    "parquet": "application/vnd.apache.parquet",
-}
-BYTES = "application/octet-stream"
+from phasenb.web.documents.files import asyncapi_text, openapi_text
+from phasenb.web.http_protocol import (
+    ARROW,
+    BYTES,
+    CONTENT_TYPES,
+    JSON,
+    EventsQuery,
+    LogsQuery,
+    ResultsQuery,
+    TasksQuery,
+)
+from phasenb.web.negotiation import preferred
 
 
 class HealthHandler(PhaseHandler):
@@ -37,18 +41,18 @@ class TasksHandler(PhaseHandler):
     @permitted("read")
     async def get(self) -> None:
         api, identity = await self.caller()
-        session = self.get_query_argument("session", None)
-        scope = self.get_query_argument("scope", "session" if session else "user")
-        if scope not in ("session", "user") or (scope == "session" and not session):
-            raise BadMessage("the query is not valid", {"scope": "`user`, or `session` with the name as `session`"})
-        tasks = await api.tasks(
-            identity,
-            session=session if scope == "session" else None,
-            state=self.get_query_argument("state", None),
-            limit=self.number("limit", min(100, MAXIMUM_TASKS)),
-            before=self.get_query_argument("before", None),
+        self.answer(await api.tasks(identity, self.query(TasksQuery)))
+
+    @permitted("execute")
+    async def post(self) -> None:
+        api, identity = await self.caller()
+        headers = self.request.headers
+        launched = await api.launch(
+            identity, self.body(), traceparent=headers.get("traceparent"), key=headers.get("Idempotency-Key")
         )
-        self.answer(tasks)
+        self.set_status(200 if launched.duplicate else 201)
+        self.set_header("Location", f"{self.request.path}/{launched.task_id}")
+        self.answer(launched)
 
 
 class TaskHandler(PhaseHandler):
@@ -62,16 +66,14 @@ class EventsHandler(PhaseHandler):
     @permitted("read")
     async def get(self, task_id: str) -> None:
         api, identity = await self.caller()
-        after, limit = self.number("after_seq", 0), self.number("limit", PAGE_EVENTS)
-        self.answer(await api.events(identity, task_id, after, limit))
+        self.answer(await api.events(identity, task_id, self.query(EventsQuery)))
 
 
 class LogsHandler(PhaseHandler):
     @permitted("read")
     async def get(self, task_id: str) -> None:
         api, identity = await self.caller()
-        after, limit = self.number("after", 0), self.number("limit", PAGE_LINES)
-        self.answer(await api.logs(identity, task_id, after, limit))
+        self.answer(await api.logs(identity, task_id, self.query(LogsQuery)))
 
 
 class ResultsHandler(PhaseHandler):
@@ -80,30 +82,59 @@ class ResultsHandler(PhaseHandler):
     @permitted("read")
     async def get(self, task_id: str | None = None) -> None:
         api, identity = await self.caller()
-        session = self.get_query_argument("session", None)
-        self.answer(await api.results(identity, task_id=task_id, session=session))
+        session = self.query(ResultsQuery).session if task_id is None else None
+        content_type = preferred(self.request.headers.get("Accept"), [JSON, *([ARROW] if arrow_installed() else [])])
+        if content_type is None:
+            raise HTTPError(406, f"results are sent as {JSON} here, and as {ARROW} where pyarrow is installed")
+        self.set_header("Vary", "Accept")
+        arrow = content_type == ARROW
+        await self.stream(await api.results(identity, task_id=task_id, session=session, arrow=arrow), content_type)
+
+
+class SteeringHandler(PhaseHandler):
+    @permitted("write")
+    async def post(self, task_id: str) -> None:
+        api, identity = await self.caller()
+        kind = self.request.path.rpartition("/")[2]
+        self.answer(await api.steer(identity, kind, task_id, self.body()))
 
 
 class DownloadHandler(PhaseHandler):
     """What sends stored bytes. They come from people's code: never shown inside the server's own pages."""
 
     async def send(self, chunks: AsyncIterator[bytes], content_type: str) -> None:
-        self.set_header("Content-Type", content_type)
         self.set_header("Content-Disposition", "attachment")
-        self.set_header("X-Content-Type-Options", "nosniff")
-        try:
-            async for chunk in chunks:
-                self.write(chunk)
-                await self.flush()
-        except StreamClosedError:
-            return  # the client has left
-        self.finish(set_content_type=content_type)
+        await self.stream(chunks, content_type)
 
 
 class ArtifactHandler(DownloadHandler):
     @permitted("read")
     async def get(self, task_id: str, phase: str, attempt: str, name: str) -> None:
         api, identity = await self.caller()
+        if not (attempt.isascii() and attempt.isdecimal()):
+            raise BadMessage("the path is not valid", {"attempt": "a whole number is required"})
         artifact = await api.artifact(identity, task_id, phase, int(attempt), name)
         chunks = await api.open_object(identity, artifact.hash)
         await self.send(chunks, CONTENT_TYPES.get(artifact.codec, BYTES))
+
+
+class AsyncApiHandler(PhaseHandler):
+    @permitted("read")
+    async def get(self) -> None:
+        self.answer(await asyncapi_text())
+
+
+class OpenApiHandler(PhaseHandler):
+    @permitted("read")
+    async def get(self) -> None:
+        self.answer(await openapi_text())
+
+
+class NoSuchPath(PhaseHandler):
+    """So that an error is JSON here too; and who may not read here does not learn which paths there are."""
+
+    @permitted("read")
+    async def get(self) -> None:
+        raise HTTPError(404, "there is no such path")
+
+    head = post = put = patch = delete = get

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import heapq
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -373,6 +373,17 @@ class FakeStore:
             if kept.stored.owner == owner and task_id in (None, key) and session in (None, kept.stored.task.session)
             for result in kept.results
         ]
+
+    async def scan_results(
+        self,
+        owner: str,
+        take: Callable[[Sequence[tuple[str, str]]], None],
+        *,
+        session: str | None = None,
+        task_id: str | None = None,
+    ) -> None:
+        found = await self.results(owner, session=session, task_id=task_id)
+        take([(key, result.model_dump_json()) for key, result in found])
 
     async def logs(self, task_id: str, *, after: int = 0, limit: int = 10_000) -> list[dict[str, Json]]:
         return self._of(task_id).lines[after : after + limit]

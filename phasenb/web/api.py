@@ -1,31 +1,44 @@
 """TaskApi: what the HTTP paths do, for the server's handlers and for the embedded host alike. No Tornado here.
 
-Rules: every answer is a JSON object, lists stand under a name; a list that has more says where to go on (``next``).
-All tasks of the owner are in reach, whatever their session. Errors are those of phasenb.errors.
+Rules: an answer is JSON text as web.http_protocol says it; what may be long is made off the loop. All tasks of the
+owner are in reach, whatever their session. Launches and steering are those of the socket: web.launching, web.steering.
+Errors are those of phasenb.errors.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from typing import Any, TypeVar
+import re
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any
 
 import orjson
+from pydantic import ValidationError
 
 from phasenb.core.phase_manager import PhaseManager
 from phasenb.core.ports import Store
-from phasenb.dto.phase_result import PhaseResult
-from phasenb.dto.task_state import State, TaskState
+from phasenb.dto.task_state import TaskState
 from phasenb.dto.values import Artifact
 from phasenb.errors import BadMessage, UnknownObject
+from phasenb.web.http_protocol import (
+    HTTP_SESSION,
+    AgentList,
+    EventsQuery,
+    Health,
+    KeptObject,
+    LaunchBody,
+    LaunchedTask,
+    LogsQuery,
+    RegisteredAgent,
+    TasksQuery,
+)
 from phasenb.web.identity import Identity
-from phasenb.web.message_protocol import PROTOCOL
+from phasenb.web.launching import launch
+from phasenb.web.message_protocol import TRACEPARENT, field_problems
+from phasenb.web.results import encoded_results
+from phasenb.web.steering import parse_steering, steer
 
 JsonObject = dict[str, Any]
-T = TypeVar("T")
-MAXIMUM_TASKS = 1000
-PAGE_EVENTS = 1000
-PAGE_LINES = 5000
 _AT_ONCE = 50  # values that are turned into JSON on the loop: a few milliseconds
 
 
@@ -37,83 +50,81 @@ class TaskApi:
         self._store: Store = manager.store
         self._version = version
 
-    def health(self) -> JsonObject:
-        """``{status, version, protocol, epoch, host, tasks}``; ``tasks``: how many this host carries."""
-        return {
-            "status": "ok",
-            "version": self._version,
-            "protocol": PROTOCOL,
-            "epoch": self._store.epoch,
-            "host": self._manager.host,
-            "tasks": self._manager.running,
-        }
+    def health(self) -> Health:
+        manager = self._manager
+        return Health(version=self._version, epoch=self._store.epoch, host=manager.host, tasks=manager.running)
 
-    async def agents(self, identity: Identity) -> JsonObject:
-        """``{"agents": [{"name"}]}``: what a launch may name."""
+    async def agents(self, identity: Identity) -> AgentList:
         await identity.require("read")
-        return {"agents": [{"name": name} for name in sorted(self._manager.agents)]}
+        return AgentList(agents=tuple(RegisteredAgent(name=name) for name in sorted(self._manager.agents)))
+
+    # --- launching and steering ------------------------------------------------------------------------------------
+
+    async def launch(
+        self, identity: Identity, body: JsonObject, *, traceparent: str | None = None, key: str | None = None
+    ) -> LaunchedTask:
+        """Durable when this returns. ``traceparent`` and ``key`` (an idempotency key) are what headers said: the body
+        wins. Raises BadMessage, and what a launch on the socket raises.
+        """
+        said = {"traceparent": _valid_traceparent(traceparent), "idempotency_key": key}
+        given = {name: value for name, value in said.items() if value is not None}
+        try:
+            command = LaunchBody.model_validate({**given, **body})
+        except ValidationError as error:
+            raise BadMessage("the launch is not valid", field_problems(error)) from None
+        launched = await launch(self._manager, identity, command.session, command)
+        return LaunchedTask(task_id=launched.task.task_id, seq=launched.task.seq, duplicate=launched.duplicate)
+
+    async def steer(self, identity: Identity, kind: str, task_id: str, body: JsonObject) -> TaskState:
+        """Do what a command asks for; the task afterwards. Raises what the command raises on the socket."""
+        await steer(self._manager, identity, HTTP_SESSION, parse_steering(kind, task_id, body))
+        return await self._manager.snapshot(identity.owner, task_id)
 
     # --- tasks -----------------------------------------------------------------------------------------------------
 
-    async def tasks(
-        self,
-        identity: Identity,
-        *,
-        session: str | None = None,
-        state: str | None = None,
-        limit: int = 100,
-        before: str | None = None,
-    ) -> JsonObject:
-        """``{"tasks": [snapshot], "next"}``, newest first; ``session`` None: all of the owner's. Raises BadMessage."""
+    async def tasks(self, identity: Identity, query: TasksQuery) -> bytes:
+        """A TaskPage: newest first."""
         await identity.require("read")
-        if not 1 <= limit <= MAXIMUM_TASKS:
-            raise BadMessage("the list is not valid", {"limit": f"1 to {MAXIMUM_TASKS} is possible"})
         found = await self._store.tasks(
-            identity.owner, session=session, state=_state(state), limit=limit + 1, before=before
+            identity.owner, session=query.session, state=query.state, limit=query.limit + 1, before=query.before
         )
-        shown = [self._manager.with_progress(task) for task in found[:limit]]
-        following = shown[-1].task_id if len(found) > limit else None
-        return {"tasks": await _dumped(_tasks, shown), "next": following}
+        shown = [self._manager.with_progress(task) for task in found[: query.limit]]
+        following = shown[-1].task_id if len(found) > query.limit else None
+        return await _page("tasks", shown, following)
 
-    async def task(self, identity: Identity, task_id: str) -> JsonObject:
-        """A snapshot. Raises UnknownTask."""
-        return (await self._task(identity, task_id)).as_json()
+    async def task(self, identity: Identity, task_id: str) -> TaskState:
+        """Raises UnknownTask."""
+        await identity.require("read", task_id)
+        return await self._manager.snapshot(identity.owner, task_id)
 
-    async def events(
-        self, identity: Identity, task_id: str, after_seq: int = 0, limit: int = PAGE_EVENTS
-    ) -> JsonObject:
-        """``{"events": [event], "next"}``: ``next`` is the ``after_seq`` of the next page, or null."""
-        task = await self._task(identity, task_id)
-        limit = max(1, min(limit, PAGE_EVENTS))
-        texts = await self._store.events(task.task_id, max(0, after_seq), limit)
-        events = [orjson.loads(text) for text in texts]
-        return {"events": events, "next": events[-1]["seq"] if len(events) == limit else None}
+    async def events(self, identity: Identity, task_id: str, query: EventsQuery) -> bytes:
+        """An EventPage. Raises UnknownTask."""
+        task = await self.task(identity, task_id)
+        texts = await self._store.events(task.task_id, query.after_seq, query.limit)
+        following = orjson.loads(texts[-1])["seq"] if len(texts) == query.limit else None
+        return await _page("events", texts, following)
 
-    async def logs(self, identity: Identity, task_id: str, after: int = 0, limit: int = PAGE_LINES) -> JsonObject:
-        """``{"lines": [{cursor, phase, attempt, line, stream, at, text}], "next"}``, after a cursor.
-
-        ``next`` is the ``after`` of the next page; null where there are no more lines for now.
-        """
-        task = await self._task(identity, task_id)
-        limit = max(1, min(limit, PAGE_LINES))
-        lines = await self._store.logs(task.task_id, after=max(0, after), limit=limit)
-        return {"lines": lines, "next": lines[-1]["cursor"] if len(lines) == limit else None}
+    async def logs(self, identity: Identity, task_id: str, query: LogsQuery) -> bytes:
+        """A LinePage. Raises UnknownTask."""
+        task = await self.task(identity, task_id)
+        lines = await self._store.logs(task.task_id, after=query.after, limit=query.limit)
+        following = lines[-1]["cursor"] if len(lines) == query.limit else None
+        return await _page("lines", lines, following)
 
     async def results(
-        self, identity: Identity, *, task_id: str | None = None, session: str | None = None
-    ) -> JsonObject:
-        """``{"results": [{"task_id", ...PhaseResult}]}``, oldest first: of a task, of a session, or all."""
-        await identity.require("read")
+        self, identity: Identity, *, task_id: str | None = None, session: str | None = None, arrow: bool = False
+    ) -> AsyncIterator[bytes]:
+        """A ResultList, or its rows as an Arrow IPC stream, in chunks. Raises UnknownTask, before the first chunk."""
+        await identity.require("read", task_id)
         if task_id is not None:
-            task_id = (await self._task(identity, task_id)).task_id
-        found = await self._store.results(identity.owner, session=session, task_id=task_id)
-        return {"results": await _dumped(_results, found)}
+            task_id = (await self.task(identity, task_id)).task_id
+        return await encoded_results(self._store, identity.owner, session=session, task_id=task_id, arrow=arrow)
 
     # --- objects ---------------------------------------------------------------------------------------------------
 
     async def artifact(self, identity: Identity, task_id: str, phase: str, attempt: int, name: str) -> Artifact:
         """What ``ctx.artifact(name, ...)`` kept in an attempt. Raises UnknownTask, UnknownObject."""
-        task = await self._task(identity, task_id)
+        task = await self.task(identity, task_id)
         for _, result in await self._store.results(identity.owner, task_id=task.task_id):
             if (result.phase, result.attempt) == (phase, attempt):
                 for artifact in result.artifacts:
@@ -125,10 +136,10 @@ class TaskApi:
         await identity.require("read")
         return await self._store.has_object(identity.owner, hash)
 
-    async def put_object(self, identity: Identity, hash: str, chunks: AsyncIterator[bytes]) -> JsonObject:
-        """Keep an input's bytes: ``{"hash", "bytes"}``. Raises BadMessage where the hash is another one."""
+    async def put_object(self, identity: Identity, hash: str, chunks: AsyncIterator[bytes]) -> KeptObject:
+        """Keep an input's bytes. Raises BadMessage where the hash is another one."""
         await identity.require("execute")
-        return {"hash": hash, "bytes": await self._store.put_object(identity.owner, chunks, hash)}
+        return KeptObject(hash=hash, bytes=await self._store.put_object(identity.owner, chunks, hash))
 
     async def open_object(self, identity: Identity, hash: str) -> AsyncIterator[bytes]:
         """The bytes of an object of this owner, in chunks. Raises UnknownObject, before the first chunk."""
@@ -137,31 +148,28 @@ class TaskApi:
             raise UnknownObject(hash)
         return self._store.open_object(identity.owner, hash)
 
-    async def _task(self, identity: Identity, task_id: str) -> TaskState:
-        await identity.require("read", task_id)
-        return await self._manager.snapshot(identity.owner, task_id)
+
+def _valid_traceparent(header: str | None) -> str | None:
+    """W3 Trace Context says to go on without a header that can't be read."""
+    return header if header is not None and re.fullmatch(TRACEPARENT, header) else None
 
 
-async def _dumped(dump: Callable[[list[T]], list[JsonObject]], values: list[T]) -> list[JsonObject]:
-    """A long list is turned into JSON in a thread: the loop must not stand still for it."""
-    if len(values) <= _AT_ONCE:
-        return dump(values)
-    return await asyncio.to_thread(dump, values)
+Item = TaskState | str | JsonObject
 
 
-def _tasks(tasks: list[TaskState]) -> list[JsonObject]:
-    return [task.as_json() for task in tasks]
+async def _page(name: str, items: Sequence[Item], following: str | int | None) -> bytes:
+    """``{name: items, "next": following}``; a long page is made in a thread, so that the loop goes on."""
+    if len(items) <= _AT_ONCE:
+        return _page_text(name, items, following)
+    return await asyncio.to_thread(_page_text, name, items, following)
 
 
-def _results(found: list[tuple[str, PhaseResult]]) -> list[JsonObject]:
-    return [{"task_id": task_id, **result.model_dump(mode="json", by_alias=True)} for task_id, result in found]
+def _page_text(name: str, items: Iterable[Item], following: str | int | None) -> bytes:
+    listed = b",".join(_text(item) for item in items)
+    return b'{"%s":[%s],"next":%s}' % (name.encode(), listed, orjson.dumps(following))
 
 
-def _state(state: str | None) -> State | None:
-    if state is None:
-        return None
-    try:
-        return State(state)
-    except ValueError:
-        known = ", ".join(State)
-        raise BadMessage("the list is not valid", {"state": f"one of {known} is possible"}) from None
+def _text(item: Item) -> bytes:
+    if isinstance(item, TaskState):
+        return item.model_dump_json().encode()
+    return item.encode() if isinstance(item, str) else orjson.dumps(item)

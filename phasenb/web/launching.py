@@ -1,24 +1,44 @@
-"""What a launch is checked for before PhaseManager sees it: may it bring code, and are its objects here?"""
+"""A launch, from the socket and over HTTP: may it bring code, are its objects here, then PhaseManager's turn."""
 
 from __future__ import annotations
 
 from pydantic import ValidationError
 
+from phasenb.core.phase_manager import Launched, PhaseManager
 from phasenb.core.ports import Store
+from phasenb.dto.launch import Launch
 from phasenb.dto.values import ObjectRef, as_reference, is_reference
 from phasenb.errors import BadMessage, UnknownObject
 from phasenb.web.identity import Identity
-from phasenb.web.message_protocol import LaunchCommand, field_problems
+from phasenb.web.message_protocol import LaunchRequest, field_problems
 
 
-async def check_code(identity: Identity, command: LaunchCommand) -> None:
+async def launch(manager: PhaseManager, identity: Identity, session: str, command: LaunchRequest) -> Launched:
+    """Launch for a client. Raises Forbidden, CodeNotAllowed, UnknownObject, BadMessage, PhaseManager's."""
+    await identity.require("execute")
+    await _check_code(identity, command)
+    await _check_objects(manager.store, identity.owner, command)
+    # The command was validated field by field: a second time would cost more than the launch's own commit.
+    launch = Launch.model_construct(
+        agent=command.agent,
+        code=command.code,
+        inputs=command.inputs,
+        options=command.options,
+        runtime=command.runtime,
+        idempotency_key=command.idempotency_key,
+        traceparent=command.traceparent,
+    )
+    return await manager.launch(identity.owner, session, launch)
+
+
+async def _check_code(identity: Identity, command: LaunchRequest) -> None:
     """Raises CodeNotAllowed where the launch brings code and this user may bring none (protocol.md)."""
     what = _code_of(command)
     if what is not None:
         await identity.require("code", what=what)
 
 
-def _code_of(command: LaunchCommand) -> str | None:
+def _code_of(command: LaunchRequest) -> str | None:
     """What in a launch amounts to running the client's code."""
     if command.code is not None:
         return "code"
@@ -40,7 +60,7 @@ def _names_code(recovery: object) -> bool:
     return isinstance(recovery, list) and any(_names_code(value) for value in recovery)
 
 
-async def check_objects(store: Store, owner: str, command: LaunchCommand) -> None:
+async def _check_objects(store: Store, owner: str, command: LaunchRequest) -> None:
     """Raises UnknownObject for an object that this owner did not upload, BadMessage for a reference that is none."""
     if command.code is not None and not isinstance(command.code, str):
         if not is_reference(command.code):

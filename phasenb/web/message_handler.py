@@ -21,7 +21,6 @@ from typing import Any
 from phasenb.core.phase_manager import PhaseManager
 from phasenb.core.replay import Snapshot, plan_replay
 from phasenb.dto.events import Event
-from phasenb.dto.launch import Launch
 from phasenb.dto.task_state import State
 from phasenb.errors import (
     BadMessage,
@@ -36,9 +35,9 @@ from phasenb.web import message_protocol as protocol
 from phasenb.web.connection import Connection
 from phasenb.web.feed import open_feed
 from phasenb.web.identity import Identity
-from phasenb.web.launching import check_code, check_objects
+from phasenb.web.launching import launch
 from phasenb.web.rate_limit import TokenBucket
-from phasenb.web.steering import Steering, steer
+from phasenb.web.steering import steer
 from phasenb.web.subscriber import Feed, Subscriber
 from phasenb.web.websocket_manager import WebSocketManager
 
@@ -184,27 +183,14 @@ class WebSocketMessageHandler:
     async def _launch(self, command: protocol.LaunchCommand, subscriber: Subscriber) -> None:
         while len(self._launches) >= MAXIMUM_LAUNCHES:
             await asyncio.wait(self._launches, return_when=asyncio.FIRST_COMPLETED)
-        launch = asyncio.get_running_loop().create_task(self._launch_one(command, subscriber))
-        self._launches.add(launch)
-        launch.add_done_callback(self._launches.discard)
+        launching = asyncio.get_running_loop().create_task(self._launch_one(command, subscriber))
+        self._launches.add(launching)
+        launching.add_done_callback(self._launches.discard)
 
     async def _launch_one(self, command: protocol.LaunchCommand, subscriber: Subscriber) -> None:
         try:
-            await self._identity.require("execute")
-            await check_code(self._identity, command)
-            await check_objects(self._manager.store, self._identity.owner, command)
-            # The command was validated field by field: a second time would cost more than the launch's own commit.
-            launch = Launch.model_construct(
-                agent=command.agent,
-                code=command.code,
-                inputs=command.inputs,
-                options=command.options,
-                runtime=command.runtime,
-                idempotency_key=command.idempotency_key,
-                traceparent=command.traceparent,
-            )
             with self._hub.births() as born:
-                launched = await self._manager.launch(self._identity.owner, subscriber.session, launch)
+                launched = await launch(self._manager, self._identity, subscriber.session, command)
                 events = born.pop(launched.task.task_id, ())
         except Exception as error:
             self._refuse(command.id, error)
@@ -269,7 +255,7 @@ class WebSocketMessageHandler:
             subscriber.unsubscribe(command.task_id)
         self._ok(command.id)
 
-    async def _steer(self, command: Steering, subscriber: Subscriber) -> None:
+    async def _steer(self, command: protocol.SteeringCommand, subscriber: Subscriber) -> None:
         await steer(self._manager, self._identity, subscriber.session, command)
         self._ok(command.id)
 

@@ -6,7 +6,7 @@ Events are dto.events; everything else that travels is here. Parsing never raise
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import orjson
 from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, model_validator
@@ -20,7 +20,8 @@ from phasenb.errors import BadMessage, UnknownType
 
 PROTOCOL = 1
 Scope = Literal["session", "user"]
-Traceparent = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")]
+TRACEPARENT = r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"
+Traceparent = Annotated[str, StringConstraints(pattern=TRACEPARENT)]
 
 
 # --- commands ----------------------------------------------------------------------------------------------------
@@ -41,10 +42,11 @@ class Hello(Command):
     client: str | None = Field(default=None, max_length=200)
 
 
-class LaunchCommand(Command):
+class LaunchRequest(Frozen):
     """Exactly one of ``agent`` and ``code``; see dto.launch.Launch. ``traceparent`` as W3 Trace Context writes it."""
 
-    type: Literal["launch"] = "launch"
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
     agent: str | None = None
     code: Json = None
     inputs: dict[str, Json] = Field(default_factory=dict)
@@ -54,10 +56,16 @@ class LaunchCommand(Command):
     traceparent: Traceparent | None = None
 
     @model_validator(mode="after")
-    def _one_source(self) -> LaunchCommand:
+    def _one_source(self) -> Self:
         if (self.agent is None) == (self.code is None):
             raise ValueError("give exactly one of agent and code")
         return self
+
+
+class LaunchCommand(LaunchRequest, Command):
+    """A launch in the connection's session; its connection follows the task."""
+
+    type: Literal["launch"] = "launch"
 
 
 class Subscribe(Command):
@@ -153,6 +161,7 @@ class Ping(Command):
     type: Literal["ping"] = "ping"
 
 
+SteeringCommand = Cancel | Pause | Resume | Approve | Deny | RetryTask
 AnyCommand = (
     Hello | LaunchCommand | Subscribe | SubscribeFeed | Unsubscribe | Cancel | Pause | Resume | Approve | Deny
     | RetryTask | ListTasks | Ping

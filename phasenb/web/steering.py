@@ -1,9 +1,11 @@
-"""Commands that steer a task: who may give them, and what PhaseManager is asked for.
+"""Commands that steer a task, from the socket and over HTTP: who may give them, and what PhaseManager is asked for.
 
 Rules: the reply is ``ok`` once the change is durable; code and pickled objects need here what they need in a launch.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from phasenb.core.phase_manager import PhaseManager
 from phasenb.dto.values import Json, is_reference
@@ -12,10 +14,20 @@ from phasenb.web import message_protocol as protocol
 from phasenb.web.identity import Identity
 from phasenb.web.launching import check_object
 
-Steering = protocol.Cancel | protocol.Pause | protocol.Resume | protocol.Approve | protocol.Deny | protocol.RetryTask
+JsonObject = dict[str, Any]
 
 
-async def steer(manager: PhaseManager, identity: Identity, session: str, command: Steering) -> None:
+def parse_steering(kind: str, task_id: str, body: JsonObject) -> protocol.SteeringCommand:
+    """The command that an HTTP body is, whose path says ``kind`` and ``task_id``. Raises BadMessage."""
+    said = {name: "the path says this already" for name in body if name in ("id", "type", "task_id")}
+    if said:
+        raise BadMessage(f"`{kind}` is not valid", said)
+    command = protocol.parse_command({**body, "id": "http", "type": kind, "task_id": task_id})
+    assert isinstance(command, protocol.SteeringCommand), kind
+    return command
+
+
+async def steer(manager: PhaseManager, identity: Identity, session: str, command: protocol.SteeringCommand) -> None:
     """Do what a command asks for. Raises Forbidden, CodeNotAllowed, UnknownObject, and what PhaseManager raises."""
     owner, by = identity.owner, identity.name
     task_id = command.task_id

@@ -59,7 +59,7 @@ async def test_what_http_reads_of_a_finished_task(open_socket, api, jp_fetch):
     assert (await api("tasks", task_id[-10:]))[1] == task
     assert (await api("tasks"))[1] == {"tasks": [task], "next": None}
     assert (await api("tasks", session="nb:other"))[1]["tasks"] == []
-    assert (await api("tasks", scope="session", session="nb:one", state="completed"))[1]["tasks"] == [task]
+    assert (await api("tasks", session="nb:one", state="completed"))[1]["tasks"] == [task]
 
     _, events = await api("tasks", task_id, "events", after_seq=6)
     assert ([event["type"] for event in events["events"]], events["next"]) == (
@@ -93,7 +93,11 @@ async def test_what_http_reads_of_a_finished_task(open_socket, api, jp_fetch):
         (("tasks",), {"limit": "many"}, 400, "bad_message"),
         (("tasks",), {"limit": 0}, 400, "bad_message"),
         (("tasks",), {"state": "asleep"}, 400, "bad_message"),
-        (("tasks",), {"scope": "session"}, 400, "bad_message"),
+        (("tasks",), {"sesion": "nb:one"}, 400, "bad_message"),
+        (("tasks",), {"session": "a b"}, 400, "bad_message"),
+        (("tasks", "01ARZ3NDEKTSV4RRFFQ69G5FAV", "events"), {"after_seq": -1}, 400, "bad_message"),
+        (("tasks", "01ARZ3NDEKTSV4RRFFQ69G5FAV", "events"), {"after_seq": 10**30}, 400, "bad_message"),
+        (("nowhere",), {}, 404, "not_found"),
         (("objects", "abc"), {}, 400, "bad_message"),
         (("objects", "0" * 64), {}, 404, "unknown_object"),
     ],

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 
 import pytest
 
@@ -11,12 +12,21 @@ from phasenb.dto.phase import LogLine
 from phasenb.errors import BadMessage, Forbidden, UnknownObject, UnknownTask
 from phasenb.testing import FakeClock, ScriptedExecutor, finished
 from phasenb.web.api import TaskApi
+from phasenb.web.http_protocol import EventsQuery, KeptObject, LogsQuery, TasksQuery
 from phasenb.web.identity import Identity, local_identity, operating_system_user
 
 
 async def chunks(*parts):
     for part in parts:
         yield part
+
+
+async def read(call):
+    """The JSON of an answer that is whole, or that comes in chunks."""
+    answer = await call
+    if not isinstance(answer, bytes):
+        answer = b"".join([chunk async for chunk in answer])
+    return json.loads(answer)
 
 
 def test_a_finished_task(make_world):
@@ -28,19 +38,21 @@ def test_a_finished_task(make_world):
         task_id = await client.launch()
         await client.until_event(task_id, "task_complete")
         api = TaskApi(world.manager, version="1.2.3")
-        assert api.health()["version"] == "1.2.3"
+        assert api.health().version == "1.2.3"
         task = await api.task(me, task_id)
-        assert (task["state"], task["percent"]) == ("completed", 100.0)
-        assert (await api.tasks(me))["tasks"] == [task]
-        assert [event["seq"] for event in (await api.events(me, task_id, 6))["events"]] == [7, 8]
-        page = await api.logs(me, task_id, limit=2)
+        assert (task.state, task.percent) == ("completed", 100.0)
+        assert (await read(api.tasks(me, TasksQuery())))["tasks"] == [task.as_json()]
+        page = await read(api.events(me, task_id, EventsQuery(after_seq=6)))
+        assert [event["seq"] for event in page["events"]] == [7, 8]
+        page = await read(api.logs(me, task_id, LogsQuery(limit=2)))
         assert ([line["text"] for line in page["lines"]], page["next"]) == (["line 0", "line 1"], 2)
-        assert [line["text"] for line in (await api.logs(me, task_id, page["next"]))["lines"]] == ["line 2"]
-        results = (await api.results(me, task_id=task_id))["results"]
+        page = await read(api.logs(me, task_id, LogsQuery(after=page["next"])))
+        assert [line["text"] for line in page["lines"]] == ["line 2"]
+        results = (await read(api.results(me, task_id=task_id)))["results"]
         assert [result["output"] for result in results] == [{"rows": 3}, "planning", "implementation"]
-        for question in (api.task, api.events, api.logs):
+        for question, query in ((api.task, ()), (api.events, (EventsQuery(),)), (api.logs, (LogsQuery(),))):
             with pytest.raises(UnknownTask):
-                await question(me, new_ulid())
+                await question(me, new_ulid(), *query)
         with pytest.raises(UnknownObject):
             await api.artifact(me, task_id, "research", 1, "model")
 
@@ -56,14 +68,12 @@ def test_many_tasks_in_pages(make_world):
         api = TaskApi(world.manager)
         found, before = [], None
         while True:
-            page = await api.tasks(me, limit=55, before=before)
+            page = await read(api.tasks(me, TasksQuery(limit=55, before=before)))
             found += [task["task_id"] for task in page["tasks"]]
             before = page["next"]
             if before is None:
                 break
         assert found == launched[::-1]
-        with pytest.raises(BadMessage):
-            await api.tasks(me, limit=0)
 
     asyncio.run(main())
 
@@ -73,7 +83,7 @@ def test_objects_belong_to_their_owner(make_world):
         api = TaskApi(make_world().manager)
         me = local_identity()
         digest = f"sha256:{hashlib.sha256(b'onetwo').hexdigest()}"
-        assert await api.put_object(me, digest, chunks(b"one", b"two")) == {"hash": digest, "bytes": 6}
+        assert await api.put_object(me, digest, chunks(b"one", b"two")) == KeptObject(hash=digest, bytes=6)
         assert b"".join([chunk async for chunk in await api.open_object(me, digest)]) == b"onetwo"
         with pytest.raises(BadMessage):
             await api.put_object(me, digest, chunks(b"other"))
@@ -93,10 +103,14 @@ def test_every_call_asks_for_its_permission(make_world):
         api, nobody = TaskApi(make_world().manager), Identity(owner="x", name="x", may=never)
         for call in (
             api.agents(nobody),
-            api.tasks(nobody),
+            api.tasks(nobody, TasksQuery()),
             api.task(nobody, "t"),
-            api.events(nobody, "t"),
-            api.logs(nobody, "t"),
+            api.events(nobody, "t", EventsQuery()),
+            api.logs(nobody, "t", LogsQuery()),
+            api.launch(nobody, {"agent": "penguins"}),
+            *(api.steer(nobody, kind, "t", {}) for kind in ("cancel", "pause", "resume", "retry")),
+            api.steer(nobody, "approve", "t", {"phase": "p", "if_seq": 1}),
+            api.steer(nobody, "deny", "t", {"phase": "p", "if_seq": 1, "reason": "no"}),
             api.results(nobody),
             api.artifact(nobody, "t", "p", 1, "n"),
             api.has_object(nobody, "h"),

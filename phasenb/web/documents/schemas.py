@@ -16,6 +16,7 @@ from pydantic_core import CoreSchema, core_schema
 from phasenb.dto.events import Event, PhaseLog, PhaseUpdate
 from phasenb.dto.values import Artifact, ObjectRef
 from phasenb.web import message_protocol as protocol
+from phasenb.web.http_protocol import OPERATIONS, LaunchBody, Problem
 
 JsonSchema = dict[str, Any]
 Model = type[BaseModel]
@@ -24,6 +25,12 @@ REPLIES: tuple[Model, ...] = get_args(protocol.AnyReply)
 EVENTS: tuple[Model, ...] = get_args(Event)
 LIVE: tuple[Model, ...] = (PhaseUpdate, PhaseLog)
 VALUES: tuple[Model, ...] = (ObjectRef, Artifact)
+HTTP_RECEIVED: tuple[Model, ...] = tuple(
+    dict.fromkeys(model for each in OPERATIONS for model in (each.query, each.body) if model)
+)
+HTTP_SENT: tuple[Model, ...] = (
+    *dict.fromkeys(each.answer for each in OPERATIONS if isinstance(each.answer, type)), Problem,
+)  # fmt: skip
 COMPONENTS = "#/components/schemas/"
 
 
@@ -61,6 +68,11 @@ def schemas(received: Iterable[Model], sent: Iterable[Model]) -> dict[str, JsonS
 def message_schemas() -> dict[str, JsonSchema]:
     """Everything that travels on the socket."""
     return schemas(COMMANDS, (*REPLIES, *EVENTS, *LIVE, *VALUES))
+
+
+def all_schemas() -> dict[str, JsonSchema]:
+    """What travels on the socket and over HTTP, but for the bodies that are commands without what the path says."""
+    return schemas((*COMMANDS, LaunchBody), (*REPLIES, *EVENTS, *LIVE, *VALUES, *HTTP_SENT))
 
 
 def type_of(model: Model) -> str:

@@ -18,7 +18,7 @@ from phasenb.web.documents.schemas import (
     REPLIES,
     JsonSchema,
     Model,
-    message_schemas,
+    all_schemas,
     type_of,
 )
 
@@ -34,7 +34,7 @@ _PLAIN = {"string": "string", "integer": "number", "number": "number", "boolean"
 
 def typescript() -> str:
     """The module ``protocol.ts``."""
-    parts = [_HEAD, *(_declaration(name, schema) for name, schema in message_schemas().items())]
+    parts = [_HEAD, *(_declaration(name, schema) for name, schema in all_schemas().items())]
     parts += [
         _union("Command", COMMANDS, "What a client sends."),
         _union("TaskEvent", EVENTS, "Durable, numbered facts of a task's log."),
@@ -96,6 +96,8 @@ def _literal(value: object) -> str:
 def _either(types: Iterable[str]) -> str:
     """A union: on one line where it fits."""
     types = list(types)
+    if types == [model.__name__ for model in EVENTS]:
+        return "TaskEvent"
     line = " | ".join(types)
     return line if len(line) < 80 else "".join(f"\n  | {one}" for one in types)
 

@@ -1,0 +1,282 @@
+"""The HTTP paths as types: their queries and answers, and the table of them (protocol.md, "HTTP, beside the socket").
+
+Rules: every answer is a JSON object, lists stand under a name, and ``next`` is where the next page goes on, or null. A
+query with a name it does not know is refused. Bodies are those of the socket's commands, without what the path says.
+The server's handlers, the OpenAPI document and the tests all go by ``OPERATIONS``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from phasenb.dto.base import Frozen, PhaseName, SessionName, Time
+from phasenb.dto.events import Event
+from phasenb.dto.phase_result import PhaseResult
+from phasenb.dto.task_state import State, TaskState
+from phasenb.web import message_protocol as protocol
+
+MAXIMUM_TASKS = 1000
+PAGE_EVENTS = 1000
+PAGE_LINES = 5000
+HTTP_SESSION = "http"
+JSON = "application/json"
+ARROW = "application/vnd.apache.arrow.stream"
+BYTES = "application/octet-stream"
+CONTENT_TYPES = {
+    "json": JSON,
+    "png": "image/png",
+    "text": "text/plain; charset=utf-8",
+    "parquet": "application/vnd.apache.parquet",
+}
+"""What an artifact of a codec is sent as; of any other codec as ``BYTES``."""
+
+Position = Annotated[int, Field(ge=0, le=2**53 - 1)]  # as far as every JSON reader counts
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+# --- queries -----------------------------------------------------------------------------------------------------
+
+
+class Query(Frozen):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TasksQuery(Query):
+    """``session``: only that session's; by default all of the user's. ``before``: a task_id, exclusive."""
+
+    session: SessionName | None = None
+    state: State | None = None
+    limit: int = Field(default=100, ge=1, le=MAXIMUM_TASKS)
+    before: str | None = Field(default=None, max_length=64)
+
+
+class EventsQuery(Query):
+    after_seq: Position = 0
+    limit: int = Field(default=PAGE_EVENTS, ge=1, le=PAGE_EVENTS)
+
+
+class LogsQuery(Query):
+    """``after``: the cursor of the last line that was seen."""
+
+    after: Position = 0
+    limit: int = Field(default=PAGE_LINES, ge=1, le=PAGE_LINES)
+
+
+class ResultsQuery(Query):
+    """``session``: only that session's; by default all of the user's."""
+
+    session: SessionName | None = None
+
+
+# --- bodies and answers ------------------------------------------------------------------------------------------
+
+
+class LaunchBody(protocol.LaunchRequest):
+    """A launch in a session of the user's; see the socket's ``launch``."""
+
+    session: SessionName = HTTP_SESSION
+
+
+class TaskPage(Frozen):
+    """Newest first; ``next`` is the ``before`` of the next page."""
+
+    tasks: tuple[TaskState, ...]
+    next: str | None
+
+
+class EventPage(Frozen):
+    """In order; ``next`` is the ``after_seq`` of the next page."""
+
+    events: tuple[Annotated[Event, Field(discriminator="type")], ...]
+    next: int | None
+
+
+class StoredLine(Frozen):
+    """A line of an attempt's output; ``line`` counts in the attempt, ``cursor`` is its place in the log."""
+
+    cursor: int
+    phase: PhaseName
+    attempt: int
+    line: int
+    stream: Literal["stdout", "stderr", "log"]
+    at: Time
+    text: str
+
+
+class LinePage(Frozen):
+    """In order; ``next`` is the ``after`` of the next page, null where there are no more lines for now."""
+
+    lines: tuple[StoredLine, ...]
+    next: int | None
+
+
+class TaskResult(PhaseResult):
+    task_id: str
+
+
+class ResultList(Frozen):
+    """Every attempt that ended, oldest first."""
+
+    results: tuple[TaskResult, ...]
+
+
+class RegisteredAgent(Frozen):
+    name: str
+
+
+class AgentList(Frozen):
+    """What a launch may name."""
+
+    agents: tuple[RegisteredAgent, ...]
+
+
+class Health(Frozen):
+    """``tasks``: how many this host carries."""
+
+    status: Literal["ok"] = "ok"
+    version: str
+    protocol: int = protocol.PROTOCOL
+    epoch: str
+    host: str
+    tasks: int
+
+
+class LaunchedTask(Frozen):
+    """``duplicate``: the launch was known already, by its key or idempotency key, and this is its task."""
+
+    task_id: str
+    seq: int
+    duplicate: bool
+
+
+class KeptObject(Frozen):
+    """``hash`` is ``sha256:`` + hex, ``bytes`` the size."""
+
+    hash: str
+    bytes: int
+
+
+class Problem(Frozen):
+    """Any error: ``code`` is stable, ``message`` a sentence, ``details`` its facts."""
+
+    code: str
+    message: str
+    details: dict[str, Any]
+
+
+# --- the paths ---------------------------------------------------------------------------------------------------
+
+STATUS: dict[str, int] = {
+    "bad_message": 400,
+    "unknown_type": 400,
+    "code_not_allowed": 403,
+    "forbidden": 403,
+    "unknown_task": 404,
+    "unknown_object": 404,
+    "not_acceptable": 406,
+    "illegal_transition": 409,
+    "conflict": 409,
+    "too_large": 413,
+    "invalid_launch": 422,
+    "unknown_agent": 422,
+    "runtime_mismatch": 422,
+    "secret_unavailable": 422,
+    "rate_limited": 429,
+    "queue_full": 503,
+    "launches_paused": 503,
+    "store_unavailable": 503,
+    "config_error": 503,
+}
+"""The HTTP status of each error code; any other is 500."""
+
+_LAUNCH_ERRORS = (
+    "bad_message", "code_not_allowed", "unknown_object", "conflict", "too_large", "invalid_launch", "unknown_agent",
+    "runtime_mismatch", "secret_unavailable", "queue_full", "launches_paused",
+)  # fmt: skip
+_STEER_ERRORS = ("bad_message", "unknown_task", "illegal_transition", "conflict", "too_large")
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method of one path. ``answer``: a model, or the content types of bytes. ``errors``: codes of its own, beside
+    those of every path (forbidden, store_unavailable, config_error, internal). ``arrow``: also as an Arrow IPC stream.
+    """
+
+    name: str
+    method: Literal["GET", "HEAD", "PUT", "POST"]
+    path: str
+    summary: str
+    permission: Literal["read", "write", "execute"]
+    answer: type[Frozen] | tuple[str, ...] | None
+    errors: tuple[str, ...] = ()
+    query: type[Query] | None = None
+    body: type[Frozen] | None = None
+    status: int = 200
+    arrow: bool = False
+
+
+_TASK = "/phasenb/api/tasks/{task_id}"
+_OBJECT = "/phasenb/api/objects/{sha256}"
+_STEERING: tuple[tuple[str, type[protocol.Command], str, tuple[str, ...]], ...] = (
+    ("cancel", protocol.Cancel, "End a task: what runs is interrupted", ()),
+    ("pause", protocol.Pause, "Start nothing new after the running attempt", ()),
+    ("resume", protocol.Resume, "Go on after a pause", ()),
+    ("approve", protocol.Approve, "Let a task through its gate, with an edited output if given", _LAUNCH_ERRORS),
+    ("deny", protocol.Deny, "Answer a gate with no: the task ends, or a phase is run again", ()),
+    ("retry", protocol.RetryTask, "Run a failed or cancelled task again, with new code if given", _LAUNCH_ERRORS),
+)
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation("health", "GET", "/phasenb/api/health", "Whether the host works, and which store it has", "read", Health),
+    Operation("agents", "GET", "/phasenb/api/agents", "The registered agents", "read", AgentList),
+    Operation(
+        "tasks", "GET", "/phasenb/api/tasks", "The user's tasks, in pages", "read", TaskPage,
+        ("bad_message",), query=TasksQuery,
+    ),
+    Operation(
+        "launch", "POST", "/phasenb/api/tasks", "Launch a task: it is durable when this answers", "execute",
+        LaunchedTask, _LAUNCH_ERRORS, body=LaunchBody, status=201,
+    ),
+    Operation("task", "GET", _TASK, "A task as it is now", "read", TaskState, ("unknown_task",)),
+    Operation(
+        "events", "GET", _TASK + "/events", "A task's log, in pages", "read", EventPage,
+        ("bad_message", "unknown_task"), query=EventsQuery,
+    ),
+    Operation(
+        "logs", "GET", _TASK + "/logs", "What its phases printed, in pages", "read", LinePage,
+        ("bad_message", "unknown_task"), query=LogsQuery,
+    ),
+    Operation(
+        "task_results", "GET", _TASK + "/results", "The outcome of each of its attempts", "read", ResultList,
+        ("unknown_task", "not_acceptable"), arrow=True,
+    ),
+    Operation(
+        "results", "GET", "/phasenb/api/results", "The outcome of each attempt of all tasks", "read", ResultList,
+        ("bad_message", "not_acceptable"), query=ResultsQuery, arrow=True,
+    ),
+    Operation(
+        "artifact", "GET", _TASK + "/artifacts/{phase}/{attempt}/{name}", "What `ctx.artifact` kept", "read",
+        (*CONTENT_TYPES.values(), BYTES), ("bad_message", "unknown_task", "unknown_object"),
+    ),
+    Operation(
+        "put_object", "PUT", _OBJECT, "Upload an input by its hash", "execute", KeptObject,
+        ("bad_message", "too_large"), status=201,
+    ),
+    Operation(
+        "get_object", "GET", _OBJECT, "The bytes of an object", "read", (BYTES,), ("bad_message", "unknown_object"),
+    ),
+    Operation(
+        "has_object", "HEAD", _OBJECT, "Whether an object is here", "read", None, ("bad_message", "unknown_object"),
+    ),
+    *(
+        Operation(name, "POST", f"{_TASK}/{name}", summary, "write", TaskState, (*_STEER_ERRORS, *more), body=body)
+        for name, body, summary, more in _STEERING
+    ),
+    Operation(
+        "asyncapi", "GET", "/phasenb/api/asyncapi.json", "The socket's messages, as AsyncAPI 3", "read", (JSON,)
+    ),
+    Operation("openapi", "GET", "/phasenb/api/openapi.json", "These paths, as OpenAPI 3.1", "read", (JSON,)),
+)  # fmt: skip
