@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo lab test lint documents bench pictures clean
+.PHONY: demo lab test lint labextension documents bench pictures clean
 .DEFAULT_GOAL := test
 
 # One stamp per set of extras, renewed when pyproject.toml changes.
@@ -15,18 +15,36 @@ BIN := .venv/bin
 demo: .venv/.demo       ## run notebooks/quickstart.ipynb on a real Jupyter server, live in this terminal
 	@$(BIN)/python notebooks/demo.py
 
-lab: .venv/.demo        ## open the notebooks in JupyterLab
+lab: .venv/.lab labextension  ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab --ServerApp.root_dir=notebooks
 
-lint: .venv/.test       ## ruff, mypy strict, the layers
+# Node and npm come with .venv/.lab and .venv/.test. The bundle is linked, so a page that is reloaded shows a new one.
+NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix labextension
+BUILT := phasenb/labextension/package.json
+
+labextension/node_modules/.package-lock.json: labextension/package.json labextension/package-lock.json
+	@echo "Installing the labextension's packages (a minute or two)"
+	@$(NPM) ci --silent
+
+$(BUILT): labextension/node_modules/.package-lock.json labextension/tsconfig.json \
+    $(shell find labextension/src labextension/style labextension/schema -type f 2>/dev/null)
+	@$(NPM) run --silent build
+
+labextension: $(BUILT)
+	@mkdir -p .venv/share/jupyter/labextensions
+	@ln -sfn $(CURDIR)/phasenb/labextension .venv/share/jupyter/labextensions/phasenb
+
+lint: .venv/.test labextension/node_modules/.package-lock.json  ## ruff, mypy strict, the layers, TypeScript
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(NPM) run --silent lint
 
-test: .venv/.test       ## lint, then every test, a real browser's included
+test: .venv/.test labextension  ## lint, then every test, a real browser's included
 	@sh tests/browser/install_chromium.sh
 	@$(MAKE) --no-print-directory lint
+	@$(NPM) run --silent test
 	@$(BIN)/python -m pytest
 
 documents: .venv/.test  ## write what is generated from the wire's models: TypeScript types, AsyncAPI, OpenAPI
@@ -35,9 +53,9 @@ documents: .venv/.test  ## write what is generated from the wire's models: TypeS
 bench: .venv/.bench     ## phasenb beside its peers: prints ratios
 	@$(BIN)/python -m tests.benchmarks
 
-pictures: .venv/.test   ## renew the pictures in docs/images: the browser tests take them
+pictures: .venv/.test labextension  ## renew the pictures in docs/images: the browser tests take them
 	@sh tests/browser/install_chromium.sh
 	@PHASENB_TEST_PICTURES=1 $(BIN)/python -m pytest tests/browser
 
 clean:
-	rm -rf .venv
+	rm -rf .venv labextension/node_modules labextension/lib phasenb/labextension

@@ -8,6 +8,7 @@ from functools import cache
 
 from phasenb.web.documents.asyncapi import asyncapi
 from phasenb.web.documents.openapi import openapi
+from phasenb.web.documents.tables import tables
 from phasenb.web.documents.typescript import typescript
 
 
@@ -17,6 +18,7 @@ def documents() -> dict[str, str]:
         "docs/asyncapi.json": _asyncapi(),
         "docs/openapi.json": _openapi(),
         "labextension/src/protocol.ts": typescript(),
+        "labextension/src/transitions.ts": tables(),
     }
 
 

@@ -1,0 +1,10 @@
+// Lab's packages are ES modules that jest has to translate; everything else in node_modules is taken as it is.
+const translated = ['@jupyter', '@jupyterlab', '@lumino', 'lib0', 'y-protocols', 'yjs'];
+
+module.exports = {
+  testEnvironment: 'jsdom',
+  testMatch: ['<rootDir>/tests/**/*.spec.ts'],
+  transform: { '\\.[jt]sx?$': ['@swc/jest', { jsc: { parser: { syntax: 'typescript' }, target: 'es2022' } }] },
+  transformIgnorePatterns: [`/node_modules/(?!(${translated.join('|')})/)`],
+  moduleNameMapper: { '\\.(css|svg)$': '<rootDir>/tests/empty.js' }
+};
