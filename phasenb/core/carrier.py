@@ -23,7 +23,7 @@ from phasenb.core.live_task import LiveTask, Places
 from phasenb.core.ports import Clock, Executor, Publisher, Slot, Store
 from phasenb.core.thresholds import SessionFailures
 from phasenb.dto.events import Event, PhaseUpdate, parse_event
-from phasenb.dto.phase_result import ErrorInfo, ResultStatus
+from phasenb.dto.phase_result import FAILURES, ErrorInfo, ResultStatus
 from phasenb.dto.task_state import State
 from phasenb.errors import Conflict, LeaseLost, PhasenbError, StoreUnavailable
 
@@ -33,7 +33,6 @@ _CONFLICTS = 20  # more refusals of one decision than other hosts can cause by c
 _STORE_RETRY_S = 1.0
 WAITING = (State.AWAITING_APPROVAL, State.PAUSED)
 _STARTABLE = (State.QUEUED, State.RUNNING, State.RETRYING)
-_FAILURES = (ResultStatus.FAILED, ResultStatus.LOST)
 
 
 @dataclass(eq=False)
@@ -136,7 +135,7 @@ class Carrier:
             ended = Ended(
                 running.phase, outcome, slot.worker, self.roll(), running.kind, live.cancelled_by, live.give_up
             )
-            if outcome.status in _FAILURES:
+            if outcome.status in FAILURES:
                 ended = await self._judged(live, ended)
             live.running = await self.persist(live, partial(_settle, live, ended, slot))
             live.update = None
@@ -157,8 +156,7 @@ class Carrier:
         policy, session = live.plan.policy, live.task.session
         if policy.thresholds:
             now = self.clock.now()
-            await self.failures.add(live.owner, session, now)
-            found = self.failures.reached(live.owner, session, policy.thresholds, now, "abort")
+            found = await self.failures.reached(live.owner, session, policy.thresholds, now, "abort", failing=True)
             if found is not None:
                 many = found.threshold
                 told = f"Not tried again: {many.errors} failures within {many.window:g} s in session {session}"

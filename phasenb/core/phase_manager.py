@@ -157,7 +157,7 @@ class PhaseManager:
 
     def resume_launches(self, owner: str, session: str) -> None:
         """Let a session launch again although a threshold holds: its failures so far are forgiven."""
-        self._failures.forget(owner, session)
+        self._failures.forgive(owner, session, self._carrier.clock.now())
 
     # --- steering --------------------------------------------------------------------------------------------------
 
@@ -378,10 +378,8 @@ class PhaseManager:
         return stored
 
     async def _check_thresholds(self, owner: str, session: str, policy: RecoveryPolicy) -> None:
-        if not policy.thresholds:
-            return
-        await self._failures.load(owner, session)
-        found = self._failures.reached(owner, session, policy.thresholds, self._carrier.clock.now(), "pause_launches")
+        now = self._carrier.clock.now()
+        found = await self._failures.reached(owner, session, policy.thresholds, now, "pause_launches")
         if found is not None:
             threshold = found.threshold
             raise LaunchesPaused(session, threshold.errors, threshold.window, format_time(found.until))

@@ -163,8 +163,11 @@ class Store(Protocol):
         state: State | None = None,
         limit: int = 100,
         before: str | None = None,
+        changed_since: datetime | None = None,
     ) -> list[TaskState]:
-        """Newest first; ``session=None`` is all of the owner's; ``before`` a task_id (exclusive)."""
+        """Newest first; ``session=None`` is all of the owner's; ``before`` a task_id (exclusive); ``changed_since``:
+        those whose ``updated_at`` is this time or later.
+        """
         ...
 
     async def events(self, task_id: str, after_seq: int, limit: int) -> list[str]:
@@ -189,6 +192,10 @@ class Store(Protocol):
 
         So any number of results can pass without ever being in memory together.
         """
+        ...
+
+    async def failures(self, owner: str, session: str, since: datetime, limit: int) -> list[datetime]:
+        """When attempts of a session failed or were lost, after ``since``, oldest first: the newest ``limit``."""
         ...
 
     async def logs(self, task_id: str, *, after: int = 0, limit: int = 10_000) -> list[dict[str, Json]]:

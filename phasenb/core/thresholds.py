@@ -1,49 +1,46 @@
-"""SessionFailures: when a session's phases failed, for the thresholds of error_recovery.yaml.
+"""SessionFailures: whether a session's phases failed too often, for the thresholds of error_recovery.yaml.
 
-Rules: counted only where a policy has thresholds; the store is asked once for each session, so a restart forgets
-nothing but a person's word that launches may go on.
+Rules: counted in the store, and only where a policy has thresholds, so hosts that share it count alike and a restart
+forgets nothing but a person's word that launches may go on.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from phasenb.core import recovery
 from phasenb.core.ports import Store
-from phasenb.dto.phase_result import ResultStatus
 from phasenb.dto.policies import Threshold
-
-_KEPT = 10_000  # of one session: more failures than any threshold asks for
 
 
 class SessionFailures:
-    """Failures by (owner, session), in the order of their times."""
+    """Failures by (owner, session)."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._failures: dict[tuple[str, str], deque[datetime]] = {}
+        self._forgiven: dict[tuple[str, str], datetime] = {}
 
-    async def load(self, owner: str, session: str) -> None:
-        """Have what the store knows of a session."""
-        if (owner, session) in self._failures:
-            return
-        found = await self._store.results(owner, session=session)
-        bad = (ResultStatus.FAILED, ResultStatus.LOST)
-        times = sorted(result.ended_at for _, result in found if result.status in bad)
-        self._failures.setdefault((owner, session), deque(times, maxlen=_KEPT))
-
-    async def add(self, owner: str, session: str, at: datetime) -> None:
-        """A failure that is about to be committed."""
-        await self.load(owner, session)
-        self._failures[owner, session].append(at)
-
-    def reached(
-        self, owner: str, session: str, thresholds: Sequence[Threshold], now: datetime, action: str
+    async def reached(
+        self,
+        owner: str,
+        session: str,
+        thresholds: Sequence[Threshold],
+        now: datetime,
+        action: str,
+        *,
+        failing: bool = False,
     ) -> recovery.Reached | None:
-        return recovery.reached(thresholds, tuple(self._failures.get((owner, session), ())), now, action)
+        """The threshold with this action that holds now. ``failing``: count a failure that is about to be committed."""
+        asked = [threshold for threshold in thresholds if threshold.action == action]
+        if not asked:
+            return None
+        since = now - timedelta(seconds=max(threshold.window for threshold in asked))
+        since = max(since, self._forgiven.get((owner, session), since))
+        most = max(threshold.errors for threshold in asked)
+        times = await self._store.failures(owner, session, since, most)
+        return recovery.reached(asked, [*times, now] if failing else times, now, action)
 
-    def forget(self, owner: str, session: str) -> None:
+    def forgive(self, owner: str, session: str, now: datetime) -> None:
         """Start counting anew: a person said so."""
-        self._failures[owner, session] = deque(maxlen=_KEPT)
+        self._forgiven[owner, session] = now

@@ -18,6 +18,9 @@ class ResultStatus(StrEnum):
     LOST = "lost"
 
 
+FAILURES = (ResultStatus.FAILED, ResultStatus.LOST)  # what a policy decides about, and thresholds count
+
+
 class ErrorInfo(Frozen):
     """A failure as data. ``type`` is the qualified class name (``builtins.ValueError`` is ``ValueError``).
 

@@ -88,16 +88,22 @@ class Database:
         return await asyncio.to_thread(self._read, job)
 
     def changed(self) -> bool:
-        """Whether another connection committed since this was last asked. Blocks for a look at the file."""
+        """Whether another connection committed since this was last asked. Blocks for a look at the file.
+
+        Raises StoreUnavailable.
+        """
         if self._readers is None:
             return False
         with self._looking:
             if self._closed:
                 return False
-            if self._looker is None:
-                self._looker = _connect(self.location)
-            # sqlite.org/pragma.html: it changes with every commit of another connection, this store's writer's too.
-            (version,) = self._looker.execute("PRAGMA data_version").fetchone()
+            try:
+                if self._looker is None:
+                    self._looker = _connect(self.location)
+                # sqlite.org/pragma.html: it changes with each commit of another connection, this store's writer's too.
+                (version,) = self._looker.execute("PRAGMA data_version").fetchone()
+            except sqlite3.Error as error:
+                raise unavailable(self.location.shown, error) from error
             seen, self._version = self._version, version
             return bool(version != seen)
 
@@ -128,7 +134,7 @@ def _prepare(connection: sqlite3.Connection, location: Location) -> str:
     cursor = connection.cursor()
     version_of(cursor, location.shown, MIGRATIONS[-1].number)
     if location.path is not None:
-        _use_wal(cursor)
+        _use_wal(cursor, location.shown)
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
     migrate(cursor, location.shown)
@@ -142,18 +148,23 @@ def _prepare(connection: sqlite3.Connection, location: Location) -> str:
     return str(row[0])
 
 
-def _use_wal(cursor: Cursor) -> None:
-    """Switch to WAL. SQLite does not wait for its lock here as it does elsewhere, when two hosts start at once."""
+def _use_wal(cursor: Cursor, store: str) -> None:
+    """Switch to WAL. SQLite does not wait for its lock here as it does elsewhere, when two hosts start at once.
+
+    Raises StoreUnavailable where the file system can't share memory between processes: SQLite stays as it was then.
+    """
     deadline = time.monotonic() + BUSY_S
     while True:
         try:
-            cursor.execute("PRAGMA journal_mode = WAL")
+            mode = cursor.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(_WAL_RETRY_S)
         else:
-            return
+            break
+    if mode != "wal":
+        raise StoreUnavailable(store, "its file system has no shared memory: set store.url to a path on a local disk")
 
 
 def _reader_pool(location: Location) -> Engine | None:

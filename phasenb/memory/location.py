@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +11,18 @@ from phasenb.errors import StoreUnavailable
 MEMORY = ":memory:"
 _SCHEME = "sqlite://"
 # SQLite's WAL needs memory that all its users share, which these do not give (sqlite.org/wal.html, point 2).
-_NETWORK = frozenset(
-    {"nfs", "nfs4", "cifs", "smbfs", "smb3", "afs", "ceph", "lustre", "beegfs", "glusterfs"}
-    | {f"fuse.{kind}" for kind in ("glusterfs", "sshfs", "s3fs")}
-)
+# Shared folders of a virtual machine (9p, virtiofs, vboxsf) are no network's, and many a container's root is one: where
+# their memory can't be shared SQLite says so when the store is opened.
+_NETWORK = frozenset({
+    "nfs", "nfs4", "cifs", "smbfs", "smb2", "smb3", "ncpfs", "afs", "coda", "ceph", "lustre", "beegfs", "gpfs",
+    "glusterfs", "orangefs", "pvfs2", "panfs", "davfs",
+})  # fmt: skip
+_NETWORK_FUSE = frozenset({
+    "sshfs", "glusterfs", "ceph", "ceph-fuse", "s3fs", "goofys", "mount-s3", "gcsfuse", "blobfuse", "blobfuse2",
+    "rclone", "juicefs", "davfs", "davfs2", "seaweedfs", "mfs", "moosefs", "lizardfs", "beegfs", "smbnetfs",
+    "curlftpfs", "fuse_dfs", "cvmfs2",
+})  # fmt: skip
+_OCTAL = re.compile(r"\\([0-7]{3})")  # how /proc/mounts writes blanks
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +71,11 @@ def network_file_system(folder: Path, mounts: str) -> str | None:
         fields = line.split(" ")
         if len(fields) < 3:
             continue
-        point = fields[1].replace("\\040", " ")
+        point = _OCTAL.sub(lambda found: chr(int(found[1], 8)), fields[1])
         if folder.is_relative_to(point) and len(point) >= best:
             best, kind = len(point), fields[2]
-    return kind if kind in _NETWORK else None
+    over_fuse = kind.startswith("fuse.") and kind.removeprefix("fuse.").lower() in _NETWORK_FUSE
+    return kind if kind in _NETWORK or over_fuse else None
 
 
 def _mounts() -> str:

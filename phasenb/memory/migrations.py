@@ -56,10 +56,16 @@ def add_hosts(cursor: Cursor) -> None:
         cursor.execute(ddl)
 
 
+def index_changes(cursor: Cursor) -> None:
+    """A feed that is taken up, and thresholds, ask what changed since a time."""
+    cursor.execute("CREATE INDEX tasks_changed ON tasks (owner, updated_at)")
+
+
 # Later ones change tables step by step; the first is never run on a store that exists.
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(1, "the first tables", create_all),
     Migration(2, "hosts and their leases", add_hosts),
+    Migration(3, "what changed since", index_changes),
 )
 
 

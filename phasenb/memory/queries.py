@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from phasenb.core.ports import StoredTask
+from phasenb.dto.base import format_time
 from phasenb.dto.phase_result import PhaseResult
 from phasenb.dto.task_state import State, TaskState
 from phasenb.memory import rows
@@ -37,12 +39,21 @@ def tasks(
     state: State | None = None,
     limit: int,
     before: str | None = None,
+    changed_since: datetime | None = None,
 ) -> list[TaskState]:
     """Newest first."""
     asked = {"session": session, "state": state.value if state else None, "before": before}
-    statement = sql.newest_tasks(session is not None, state is not None, before is not None)
+    asked["changed_since"] = format_time(changed_since) if changed_since else None
+    statement = sql.newest_tasks(*(value is not None for value in asked.values()))
     given = {name: value for name, value in asked.items() if value is not None}
     return [rows.stored_task(row).task for row in statement.all(cursor, owner=owner, limit=limit, **given)]
+
+
+def failures(cursor: Cursor, owner: str, session: str, since: datetime, limit: int) -> list[datetime]:
+    """When attempts of a session failed, oldest first: the newest ``limit``, after ``since``."""
+    found = sql.NEWEST_FAILURES.all(cursor, owner=owner, session=session, since=format_time(since), limit=limit)
+    times = [rows.result(body).ended_at for (body,) in reversed(found)]
+    return sorted(at for at in times if at > since)
 
 
 def results(

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -168,10 +170,10 @@ class MemorySaver:
         state: State | None = None,
         limit: int = 100,
         before: str | None = None,
+        changed_since: datetime | None = None,
     ) -> list[TaskState]:
-        return await self._database.aread(
-            lambda cursor: queries.tasks(cursor, owner, session=session, state=state, limit=limit, before=before)
-        )
+        asked = partial(queries.tasks, owner=owner, session=session, state=state, limit=limit, before=before)
+        return await self._database.aread(partial(asked, changed_since=changed_since))
 
     async def events(self, task_id: str, after_seq: int, limit: int) -> list[str]:
         found = await self._database.aread(
@@ -197,6 +199,9 @@ class MemorySaver:
         await self._database.aread(
             lambda cursor: queries.scan_results(cursor, owner, take, session=session, task_id=task_id)
         )
+
+    async def failures(self, owner: str, session: str, since: datetime, limit: int) -> list[datetime]:
+        return await self._database.aread(lambda cursor: queries.failures(cursor, owner, session, since, limit))
 
     async def logs(self, task_id: str, *, after: int = 0, limit: int = 10_000) -> list[dict[str, Json]]:
         found = await self._database.aread(

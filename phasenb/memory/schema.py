@@ -43,6 +43,7 @@ tasks = Table(
     Index("tasks_of_owner", "owner", "task_id"),
     Index("tasks_of_session", "owner", "session", "task_id"),
     Index("tasks_in_state", "owner", "state", "task_id"),
+    Index("tasks_changed", "owner", "updated_at"),
 )
 
 hosts = Table(

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, Protocol
 
-from sqlalchemy import ClauseElement, Table, bindparam, delete, func, null, select, update
+from sqlalchemy import ClauseElement, Table, bindparam, delete, func, null, or_, select, update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import Insert, insert
 
+from phasenb.dto.phase_result import FAILURES
 from phasenb.memory.schema import checkpoints, code, events, hosts, launches, logs, meta, migrations, results, tasks
 
 _DIALECT = sqlite.dialect(paramstyle="named")
@@ -174,8 +175,8 @@ def tasks_by_suffix(of_owner: bool, in_session: bool) -> Statement:
 
 
 @cache
-def newest_tasks(in_session: bool, in_state: bool, before: bool) -> Statement:
-    """An owner's tasks, newest first."""
+def newest_tasks(in_session: bool, in_state: bool, before: bool, changed: bool) -> Statement:
+    """An owner's tasks, newest first; ``changed``: only those that changed at ``changed_since`` or later."""
     clause = _task.where(tasks.c.owner == bindparam("owner"))
     if in_session:
         clause = clause.where(tasks.c.session == bindparam("session"))
@@ -183,6 +184,8 @@ def newest_tasks(in_session: bool, in_state: bool, before: bool) -> Statement:
         clause = clause.where(tasks.c.state == bindparam("state"))
     if before:
         clause = clause.where(tasks.c.task_id < bindparam("before"))
+    if changed:
+        clause = clause.where(tasks.c.updated_at >= bindparam("changed_since"))
     return Statement(clause.order_by(tasks.c.task_id.desc()).limit(bindparam("limit")))
 
 
@@ -195,6 +198,22 @@ def results_of(in_session: bool, of_task: bool) -> Statement:
     if of_task:
         clause = clause.where(results.c.task_id == bindparam("task_id"))
     return Statement(clause.order_by(results.c.id))
+
+
+# The newest failures in a session, of tasks that changed at ``since`` or later: an older failure can be no newer than
+# its task's last change.
+NEWEST_FAILURES = Statement(
+    select(results.c.body)
+    .join(tasks)
+    .where(
+        tasks.c.owner == bindparam("owner"),
+        tasks.c.session == bindparam("session"),
+        tasks.c.updated_at >= bindparam("since"),
+        or_(*(results.c.status == status.value for status in FAILURES)),
+    )
+    .order_by(results.c.id.desc())
+    .limit(bindparam("limit"))
+)
 
 
 @cache

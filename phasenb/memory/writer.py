@@ -138,18 +138,35 @@ class Writer:
         return group, True
 
     def _commit(self, cursor: sqlite3.Cursor, group: list[_Request]) -> None:
+        if not self._begun(cursor, group) or self._ran(cursor, group) or len(group) == 1:
+            return
+        for place, request in enumerate(group):
+            if not self._begun(cursor, group[place:]):
+                return
+            self._ran(cursor, [request])
+
+    def _begun(self, cursor: sqlite3.Cursor, waiting: list[_Request]) -> bool:
+        """Begin a transaction. Where SQLite can't, all that wait hear why: one wait for a lock is enough for them."""
         try:
             cursor.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            for request in waiting:
+                request.error = unavailable(self._store, error)
+            return False
+        return True
+
+    def _ran(self, cursor: sqlite3.Cursor, group: list[_Request]) -> bool:
+        """Run and commit. Where one fails nothing of the group is kept, and a lone request hears why."""
+        try:
             for request in group:
                 request.result = request.job(cursor)
             cursor.execute("COMMIT")
-        except Exception as error:  # nothing of the group is kept, and a lone request hears why
+        except Exception as error:
             self._undo(cursor)
             if len(group) == 1:
-                group[0].error = self._told(error)
-            else:
-                for request in group:
-                    self._commit(cursor, [request])
+                group[0].error = unavailable(self._store, error) if isinstance(error, sqlite3.Error) else error
+            return False
+        return True
 
     def _undo(self, cursor: sqlite3.Cursor) -> None:
         if self._connection.in_transaction:
@@ -157,9 +174,6 @@ class Writer:
                 cursor.execute("ROLLBACK")
             except sqlite3.Error:
                 log.exception("store %s: a failed transaction could not be undone", self._store)
-
-    def _told(self, error: Exception) -> Exception:
-        return unavailable(self._store, error) if isinstance(error, sqlite3.Error) else error
 
     def _answer(self, group: list[_Request]) -> None:
         by_loop: dict[asyncio.AbstractEventLoop, list[_Request]] = {}

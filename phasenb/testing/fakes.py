@@ -29,7 +29,7 @@ from phasenb.core.ports import (
 from phasenb.dto.events import Event, PhaseLog, PhaseUpdate
 from phasenb.dto.launch import AgentSpec, FunctionSpec, Launch, Runtime
 from phasenb.dto.phase import Checkpoint
-from phasenb.dto.phase_result import ErrorInfo, PhaseResult, ResultStatus
+from phasenb.dto.phase_result import FAILURES, ErrorInfo, PhaseResult, ResultStatus
 from phasenb.dto.task_state import State, TaskState
 from phasenb.dto.values import Json
 from phasenb.errors import BadMessage, Conflict, LeaseLost, UnknownObject, UnknownTask
@@ -351,6 +351,7 @@ class FakeStore:
         state: State | None = None,
         limit: int = 100,
         before: str | None = None,
+        changed_since: datetime | None = None,
     ) -> list[TaskState]:
         newest_first = [kept.stored for kept in reversed(self._kept.values()) if kept.stored.owner == owner]
         return [
@@ -359,6 +360,7 @@ class FakeStore:
             if session in (None, stored.task.session)
             and state in (None, stored.task.state)
             and (before is None or stored.task.task_id < before)
+            and (changed_since is None or stored.task.updated_at >= changed_since)
         ][:limit]
 
     async def events(self, task_id: str, after_seq: int, limit: int) -> list[str]:
@@ -384,6 +386,11 @@ class FakeStore:
     ) -> None:
         found = await self.results(owner, session=session, task_id=task_id)
         take([(key, result.model_dump_json()) for key, result in found])
+
+    async def failures(self, owner: str, session: str, since: datetime, limit: int) -> list[datetime]:
+        results = await self.results(owner, session=session)
+        times = [result.ended_at for _, result in results if result.status in FAILURES and result.ended_at > since]
+        return sorted(times)[-limit:]
 
     async def logs(self, task_id: str, *, after: int = 0, limit: int = 10_000) -> list[dict[str, Json]]:
         return self._of(task_id).lines[after : after + limit]

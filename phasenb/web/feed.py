@@ -11,6 +11,7 @@ import base64
 import binascii
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from functools import partial
 
 from phasenb.core.phase_manager import PhaseManager
 from phasenb.dto.base import format_time
@@ -70,14 +71,16 @@ async def _in_scope(
     manager: PhaseManager, owner: str, session: str | None, since: datetime | None
 ) -> AsyncIterator[TaskState]:
     """Tasks that are not terminal, and those changed at ``since`` or later."""
-    states: tuple[State | None, ...] = _LIVE_STATES if since is None else (None,)
-    for state in states:
+    ask = partial(manager.store.tasks, owner, session=session, limit=PAGE_TASKS)
+    asked = [partial(ask, state=state) for state in _LIVE_STATES]
+    if since is not None:
+        asked.append(partial(ask, changed_since=since))
+    for some in asked:
         before: str | None = None
         while True:
-            tasks = await manager.store.tasks(owner, session=session, state=state, limit=PAGE_TASKS, before=before)
+            tasks = await some(before=before)
             for task in tasks:
-                if since is None or not task.state.terminal or task.updated_at >= since:
-                    yield manager.with_progress(task)
+                yield manager.with_progress(task)
             if len(tasks) < PAGE_TASKS:
                 break
             before = tasks[-1].task_id

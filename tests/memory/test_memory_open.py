@@ -215,6 +215,13 @@ server:/home /home nfs4 rw 0 0
 /dev/vdb /home/ada/my\\040disk ext4 rw 0 0
 //nas/share /mnt/nas cifs rw 0 0
 tmpfs /tmp tmpfs rw 0 0
+me@host:/ /ssh fuse.sshfs rw 0 0
+bucket /s3 fuse.JuiceFS rw 0 0
+fs0 /scratch gpfs rw 0 0
+/dev/sdb /tab\\011bed lustre rw 0 0
+drvfs /mnt/c 9p rw 0 0
+share /host virtiofs rw 0 0
+a:b /merged fuse.mergerfs rw 0 0
 bad line
 """
 
@@ -227,6 +234,13 @@ bad line
         ("/homes", None),
         ("/mnt/nas/a/b", "cifs"),
         ("/tmp", None),
+        ("/ssh/x", "fuse.sshfs"),
+        ("/s3", "fuse.JuiceFS"),
+        ("/scratch/me", "gpfs"),
+        ("/tab\tbed", "lustre"),
+        ("/mnt/c/Users", None),
+        ("/host", None),
+        ("/merged", None),
         ("/", None),
     ],
 )
@@ -239,6 +253,24 @@ def test_a_network_file_system_is_refused(tmp_path, monkeypatch):
     problem = refused(tmp_path / "phasenb.db")
     assert "network file system (nfs4)" in problem
     assert "store.url" in problem
+
+
+def test_a_file_system_without_shared_memory_is_refused(tmp_path, monkeypatch):
+    def connect(location):
+        uri = f"file:{location.path}?vfs=unix-dotfile"  # SQLite's own way to do without: no WAL there
+        return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+
+    monkeypatch.setattr(database, "_connect", connect)
+    assert "no shared memory: set store.url" in refused(tmp_path / "phasenb.db")
+
+
+def test_a_look_for_changes_says_what_is_wrong(file_saver, monkeypatch):
+    def fails(location):
+        raise sqlite3.OperationalError("unable to open database file")
+
+    monkeypatch.setattr(database, "_connect", fails)
+    with pytest.raises(StoreUnavailable, match="unable to open"):
+        asyncio.run(file_saver.changed())
 
 
 # --- versions --------------------------------------------------------------------------------------------------------

@@ -73,6 +73,38 @@ def statements_of(connection):
     return seen
 
 
+def test_one_wait_for_a_lock_answers_all_that_wait(writer, connection, tmp_path, numbers):
+    other = sqlite3.connect(tmp_path / "plain.db", isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA busy_timeout = 20")
+
+    async def main():
+        gate, waiting = await held(writer)
+        seen = statements_of(connection)
+
+        def refused_while_another_process_is_quicker(cursor):
+            cursor.execute("ROLLBACK")
+            other.execute("BEGIN IMMEDIATE")
+            raise ValueError
+
+        jobs = [insert(1), refused_while_another_process_is_quicker, *(insert(n) for n in range(2, 20))]
+        answers = await together(gate, writer, jobs)
+        await waiting
+        assert {type(answer) for answer in answers} == {StoreUnavailable}
+        assert seen.count("BEGIN IMMEDIATE") == 2  # the group's, and the one that found the lock
+
+        seen.clear()
+        gate.opened.clear()
+        answers = await asyncio.gather(*(writer.run(insert(n)) for n in range(20)), return_exceptions=True)
+        assert {type(answer) for answer in answers} == {StoreUnavailable}
+        assert seen.count("BEGIN IMMEDIATE") <= 2  # the first of them may have gone alone
+
+    asyncio.run(main())
+    other.execute("ROLLBACK")
+    other.close()
+    assert writer.call(insert(7)) == 7
+    assert numbers() == [7]
+
+
 def test_requests_that_wait_are_one_transaction(writer, connection, numbers):
     async def main():
         gate, waiting = await held(writer)

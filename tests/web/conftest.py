@@ -11,6 +11,11 @@ import pytest
 
 from phasenb.config.settings import WebSocketSettings
 from phasenb.core.phase_manager import PhaseManager
+from phasenb.core.ports import Append
+from phasenb.core.task_schema import SCHEMA
+from phasenb.dto import events as ev
+from phasenb.dto.events import PhaseUpdate
+from phasenb.dto.launch import Launch
 from phasenb.testing import FakeClock, FakeStore, ScriptedExecutor
 from phasenb.web.identity import Identity
 from phasenb.web.message_handler import WebSocketMessageHandler
@@ -122,6 +127,48 @@ class Client:
 
     async def until_event(self, task_id: str, kind: str) -> None:
         await until(lambda: any(frame["task_id"] == task_id for frame in self.wire.of(kind)))
+
+
+class Task:
+    """Writes a task's log into a world's store, and tells the hub, as an engine would."""
+
+    def __init__(self, world: World, owner: str = "ada", session: str = "nb:one", name: str = "t") -> None:
+        self.world, self.owner, self.state = world, owner, None
+        self.common = {"task_id": name.rjust(26, "0"), "session": session}
+
+    @property
+    def task_id(self):
+        return self.common["task_id"]
+
+    async def add(self, cls, *, tell=True, **fields):
+        seq = (self.state.seq if self.state else 0) + 1
+        event = cls(**self.common, seq=seq, at=FakeClock().now(), **fields)
+        first = self.state is None
+        self.state = SCHEMA.apply(self.state, event)
+        launch = Launch(agent="penguins") if first else None
+        await self.world.store.append(Append(self.owner, self.state, (event,), launch=launch))
+        if tell:
+            self.world.hub.events(self.owner, self.state, (event,))
+        return event
+
+    async def start(self):
+        await self.add(ev.TaskCreated, name="t", agent="a", phases=("research", "planning"))
+        await self.add(ev.PhaseStarted, phase="research", attempt=1)
+
+    async def toggle(self, *, tell=True):
+        """Two more events that change nothing for good."""
+        await self.add(ev.TaskPaused, by="ada", tell=tell)
+        await self.add(ev.TaskResumed, by="ada", tell=tell)
+
+    def progress(self, percent, attempt=1, phase="research"):
+        update = PhaseUpdate(task_id=self.task_id, phase=phase, attempt=attempt, percent=percent)
+        self.world.hub.progress(self.owner, self.state, update)
+        return update
+
+
+@pytest.fixture
+def make_task() -> type[Task]:
+    return Task
 
 
 @pytest.fixture

@@ -5,57 +5,17 @@ import asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from phasenb.core.ports import Append
-from phasenb.core.task_schema import SCHEMA
 from phasenb.dto import events as ev
 from phasenb.dto.events import PhaseLog, PhaseUpdate
-from phasenb.dto.launch import Launch
 from phasenb.dto.phase import LogLine
 from phasenb.errors import StoreUnavailable
 from phasenb.testing import FakeClock, FakeStore, ScriptedExecutor
 
 
-class Task:
-    """Writes a task's log into a world's store, and tells the hub, as an engine would."""
-
-    def __init__(self, world, owner="ada", session="nb:one", name="t"):
-        self.world, self.owner, self.state = world, owner, None
-        self.common = {"task_id": name.rjust(26, "0"), "session": session}
-
-    @property
-    def task_id(self):
-        return self.common["task_id"]
-
-    async def add(self, cls, *, tell=True, **fields):
-        seq = (self.state.seq if self.state else 0) + 1
-        event = cls(**self.common, seq=seq, at=FakeClock().now(), **fields)
-        first = self.state is None
-        self.state = SCHEMA.apply(self.state, event)
-        launch = Launch(agent="penguins") if first else None
-        await self.world.store.append(Append(self.owner, self.state, (event,), launch=launch))
-        if tell:
-            self.world.hub.events(self.owner, self.state, (event,))
-        return event
-
-    async def start(self):
-        await self.add(ev.TaskCreated, name="t", agent="a", phases=("research", "planning"))
-        await self.add(ev.PhaseStarted, phase="research", attempt=1)
-
-    async def toggle(self, *, tell=True):
-        """Two more events that change nothing for good."""
-        await self.add(ev.TaskPaused, by="ada", tell=tell)
-        await self.add(ev.TaskResumed, by="ada", tell=tell)
-
-    def progress(self, percent, attempt=1, phase="research"):
-        update = PhaseUpdate(task_id=self.task_id, phase=phase, attempt=attempt, percent=percent)
-        self.world.hub.progress(self.owner, self.state, update)
-        return update
-
-
-def test_replay_then_live(make_world, until):
+def test_replay_then_live(make_world, until, make_task):
     async def main():
         world = make_world()
-        task = Task(world)
+        task = make_task(world)
         await task.start()
         await task.toggle()
         client = await world.client().hello()
@@ -69,10 +29,10 @@ def test_replay_then_live(make_world, until):
     asyncio.run(main())
 
 
-def test_a_snapshot_where_a_replay_would_not_be_whole(make_world, until):
+def test_a_snapshot_where_a_replay_would_not_be_whole(make_world, until, make_task):
     async def main():
         world = make_world(replay_max_events=3)
-        task = Task(world)
+        task = make_task(world)
         await task.start()
         await task.toggle()
         client = await world.client().hello()
@@ -87,10 +47,10 @@ def test_a_snapshot_where_a_replay_would_not_be_whole(make_world, until):
     asyncio.run(main())
 
 
-def test_a_suffix_subscribes_the_whole_id(make_world):
+def test_a_suffix_subscribes_the_whole_id(make_world, make_task):
     async def main():
         world = make_world()
-        task = Task(world, name="SUFFIX")
+        task = make_task(world, name="SUFFIX")
         await task.start()
         client = await world.client().hello()
         assert (await client.ask("subscribe", task_id="SUFFIX"))["task_id"] == task.task_id
@@ -98,12 +58,12 @@ def test_a_suffix_subscribes_the_whole_id(make_world):
     asyncio.run(main())
 
 
-def test_an_event_committed_by_another_host_is_not_lost(make_world, until):
+def test_an_event_committed_by_another_host_is_not_lost(make_world, until, make_task):
     """It is in the log, but this hub never heard of it: the next event shows the gap, and the log fills it."""
 
     async def main():
         world = make_world()
-        task = Task(world)
+        task = make_task(world)
         await task.start()
         client = await world.client().hello()
         await client.ask("subscribe", task_id=task.task_id)
@@ -115,10 +75,10 @@ def test_an_event_committed_by_another_host_is_not_lost(make_world, until):
     asyncio.run(main())
 
 
-def test_an_idle_subscriber_gets_nothing(make_world, until):
+def test_an_idle_subscriber_gets_nothing(make_world, until, make_task):
     async def main():
         world = make_world(updates_per_second=1000)
-        task = Task(world)
+        task = make_task(world)
         await task.start()
         client = await world.client().hello()
         await client.ask("subscribe", task_id=task.task_id)
@@ -134,10 +94,10 @@ def test_an_idle_subscriber_gets_nothing(make_world, until):
     asyncio.run(main())
 
 
-def test_progress_is_coalesced_and_the_last_comes_before_the_end(make_world, until):
+def test_progress_is_coalesced_and_the_last_comes_before_the_end(make_world, until, make_task):
     async def main():
         world = make_world(updates_per_second=1)
-        task = Task(world)
+        task = make_task(world)
         await task.start()
         client = await world.client().hello()
         await client.ask("subscribe", task_id=task.task_id, after_seq=2)
@@ -155,10 +115,10 @@ def test_progress_is_coalesced_and_the_last_comes_before_the_end(make_world, unt
     asyncio.run(main())
 
 
-def test_held_progress_is_told_when_it_is_due(make_world, until):
+def test_held_progress_is_told_when_it_is_due(make_world, until, make_task):
     async def main():
         world = make_world(updates_per_second=100)
-        task = Task(world)
+        task = make_task(world)
         await task.start()
         client = await world.client().hello()
         await client.ask("subscribe", task_id=task.task_id, after_seq=2)
@@ -195,10 +155,10 @@ def test_running_progress_is_sent_after_the_replay(make_world, until):
     asyncio.run(main())
 
 
-def test_a_client_that_does_not_read_falls_back_to_the_log(make_world, until):
+def test_a_client_that_does_not_read_falls_back_to_the_log(make_world, until, make_task):
     async def main():
         world = make_world(queue_events=10)
-        task = Task(world)
+        task = make_task(world)
         await task.start()
         slow, quick = await world.client().hello(), await world.client().hello()
         for client in (slow, quick):
@@ -218,10 +178,10 @@ def test_a_client_that_does_not_read_falls_back_to_the_log(make_world, until):
     asyncio.run(main())
 
 
-def test_past_the_second_bound_a_slow_client_is_closed(make_world, until):
+def test_past_the_second_bound_a_slow_client_is_closed(make_world, until, make_task):
     async def main():
         world = make_world(queue_events=10, replay_max_events=20)
-        task = Task(world)
+        task = make_task(world)
         await task.start()
         slow = await world.client().hello()
         await slow.ask("subscribe", task_id=task.task_id)
@@ -246,10 +206,10 @@ def test_a_client_that_asks_and_never_reads_is_closed(make_world):
     asyncio.run(main())
 
 
-def test_a_broken_transport_is_let_go(make_world):
+def test_a_broken_transport_is_let_go(make_world, make_task):
     async def main():
         world = make_world()
-        task = Task(world)
+        task = make_task(world)
         await task.start()
         client = await world.client().hello()
         await client.ask("subscribe", task_id=task.task_id, after_seq=2)
@@ -257,90 +217,6 @@ def test_a_broken_transport_is_let_go(make_world):
         await task.toggle()
         client.handler.closed()
         assert (world.hub.connections, world.hub._watchers, world.hub._feeds) == (0, {}, {})
-
-    asyncio.run(main())
-
-
-def test_feed_pages_then_events_of_all_tasks_in_scope(make_world, until):
-    async def main():
-        world = make_world()
-        mine, other, foreign = (
-            Task(world, name="A"),
-            Task(world, session="nb:two", name="B"),
-            Task(world, "eve", name="C"),
-        )
-        for task in (mine, other, foreign):
-            await task.start()
-        one, every = await world.client().hello("nb:one"), await world.client().hello("nb:one")
-        page = await one.ask("subscribe_feed")
-        assert [task["task_id"] for task in page["tasks"]] == [mine.task_id]
-        assert page["next"] is None
-        page = await every.ask("subscribe_feed", scope="user")
-        assert {task["task_id"] for task in page["tasks"]} == {mine.task_id, other.task_id}
-        for task in (mine, other, foreign):
-            await task.toggle()
-        mine.progress(30)
-        new = Task(world, name="D")
-        await new.start()
-        assert one.wire.seqs(mine.task_id) == [3, 4]
-        assert one.wire.seqs(other.task_id) == []
-        assert one.wire.seqs(new.task_id) == [1, 2]
-        assert one.wire.of("phase_update")[0]["percent"] == 30
-        assert every.wire.seqs(other.task_id) == [3, 4]
-        assert every.wire.seqs(foreign.task_id) == []
-        await one.ask("unsubscribe", feed=True)
-        await mine.toggle()
-        assert one.wire.seqs(mine.task_id) == [3, 4]
-
-    asyncio.run(main())
-
-
-def test_feed_and_subscription_together_give_each_event_once(make_world, until):
-    async def main():
-        world = make_world()
-        task = Task(world)
-        await task.start()
-        client = await world.client().hello()
-        await client.ask("subscribe_feed")
-        await client.ask("subscribe", task_id=task.task_id)
-        await until(lambda: client.wire.seqs(task.task_id) == [1, 2])
-        await task.toggle()
-        assert client.wire.seqs(task.task_id) == [1, 2, 3, 4]
-        await client.ask("unsubscribe", task_id=task.task_id)
-        await task.toggle()
-        assert client.wire.seqs(task.task_id) == [1, 2, 3, 4, 5, 6]
-
-    asyncio.run(main())
-
-
-def test_feed_cursor_gives_what_changed_since(make_world):
-    async def main():
-        world = make_world()
-        client = await world.client().hello()
-        done = await client.launch()
-        await client.until_event(done, "task_complete")
-        first = await client.ask("subscribe_feed")
-        assert first["tasks"] == []
-        again = await client.ask("subscribe_feed", after=first["cursor"])
-        assert [task["task_id"] for task in again["tasks"]] == [done]
-        assert (await client.ask("subscribe_feed", after="rubbish"))["code"] == "bad_message"
-
-    asyncio.run(main())
-
-
-def test_feed_in_several_pages(make_world, until):
-    async def main():
-        world = make_world()
-        tasks = [Task(world, name=f"N{number:03}") for number in range(230)]
-        for task in tasks:
-            await task.start()
-        client = await world.client().hello()
-        message_id = await client.send("subscribe_feed")
-        await until(lambda: len(client.answers(message_id)) == 3)
-        pages = client.answers(message_id)
-        assert [len(page["tasks"]) for page in pages] == [100, 100, 30]
-        assert [page["next"] is None for page in pages] == [False, False, True]
-        assert {task["task_id"] for page in pages for task in page["tasks"]} == {task.task_id for task in tasks}
 
     asyncio.run(main())
 
@@ -390,12 +266,12 @@ def follow(frames, task_id, unsubscribed):
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(steps)
-def test_whatever_happens_each_event_comes_once_and_in_order(make_world, until, steps):
+def test_whatever_happens_each_event_comes_once_and_in_order(make_world, until, make_task, steps):
     """From each (re)subscription on the seqs count up by one, and at rest nothing is missing."""
 
     async def main():
         world = make_world(store=SlowStore(), queue_events=10, updates_per_second=1000)
-        task = Task(world)
+        task = make_task(world)
         await task.start()
         client = await world.client(limited=False).hello()
         unsubscribed = set()
@@ -427,10 +303,10 @@ def test_whatever_happens_each_event_comes_once_and_in_order(make_world, until, 
     asyncio.run(main())
 
 
-def test_lines_that_a_slow_client_misses_are_counted(make_world, until):
+def test_lines_that_a_slow_client_misses_are_counted(make_world, until, make_task):
     async def main():
         world = make_world(queue_events=10, updates_per_second=1000)
-        task = Task(world)
+        task = make_task(world)
         await task.start()
         slow = await world.client().hello()
         await slow.ask("subscribe", task_id=task.task_id, after_seq=2)
@@ -460,14 +336,14 @@ def test_lines_that_a_slow_client_misses_are_counted(make_world, until):
     asyncio.run(main())
 
 
-def test_a_log_that_can_not_be_read_closes_the_connection(make_world, until):
+def test_a_log_that_can_not_be_read_closes_the_connection(make_world, until, make_task):
     class Failing(FakeStore):
         async def events(self, task_id, after_seq, limit):
             raise StoreUnavailable("phasenb.db", "the disk is gone")
 
     async def main():
         world = make_world(store=Failing())
-        task = Task(world)
+        task = make_task(world)
         await task.start()
         client = await world.client().hello()
         await client.ask("subscribe", task_id=task.task_id)
@@ -477,10 +353,10 @@ def test_a_log_that_can_not_be_read_closes_the_connection(make_world, until):
     asyncio.run(main())
 
 
-def test_one_text_serves_every_client(make_world, until):
+def test_one_text_serves_every_client(make_world, until, make_task):
     async def main():
         world = make_world()
-        task = Task(world)
+        task = make_task(world)
         await task.start()
         clients = [await world.client().hello() for _ in range(3)]
         written = []

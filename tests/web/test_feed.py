@@ -1,0 +1,111 @@
+"""The feed: snapshots in pages, then the events of all tasks in scope, each once."""
+
+import asyncio
+from datetime import UTC, datetime
+
+from phasenb.testing import FakeStore
+from phasenb.web.feed import cursor_of
+
+
+def test_feed_pages_then_events_of_all_tasks_in_scope(make_world, until, make_task):
+    async def main():
+        world = make_world()
+        mine, other, foreign = (
+            make_task(world, name="A"),
+            make_task(world, session="nb:two", name="B"),
+            make_task(world, "eve", name="C"),
+        )
+        for task in (mine, other, foreign):
+            await task.start()
+        one, every = await world.client().hello("nb:one"), await world.client().hello("nb:one")
+        page = await one.ask("subscribe_feed")
+        assert [task["task_id"] for task in page["tasks"]] == [mine.task_id]
+        assert page["next"] is None
+        page = await every.ask("subscribe_feed", scope="user")
+        assert {task["task_id"] for task in page["tasks"]} == {mine.task_id, other.task_id}
+        for task in (mine, other, foreign):
+            await task.toggle()
+        mine.progress(30)
+        new = make_task(world, name="D")
+        await new.start()
+        assert one.wire.seqs(mine.task_id) == [3, 4]
+        assert one.wire.seqs(other.task_id) == []
+        assert one.wire.seqs(new.task_id) == [1, 2]
+        assert one.wire.of("phase_update")[0]["percent"] == 30
+        assert every.wire.seqs(other.task_id) == [3, 4]
+        assert every.wire.seqs(foreign.task_id) == []
+        await one.ask("unsubscribe", feed=True)
+        await mine.toggle()
+        assert one.wire.seqs(mine.task_id) == [3, 4]
+
+    asyncio.run(main())
+
+
+def test_feed_and_subscription_together_give_each_event_once(make_world, until, make_task):
+    async def main():
+        world = make_world()
+        task = make_task(world)
+        await task.start()
+        client = await world.client().hello()
+        await client.ask("subscribe_feed")
+        await client.ask("subscribe", task_id=task.task_id)
+        await until(lambda: client.wire.seqs(task.task_id) == [1, 2])
+        await task.toggle()
+        assert client.wire.seqs(task.task_id) == [1, 2, 3, 4]
+        await client.ask("unsubscribe", task_id=task.task_id)
+        await task.toggle()
+        assert client.wire.seqs(task.task_id) == [1, 2, 3, 4, 5, 6]
+
+    asyncio.run(main())
+
+
+def test_feed_cursor_gives_what_changed_since(make_world):
+    async def main():
+        world = make_world()
+        client = await world.client().hello()
+        done = await client.launch()
+        await client.until_event(done, "task_complete")
+        first = await client.ask("subscribe_feed")
+        assert first["tasks"] == []
+        again = await client.ask("subscribe_feed", after=first["cursor"])
+        assert [task["task_id"] for task in again["tasks"]] == [done]
+        assert (await client.ask("subscribe_feed", after="rubbish"))["code"] == "bad_message"
+
+    asyncio.run(main())
+
+
+def test_a_feed_that_is_taken_up_reads_no_more_than_what_changed(make_world):
+    read = []
+
+    class Counted(FakeStore):
+        async def tasks(self, *args, **kwargs):
+            found = await super().tasks(*args, **kwargs)
+            read.extend(found)
+            return found
+
+    async def main():
+        world = make_world(store=Counted())
+        client = await world.client().hello()
+        for _ in range(30):
+            await client.until_event(await client.launch(), "task_complete")
+        await client.ask("subscribe_feed", after=cursor_of(datetime.now(UTC)))
+        assert read == []
+
+    asyncio.run(main())
+
+
+def test_feed_in_several_pages(make_world, until, make_task):
+    async def main():
+        world = make_world()
+        tasks = [make_task(world, name=f"N{number:03}") for number in range(230)]
+        for task in tasks:
+            await task.start()
+        client = await world.client().hello()
+        message_id = await client.send("subscribe_feed")
+        await until(lambda: len(client.answers(message_id)) == 3)
+        pages = client.answers(message_id)
+        assert [len(page["tasks"]) for page in pages] == [100, 100, 30]
+        assert [page["next"] is None for page in pages] == [False, False, True]
+        assert {task["task_id"] for page in pages for task in page["tasks"]} == {task.task_id for task in tasks}
+
+    asyncio.run(main())
