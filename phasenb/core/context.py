@@ -117,7 +117,11 @@ class Context:
         Raises ValueError for a fraction outside 0..1, a NaN, and a metric that is no number.
         """
         if fraction is not None:
-            if not 0.0 <= fraction <= 1.0:
+            try:
+                within = 0.0 <= fraction <= 1.0
+            except TypeError:
+                raise TypeError(f"ctx.update takes a fraction from 0 to 1, not a {type(fraction).__name__}") from None
+            if not within:
                 fraction = _clamped(fraction)
             if fraction > self._fraction:
                 self._fraction = fraction

@@ -18,23 +18,22 @@ from phasenb.core.context import Cancelled, Context
 from phasenb.core.steps import Steps
 
 
-def drive(value: Any, ctx: Context, *, iterators: bool = False) -> Any:
-    """The result that ``value``, just returned by a phase's function, stands for.
+def drive(value: Any, ctx: Context, steps: Steps, *, iterators: bool = False) -> Any:
+    """The result that ``value``, just returned by a phase's function, stands for. ``steps`` takes what it yields.
 
     ``iterators``: also drive an iterator that is no generator, as legacy ``process()`` and ``stream()`` return them.
     Raises what the function raises, and Cancelled.
     """
     if inspect.isgenerator(value) or (iterators and hasattr(value, "__next__")):
-        return _generator(value, ctx)
+        return _generator(value, ctx, steps)
     if inspect.isasyncgen(value) or (iterators and hasattr(value, "__anext__")):
-        return _in_loop(lambda: _async_generator(value, ctx), ctx)
+        return _in_loop(lambda: _async_generator(value, ctx, steps), ctx)
     if inspect.isawaitable(value):
-        return _in_loop(lambda: _awaited(value, ctx, iterators), ctx)
+        return _in_loop(lambda: _awaited(value, ctx, iterators, steps), ctx)
     return value
 
 
-def _generator(generator: Iterator[Any], ctx: Context) -> Any:
-    steps = Steps(ctx)
+def _generator(generator: Iterator[Any], ctx: Context, steps: Steps) -> Any:
     try:
         while True:
             try:
@@ -50,8 +49,7 @@ def _generator(generator: Iterator[Any], ctx: Context) -> Any:
             close()
 
 
-async def _async_generator(generator: AsyncIterator[Any], ctx: Context) -> Any:
-    steps = Steps(ctx)
+async def _async_generator(generator: AsyncIterator[Any], ctx: Context, steps: Steps) -> Any:
     try:
         async for item in generator:
             steps.take(item)
@@ -64,11 +62,11 @@ async def _async_generator(generator: AsyncIterator[Any], ctx: Context) -> Any:
             await close()
 
 
-async def _awaited(value: Awaitable[Any], ctx: Context, iterators: bool) -> Any:
+async def _awaited(value: Awaitable[Any], ctx: Context, iterators: bool, steps: Steps) -> Any:
     result = await value
     if inspect.isasyncgen(result) or (iterators and hasattr(result, "__anext__")):
-        return await _async_generator(result, ctx)
-    return drive(result, ctx, iterators=iterators)
+        return await _async_generator(result, ctx, steps)
+    return drive(result, ctx, steps, iterators=iterators)
 
 
 def _in_loop(begin: Callable[[], Coroutine[Any, Any, Any]], ctx: Context) -> Any:

@@ -38,6 +38,7 @@ from phasenb.core.phase_functions import (
     mapped,
     phased,
 )
+from phasenb.core.steps import Steps
 from phasenb.dto.launch import AgentSpec, FunctionSpec
 from phasenb.errors import LaunchError
 
@@ -221,7 +222,8 @@ class ExtendedAgent:
             raise Cancelled
         filled = {CONTEXT: ctx, "phase": phase} if "phase" in self.fills else {CONTEXT: ctx}
         args, kwargs = function.arguments.bind(filled, values)
-        return drive(function.call(*args, **kwargs), ctx, iterators=function.streams)
+        steps = Steps(ctx, joins=function.joins)
+        return drive(function.call(*args, **kwargs), ctx, steps, iterators=function.streams)
 
     def _specs(self, functions: Mapping[str, PhaseFunction]) -> dict[str, FunctionSpec]:
         return {phase: function.arguments.spec(self.fills) for phase, function in functions.items()}

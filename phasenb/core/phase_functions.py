@@ -26,13 +26,14 @@ _STREAMS = ("process", "stream")  # what these return is taken for steps, even w
 
 
 class PhaseFunction:
-    """A phase's callable. ``streams``: an iterator that it returns is driven even if it is no generator."""
+    """A phase's callable. ``method``: the agent's method that it is, which says how its steps are read."""
 
-    __slots__ = ("arguments", "call", "streams")
+    __slots__ = ("arguments", "call", "joins", "streams")
 
-    def __init__(self, call: Function, *, streams: bool = False) -> None:
+    def __init__(self, call: Function, method: str = "") -> None:
         self.call = call
-        self.streams = streams
+        self.streams = method in _STREAMS
+        self.joins = method == "stream"  # the texts that it yields are one text
         self.arguments: Arguments = read_arguments(call)
 
 
@@ -65,7 +66,7 @@ def mapped(agent: Any, phase: str, target: str | Function) -> PhaseFunction:
             argument=target,
             nearest=nearest(target, [name for name in dir(agent) if not name.startswith("_")]),
         )
-    return PhaseFunction(method, streams=target in _STREAMS)
+    return PhaseFunction(method, target)
 
 
 def phased(agent: Any, names: Sequence[str] | None) -> dict[str, PhaseFunction]:
@@ -100,10 +101,10 @@ def _entry(agent: Any) -> PhaseFunction:
     for name in _METHODS:
         method = getattr(agent, name, None)
         if callable(method):
-            return PhaseFunction(method, streams=name in _STREAMS)
+            return PhaseFunction(method, name)
     process = getattr(getattr(agent, "task", None), "process", None)
     if callable(process):
-        return PhaseFunction(process, streams=True)
+        return PhaseFunction(process, "process")
     if callable(agent):
         return PhaseFunction(agent)
     raise LaunchError(

@@ -6,7 +6,7 @@ One rule for every generator, sync or async, of a phase function or of a legacy 
 ``None``                                         says only that the phase goes on (and a cancel takes effect there)
 a float within 0..1                              is the fraction done
 a ``Step``                                       is reported as it is
-a str                                            is the message
+a str                                            is the message, and a line of the log; of ``stream()``: a piece of text
 a dict with a key of _DICT_KEYS                  is progress: ``percent`` and ``percent_complete`` are 0..100,
                                                  ``fraction`` 0..1, ``progress`` either; with done, total, message
 an object with ``percent_complete``              is progress, with its message, description, done, total if it has them
@@ -14,7 +14,8 @@ anything else                                    is a plain value: it counts as 
 ===============================================  ================================================================
 
 The result is what the generator returned, if that is not None; else the last ``result`` (or ``output``) that a yielded
-dict or progress object carried and that was not None; else the last plain value; else None.
+dict or progress object carried and that was not None; else the last plain value; else, of an agent's ``stream()``, the
+pieces of text joined, as models stream their answers; else None.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ _PERCENT = ("percent_complete", "percent")
 _MESSAGE = ("message", "description")
 _RESULT = ("result", "output")
 _DICT_KEYS = frozenset((*_PERCENT, *_MESSAGE, *_RESULT, "fraction", "progress"))
+_SHOWN_TEXT = 120  # characters of a streamed text that are shown as the message: its newest
 _MISSING: Any = object()
 
 _preview = reprlib.Repr()
@@ -49,10 +51,15 @@ def preview(value: Any) -> str:
 
 
 class Steps:
-    """Reports what one generator yields, and keeps what may become its result."""
+    """Reports what one generator yields, and keeps what may become its result.
 
-    def __init__(self, ctx: Context) -> None:
+    ``joins``: texts are pieces of one text, not messages.
+    """
+
+    def __init__(self, ctx: Context, *, joins: bool = False) -> None:
         self._ctx = ctx
+        self._pieces: list[str] | None = [] if joins else None
+        self._end = ""  # of the text so far
         self._plain = 0
         self._last_plain: Any = None
         self._carried: Any = None
@@ -63,7 +70,7 @@ class Steps:
             self._ctx.beat()
             return
         if isinstance(item, str):
-            self._ctx.update(message=item)
+            self._text(item)
         elif isinstance(item, Step):
             self._ctx.report(item)
         elif isinstance(item, Real) and not isinstance(item, Integral) and 0.0 <= float(item) <= 1.0:
@@ -81,7 +88,18 @@ class Steps:
         """The result of a generator that returned ``returned``."""
         if returned is not None:
             return returned
-        return self._last_plain if self._carried is None else self._carried
+        if self._carried is not None:
+            return self._carried
+        return "".join(self._pieces) if self._pieces and self._last_plain is None else self._last_plain
+
+    def _text(self, text: str) -> None:
+        if self._pieces is None:
+            self._ctx.update(message=text)
+            self._ctx.log(text)
+            return
+        self._pieces.append(text)
+        self._end = f"{self._end}{text}"[-_SHOWN_TEXT:]
+        self._ctx.update(message=self._end)
 
     def _progress(self, read: Any) -> None:
         for name in _RESULT:
