@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from phasenb.client.async_client import AsyncClient, to_stderr
 from phasenb.client.backend import Backend
 from phasenb.client.handle import TaskHandle
-from phasenb.client.launching import prepare
+from phasenb.client.launching import attached_note, prepare
 from phasenb.client.loop_thread import shared_loop
 from phasenb.client.task_model import TaskModel
 from phasenb.client.values import Values
@@ -110,12 +110,13 @@ class Client:
         """As ``launch``, with options given apart."""
         prepared = prepare(agent, inputs, self.values, options)
         model, duplicate = self.run(self.on_loop.send_launch(prepared))
-        attached = duplicate and options.get("key") is not None
-        task = TaskHandle(self, model, note="attached: its key was launched before, with the code of then" * attached)
+        task = TaskHandle(self, model)
+        if duplicate and options.get("key") is not None:
+            task = TaskHandle(self, model, note=attached_note(prepared.command["inputs"], task.snapshot))
         if options.get("show", True):
             from phasenb.client.showing import show_launched
 
-            show_launched(task, model, self)
+            show_launched(task, self)
         return task
 
     def task(self, task_id: str) -> TaskHandle:

@@ -29,7 +29,7 @@ class TaskHandle(TaskFacts):
         super().__init__(model, client.values)
         self._client = client
         self._task = AsyncTaskHandle(client.on_loop, model)
-        self._note = note
+        self.note = note
 
     # --- waiting ---------------------------------------------------------------------------------------------------
 
@@ -99,7 +99,7 @@ class TaskHandle(TaskFacts):
         ``agent``: corrected code; without it the launch's code is run. Raises IllegalTransition, LaunchError.
         """
         self._client.run(self._task.retry(from_phase, agent))
-        self._note = "" if agent is not None else "runs the code of the launch"
+        self.note = "" if agent is not None else "runs the code of the launch"
 
     def arguments(self, phase: str) -> dict[str, Any]:
         """What a phase was given, decoded: the launch's inputs, and the outputs before it. Raises KeyError."""
@@ -152,17 +152,17 @@ class TaskHandle(TaskFacts):
         """Show the task live in this cell; in a terminal, as text as it is now."""
         from phasenb.client.showing import show
 
-        show(self, self._model, self._client, self._note)
+        show(self, self._model, self._client, self.note)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         from phasenb.client.showing import bundle
 
-        return bundle(self._model, self._note)
+        return bundle(self._model, self.note)
 
     def _ipython_display_(self) -> None:
         from phasenb.client.showing import show_once
 
-        show_once(self, self._model, self._client, self._note)
+        show_once(self, self._model, self._client, self.note)
 
 
 async def _next_text(lines: AsyncIterator[dict[str, Any]]) -> str | None:

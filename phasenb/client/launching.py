@@ -26,13 +26,15 @@ from phasenb.core.extended_agent import ExtendedAgent
 from phasenb.core.launch_check import check_launch, check_named_phases, nearest
 from phasenb.dto.base import new_ulid
 from phasenb.dto.launch import LaunchOptions
-from phasenb.dto.values import ObjectRef, as_reference
+from phasenb.dto.task_state import TaskState
+from phasenb.dto.values import Json, ObjectRef, as_reference, is_reference
 from phasenb.errors import LaunchError
 from phasenb.web.message_protocol import field_problems
 
 INLINE_INPUT_BYTES = 262_144
 INLINE_TOTAL_BYTES = 2_000_000  # of a message's 4 MiB; beyond it inputs travel as objects, however small
 INLINE_CODE_BYTES = 1_000_000
+_MISSING: Any = object()
 NOT_SENT = ("client", "session", "show")  # options of the launcher's own side
 
 
@@ -60,6 +62,28 @@ def prepare(
     CapturedTooLarge, ValueNotStorable.
     """
     return _staged(values, lambda folder, written: _launch(agent, inputs, options, folder, written))
+
+
+def attached_note(inputs: Mapping[str, Json], task: TaskState) -> str:
+    """What to tell whoever launched ``inputs`` and got ``task``, which its key had launched before.
+
+    Pickled inputs are not compared: equal values may have other bytes.
+    """
+    names = sorted({*inputs, *task.inputs})
+    other = [name for name in names if _differs(inputs.get(name, _MISSING), task.inputs.get(name, _MISSING))]
+    told = "attached: its key was launched before, with the code of then"
+    if not other:
+        return told
+    plural = "s" if len(other) > 1 else ""
+    return f'{told} and other input{plural} ({", ".join(other)}): for these, take another key or if_exists="new"'
+
+
+def _differs(given: Json, launched: Json) -> bool:
+    references = [value for value in (given, launched) if is_reference(value)]
+    if len(references) == 2:
+        new, old = (ObjectRef.model_validate(value) for value in references)
+        return new.hash != old.hash and not (new.codec == old.codec == "pickle" and new.type == old.type)
+    return bool(given != launched)
 
 
 def prepare_edit(value: Any, values: Values) -> Prepared:

@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 _shown: WeakKeyDictionary[TaskModel, int | None] = WeakKeyDictionary()
 
 
-def show_launched(task: TaskHandle, model: TaskModel, client: Client) -> None:
+def show_launched(task: TaskHandle, client: Client) -> None:
     """Right after a launch: the live card, or one line to stderr."""
     if surroundings.in_kernel():
         task.show()
         return
     from phasenb.display.text import task_line
 
-    told = _notes(client, "")
+    told = _notes(client, task.note)
     sys.stderr.write(f"phasenb: {task_line(task.snapshot)}{''.join(f'; {note}' for note in told)}\n")
 
 

@@ -40,6 +40,18 @@ def test_the_same_key_is_one_task_and_another_session_sees_nothing(script):
     assert done.stdout == "0 1\n"
 
 
+def test_a_key_that_is_taken_up_again_with_other_inputs_says_which(script):
+    code = """
+        task = flow.with_options(executor="inline", key="week").launch(n={n})
+        task.wait()
+    """
+    script(code.format(n=1))
+    assert "other input" not in (again := script(code.format(n=1))).stderr
+    assert "attached: its key was launched before" in again.stderr
+    told = script(code.format(n=3)).stderr
+    assert 'and other input (n): for these, take another key or if_exists="new"' in told
+
+
 def test_a_failure_shows_the_persons_own_lines(script):
     done = script("""
         import phasenb.errors
