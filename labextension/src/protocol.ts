@@ -362,7 +362,7 @@ export interface PhaseResult {
   output_bytes: number | null;
   error: ErrorInfo | null;
   worker: string | null;
-  metrics: { [name: string]: number };
+  metrics: { [name: string]: number | null };
   artifacts: Artifact[];
   fallback: string | null;
 }
@@ -417,7 +417,7 @@ export interface PhaseUpdate {
   done: number | null;
   total: number | null;
   message: string | null;
-  metrics: { [name: string]: number };
+  metrics: { [name: string]: number | null };
   eta_s: number | null;
 }
 
@@ -622,7 +622,7 @@ export interface TaskResult {
   output_bytes: number | null;
   error: ErrorInfo | null;
   worker: string | null;
-  metrics: { [name: string]: number };
+  metrics: { [name: string]: number | null };
   artifacts: Artifact[];
   fallback: string | null;
   task_id: string;

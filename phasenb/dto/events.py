@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter
 
 from phasenb.dto.base import Frozen, PhaseName, SessionName, Time
-from phasenb.dto.phase import AttemptKind, LogLine
+from phasenb.dto.phase import AttemptKind, LogLine, Metric
 from phasenb.dto.phase_result import ErrorInfo, PhaseResult
 from phasenb.dto.values import Json
 
@@ -196,7 +196,7 @@ class PhaseUpdate(Frozen):
     done: float | None = None
     total: float | None = None
     message: str | None = None
-    metrics: dict[str, float] = Field(default_factory=dict)
+    metrics: dict[str, Metric] = Field(default_factory=dict)
     eta_s: float | None = None
 
 

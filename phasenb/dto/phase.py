@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal
+from math import nan
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from phasenb.dto.base import Frozen, PhaseName, Time
 from phasenb.dto.values import Json
 
 DEFAULT_PHASES = ("research", "planning", "implementation")
 AttemptKind = Literal["phase", "compensation"]
+# JSON has no NaN: it is written as null, and a loss that became NaN must not make the result unreadable.
+Metric = Annotated[
+    float,
+    BeforeValidator(lambda value: nan if value is None else value),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "null"}]}),
+]
 
 
 class PhaseStatus(StrEnum):
@@ -49,7 +56,7 @@ class Step(Frozen):
     done: float | None = None
     total: float | None = None
     message: str | None = None
-    metrics: dict[str, float] = Field(default_factory=dict)
+    metrics: dict[str, Metric] = Field(default_factory=dict)
     eta_s: float | None = None
 
 

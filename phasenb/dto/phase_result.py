@@ -7,7 +7,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from phasenb.dto.base import Frozen, PhaseName, Time
-from phasenb.dto.phase import AttemptKind
+from phasenb.dto.phase import AttemptKind, Metric
 from phasenb.dto.values import Artifact, Json
 
 
@@ -52,6 +52,6 @@ class PhaseResult(Frozen):
     output_bytes: int | None = None
     error: ErrorInfo | None = None
     worker: str | None = None
-    metrics: dict[str, float] = Field(default_factory=dict)
+    metrics: dict[str, Metric] = Field(default_factory=dict)
     artifacts: tuple[Artifact, ...] = ()
     fallback: str | None = None

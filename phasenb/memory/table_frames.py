@@ -25,10 +25,11 @@ def results_frame_of(
 ) -> pd.DataFrame:
     """See memory.frames.results_frame."""
     import pandas as pd
+    import pyarrow as pa
 
     if last:
         keys = [table.column(name).to_pylist() for name in ("kind", "task_id", "phase", "attempt", "revision")]
-        table = table.take(newest(zip(*keys, strict=True)))
+        table = table.take(pa.array(newest(zip(*keys, strict=True)), pa.int64()))
     outputs = [orjson.loads(text) for text in table.column("output").to_pylist()]
     made = {
         name: pd.Series([shown(value, load) for value in outputs], dtype="object")
