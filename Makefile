@@ -50,8 +50,8 @@ test: .venv/.test labextension  ## lint, then every test, a real browser's inclu
 documents: .venv/.test  ## write what is generated from the wire's models: TypeScript types, AsyncAPI, OpenAPI
 	@$(BIN)/python -m phasenb.web.documents
 
-bench: .venv/.bench     ## phasenb beside its peers: prints ratios
-	@$(BIN)/python -m tests.benchmarks
+bench: .venv/.bench     ## phasenb beside its peers: prints ratios; ONLY="wire cancel_c" for some
+	@$(BIN)/python -m tests.benchmarks $(ONLY)
 
 pictures: .venv/.test labextension  ## renew the pictures in docs/images: the browser tests take them
 	@sh tests/browser/install_chromium.sh

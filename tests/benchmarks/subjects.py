@@ -69,8 +69,13 @@ def _flow(executor):
     return flow
 
 
+def inline_flow():
+    """The durable-task benchmark's own workflow, embedded and inline, in a store of this process."""
+    return _flow("inline")
+
+
 def phasenb_inline(n):
-    flow = _flow("inline")
+    flow = inline_flow()
 
     def run():
         for _ in range(n):
