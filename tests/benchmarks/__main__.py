@@ -137,7 +137,7 @@ def main(wanted):
         raise SystemExit(
             f"no such benchmark: {', '.join(sorted(wanted - known))}; there are {', '.join(sorted(known))}"
         )
-    compare([each for each in COMPARISONS if asked(each.group, each.ours)])
+    compare([each for each in COMPARISONS if asked(each.group, each.ours, each.theirs)])
     limit([each for each in LIMITS if asked(each.group, each.subject)])
     for each in BESIDE:
         if asked(each.group, each.subject):
