@@ -45,6 +45,7 @@ class Worker:
         self._codes: dict[int, Json] = {}
         self._modules = LocalModules()
         self._streams = (sys.stdin, sys.stdout, sys.stderr)
+        self._outputs = (os.dup(1), os.dup(2))
         self._pid = os.getpid()
         self._home = self._state()
 
@@ -85,6 +86,8 @@ class Worker:
         running.performance = performance = Performance(attempt, self._report, self._home[2])
         if running.cancelled:
             performance.cancel()
+        for fd, output in enumerate(self._outputs, start=1):
+            os.dup2(output, fd)  # an attempt before may have closed or redirected them
         self._capture.begin(attempt.log_bytes, performance.masker.text if attempt.secrets else None)
         with self._capture.python():
             outcome = self._perform(performance)

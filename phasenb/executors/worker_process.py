@@ -37,6 +37,7 @@ _PIPE_BYTES = 262_144  # a native writer that holds the GIL must not fill it: no
 _WORDS_BYTES = 65_536
 # Of processes, memory or descriptors: fork(2), pipe(2).
 _SHORTAGES = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOBUFS})
+_KILLERS = "the system does when memory runs out, or the worker itself when a phase closed its line to the host"
 
 
 class WorkerProcess(asyncio.Protocol):
@@ -60,6 +61,7 @@ class WorkerProcess(asyncio.Protocol):
         self._lost_connection = asyncio.Event()
         self._exited = asyncio.Event()
         self._killing: asyncio.Task[None] | None = None
+        self._killed_for = ""
         self._watching: asyncio.Task[None]
         self._pipes: tuple[int, int] = (-1, -1)
 
@@ -190,10 +192,12 @@ class WorkerProcess(asyncio.Protocol):
         code = self.returncode
         if code is None:
             return "was lost"
+        if self._killed_for:
+            return f"was ended by its host: it {self._killed_for}"
         if code >= 0:
             return f"ended by itself, with exit code {code}"
         name = signal.Signals(-code).name if -code in signal.valid_signals() else f"signal {-code}"
-        hint = ", as the system does when memory runs out" if -code == signal.SIGKILL else ""
+        hint = f", as {_KILLERS}" if -code == signal.SIGKILL else ""
         return f"was killed by {name}{hint}"
 
     # --- what is said --------------------------------------------------------------------------------------------
@@ -235,6 +239,7 @@ class WorkerProcess(asyncio.Protocol):
                 self._hear(header)
         except BadFrame as error:
             log.warning("%s is killed: it sent %s", self.name, error)
+            self._killed_for = f"sent {error} (does a phase change what Python itself needs?)"
             self._start_killing()
 
     def eof_received(self) -> bool:

@@ -66,6 +66,28 @@ def test_a_killed_worker_is_lost_and_another_one_takes_its_place(house, on_proce
     on_process(scenario)
 
 
+def cuts_its_line():
+    os.closerange(3, 100)
+    time.sleep(60)
+
+
+def spoils_its_line():
+    import orjson
+
+    dumps = orjson.dumps
+    orjson.dumps = lambda value, **options: dumps(value, **options)[:-1]
+
+
+@pytest.mark.parametrize(
+    ("phase", "reason"),
+    [(cuts_its_line, "a phase closed its line to the host"), (spoils_its_line, "ended by its host: it sent")],
+)
+def test_a_worker_whose_line_to_the_host_a_phase_spoils_says_so(one, phase, reason):
+    told = one(phase)
+    assert told.outcome.status is ResultStatus.LOST
+    assert reason in told.outcome.error.message
+
+
 @pytest.mark.parametrize("pause_s", [0, 0.02])
 def test_a_crash_in_native_code_leaves_its_last_words(house, on_process, pause_s):
     def phase(ctx):

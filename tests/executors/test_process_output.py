@@ -37,6 +37,31 @@ def test_texts_that_no_utf8_can_hold_are_told_all_the_same(one):
     assert told.said("stdout") == ["caf\\udce9"]
 
 
+def closes_its_output():
+    os.close(1)
+    os.close(2)
+
+
+def redirects_its_output():
+    for fd in (1, 2):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), fd)
+
+
+@pytest.mark.parametrize("phase", [closes_its_output, redirects_its_output])
+def test_an_attempt_without_output_leaves_the_next_ones_theirs(house, on_slot, phase):
+    def speaks():
+        print("heard")
+        print("heard too", file=sys.stderr)
+
+    async def scenario(slot):
+        assert (await house.run(slot, phase)).outcome.status == "complete"
+        told = await house.run(slot, speaks)
+        assert told.outcome.status == "complete", told.outcome.error
+        assert (told.said("stdout"), told.said("stderr")) == (["heard"], ["heard too"])
+
+    on_slot(scenario)
+
+
 def test_output_of_every_origin_is_in_the_log_in_order(one):
     def phase(ctx):
         import ctypes
