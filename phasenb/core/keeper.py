@@ -148,9 +148,9 @@ class Keeper:
             page = await self._store.changes(self._number, _PAGE)
             by_task: dict[tuple[str, str], list[Event]] = {}
             for change in page:
-                event = parse_event(change.event)
-                by_task.setdefault((change.owner, event.task_id), []).append(event)
                 self._number = change.number
+                if change.seq > self._manager.told(change.task_id):  # most are this host's own: not worth reading again
+                    by_task.setdefault((change.owner, change.task_id), []).append(parse_event(change.event))
             for (owner, task_id), events in by_task.items():
                 await self._manager.follow(owner, task_id, events)
             if len(page) < _PAGE:

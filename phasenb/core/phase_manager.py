@@ -342,6 +342,10 @@ class PhaseManager:
             async with live.lock:
                 await self._carrier.catch_up(live)
 
+    def told(self, task_id: str) -> int:
+        """The seq of the newest event of a task that this host has told of; 0 where none was."""
+        return self._told.last(task_id)
+
     async def let_go(self) -> None:
         """Stop carrying every task at once, as it is: this host was taken for dead, and they are others' now."""
         carriers = [live.carrier for live in self._live.values() if live.carrier]

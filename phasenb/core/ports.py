@@ -115,6 +115,8 @@ class Change:
 
     number: int
     owner: str
+    task_id: str = ""
+    seq: int = 0
     event: str = ""
 
 

@@ -244,7 +244,7 @@ TAKE_TASK = Statement(
     .values({"host": bindparam("host"), "fence": tasks.c.fence + 1})
 )
 CHANGES = Statement(
-    select(events.c.id, tasks.c.owner, events.c.body)
+    select(events.c.id, tasks.c.owner, events.c.task_id, events.c.seq, events.c.body)
     .join(tasks)
     .where(events.c.id > bindparam("after"))
     .order_by(events.c.id)

@@ -256,7 +256,8 @@ class FakeStore:
         kept.stored = StoredTask(append.owner, append.task)
         kept.launch = append.launch or kept.launch
         self._log += [
-            Change(len(self._log) + number, append.owner, e.wire) for number, e in enumerate(append.events, 1)
+            Change(len(self._log) + number, append.owner, e.task_id, e.seq, e.wire)
+            for number, e in enumerate(append.events, 1)
         ]
         if append.take is not None:
             kept.executor = append.take.executor
