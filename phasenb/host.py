@@ -44,6 +44,7 @@ class SystemClock:
 class Host:
     """What runs a PhaseManager. ``embedded``: in the launcher's own process, where ``inline`` is offered too.
 
+    ``reading``: it shows what is in the store, adopts nothing, and is no host to the others; launches are not for it.
     ``open_store(url, artifacts=)`` makes the store: a test gives one that fails where it is told to.
     """
 
@@ -52,6 +53,7 @@ class Host:
         settings: Settings,
         *,
         embedded: bool,
+        reading: bool = False,
         name: str | None = None,
         open_store: Callable[..., MemorySaver] = MemorySaver.open,
         observers: Sequence[Observer] = (),
@@ -60,6 +62,7 @@ class Host:
         self._open_store = open_store
         self._observers = observers
         self.embedded = embedded
+        self._reading = reading
         self.name = name or f"{socket.gethostname()}:{os.getpid()}"
         self.store: MemorySaver
         self.manager: PhaseManager
@@ -88,14 +91,14 @@ class Host:
         self._keeper = Keeper(
             self.manager, self.store, SystemClock(), _info(self.name), _alive, lease_s=settings.lease_s
         )
-        await self._keeper.start()
+        await (self._keeper.look() if self._reading else self._keeper.start())
 
     async def stop(self) -> None:
         """Let go of the tasks as they are, end the workers, close the store."""
         if self._keeper is not None:
             await self._keeper.stop_looking()
         await self.manager.stop()
-        if self._keeper is not None:
+        if self._keeper is not None and not self._reading:
             await self._keeper.leave()
         for executor in self._executors.values():
             await executor.close()

@@ -64,6 +64,7 @@ class AsyncClient:
         self._models: WeakValueDictionary[str, TaskModel] = WeakValueDictionary()
         self._live: dict[str, TaskModel] = {}
         self._feeds: list[FeedCallback] = []
+        self._end_callbacks: list[Callable[[PhasenbError], None]] = []
         self._feed_scope: str | None = None
         self._cursor: str | None = None
         self._notice = notice
@@ -355,7 +356,16 @@ class AsyncClient:
             model.fail(problem)  # it is not there any more (another store, another user), or the client was closed
             self._live.pop(model.task_id, None)
 
+    def on_end(self, callback: Callable[[PhasenbError], None]) -> None:
+        """Have ``callback(problem)`` called on the loop when this client is of no use any more, at once if it is so."""
+        if self.problem is not None:
+            callback(self.problem)
+        else:
+            self._end_callbacks.append(callback)
+
     def _ended(self, problem: PhasenbError) -> None:
+        for callback in self._end_callbacks:
+            callback(problem)
         for model in tuple(self._models.values()):
             model.fail(problem)
         self._live.clear()

@@ -164,6 +164,10 @@ class Client:
         """
         return self.run(self.on_loop.feed(callback, scope=scope))
 
+    def on_end(self, callback: Callable[[PhasenbError], None]) -> None:
+        """Have ``callback(problem)`` called, on the client's thread, when this client is of no use any more."""
+        self.post(self.on_loop.on_end, callback)
+
     def ping(self) -> None:
         """Return when the host has answered."""
         self.run(self.on_loop.ping())

@@ -18,8 +18,18 @@ HEALTH_S = 10.0
 
 
 def backend_for(url: str | None = None, token: str | None = None) -> Backend:
+    """The server that ``server_for`` finds, else an embedded host. Raises what ``server_for`` does."""
+    server = server_for(url, token)
+    if server is not None:
+        return server
+    from phasenb.client.embedded import EmbeddedBackend
+
+    return EmbeddedBackend()
+
+
+def server_for(url: str | None = None, token: str | None = None) -> HttpBackend | None:
     """The named server; else ``PHASENB_URL`` (and ``PHASENB_TOKEN``); else the Jupyter server that started this
-    kernel, where it has the extension; else an embedded host. Blocks for at most one question to that server.
+    kernel, where it has the extension; else None. Blocks for at most one question to that server.
 
     Raises ServerUnreachable, AccessDenied, and what keeps the server's extension from working.
     """
@@ -29,9 +39,7 @@ def backend_for(url: str | None = None, token: str | None = None) -> Backend:
     server = kernels_server()
     if server is not None and server.health(HEALTH_S) is not None:
         return server
-    from phasenb.client.embedded import EmbeddedBackend
-
-    return EmbeddedBackend()
+    return None
 
 
 def kernels_server() -> HttpBackend | None:

@@ -40,11 +40,12 @@ _STOP_S = 10.0
 
 
 class EmbeddedHost:
-    """A running Host on a loop thread. ``settings`` None: as configured for this machine."""
+    """A running Host on a loop thread. ``settings`` None: as configured for this machine. ``reading``: as for Host."""
 
-    def __init__(self, thread: LoopThread, settings: Settings | None = None) -> None:
+    def __init__(self, thread: LoopThread, settings: Settings | None = None, *, reading: bool = False) -> None:
         self.thread = thread
         self._settings = settings
+        self._reading = reading
         self._starting: asyncio.Task[tuple[Host, TaskApi]] | None = None
 
     async def running(self) -> tuple[Host, TaskApi]:
@@ -108,7 +109,7 @@ class EmbeddedHost:
         settings = self._settings or load_settings()
         if settings.store.url is None:
             default_data_dir().mkdir(parents=True, exist_ok=True)
-        host = Host(settings, embedded=True)
+        host = Host(settings, embedded=True, reading=self._reading)
         await host.start()
         return host, TaskApi(host.manager)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 from phasenb.client.async_task import UNCHANGED, AsyncTaskHandle, OnApproval
@@ -114,6 +114,15 @@ class TaskHandle(TaskFacts):
 
         return run_phase_here(ExtendedAgent.of(agent), phase, self.arguments(phase), failure=self.failure)
 
+    def listen(self, changed: Callable[[], None]) -> None:
+        """Have ``changed()`` called on the client's thread, at once and after each change. It must not wait."""
+
+        def start() -> None:
+            self._model.listen(lambda _: changed())
+            changed()
+
+        self._client.post(start)
+
     # --- values and frames -----------------------------------------------------------------------------------------
 
     def output(self, phase: str) -> Any:
@@ -141,10 +150,15 @@ class TaskHandle(TaskFacts):
     def logs(self, follow: bool = False) -> pd.DataFrame:
         """A row per stored line of output. ``follow``: write them to stdout as they come, until the task has ended."""
         if follow:
-            lines = self._task.log_lines(follow=True)
-            while (text := self._client.run(_next_text(lines))) is not None:
-                sys.stdout.write(f"{text}\n")
+            for line in self.log_lines(follow=True):
+                sys.stdout.write(f"{line['text']}\n")
         return self._client.run(self._task.logs())
+
+    def log_lines(self, *, follow: bool = False) -> Iterator[dict[str, Any]]:
+        """The stored lines as JSON objects; with ``follow`` also those to come, until the task has ended."""
+        lines = self._task.log_lines(follow=follow)
+        while (line := self._client.run(_next(lines))) is not None:
+            yield line
 
     # --- showing ---------------------------------------------------------------------------------------------------
 
@@ -165,7 +179,5 @@ class TaskHandle(TaskFacts):
         show_once(self, self._model, self._client, self.note)
 
 
-async def _next_text(lines: AsyncIterator[dict[str, Any]]) -> str | None:
-    async for line in lines:
-        return str(line["text"])
-    return None
+async def _next(lines: AsyncIterator[dict[str, Any]]) -> dict[str, Any] | None:
+    return await anext(lines, None)

@@ -36,7 +36,12 @@ def current_session() -> str:
     notebook = _notebook()
     if notebook:
         return _named("nb", notebook)
-    return _named("py", _script() or str(Path.cwd()))
+    return script_session(_script() or str(Path.cwd()))
+
+
+def script_session(path: str) -> str:
+    """The session that the script at ``path`` has when it runs."""
+    return _named("py", path)
 
 
 def _notebook() -> str | None:

@@ -7,6 +7,7 @@ from typing import Any
 from phasenb.client.task_model import TaskModel
 from phasenb.client.values import Values
 from phasenb.dto.task_state import State, TaskFailure, TaskState
+from phasenb.errors import PhasenbError
 
 
 class TaskFacts:
@@ -53,6 +54,11 @@ class TaskFacts:
     def failure(self) -> TaskFailure | None:
         """The newest failure: ``.phase``, ``.attempt`` and ``.error`` (``type``, ``message``, ``traceback``)."""
         return self.snapshot.error
+
+    @property
+    def problem(self) -> PhasenbError | None:
+        """Why nothing more is heard of the task, if so: the client was closed, access was denied."""
+        return self._model.problem
 
     @property
     def inputs(self) -> dict[str, Any]:

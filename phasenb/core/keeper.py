@@ -73,8 +73,7 @@ class Keeper:
 
     async def start(self) -> None:
         """Become known, and take up at once what is known to be left behind. Raises StoreUnavailable."""
-        newest = await self._store.changes(None, 1)
-        self._number = newest[0].number if newest else 0
+        await self._look_from_now()
         await self._join()
         await self._adopt()
         self._loops = [
@@ -82,6 +81,15 @@ class Keeper:
             asyncio.create_task(self._every(_LOOK_S, self._follow), name="phasenb follow"),
             asyncio.create_task(self._every(_COLLECT_EVERY_S, self._collect), name="phasenb collect"),
         ]
+
+    async def look(self) -> None:
+        """Only follow what others commit: unknown to them, adopting nothing. Raises StoreUnavailable."""
+        await self._look_from_now()
+        self._loops = [asyncio.create_task(self._every(_LOOK_S, self._follow), name="phasenb follow")]
+
+    async def _look_from_now(self) -> None:
+        newest = await self._store.changes(None, 1)
+        self._number = newest[0].number if newest else 0
 
     async def stop_looking(self) -> None:
         """Adopt nothing any more: this host is about to stop."""

@@ -27,6 +27,7 @@ The tree (stable wire codes in brackets; protocol.md "Errors")::
     ├── ApprovalNeeded                    ``task.result(on_approval="raise")`` of a task that waits for a person
     ├── PhaseRaised                       what a phase raised, as text: the cause of TaskFailed
     ├── ServerUnreachable                 a server was found or named, and does not answer
+    ├── NoServer                          a command needs a server, and there is none
     ├── AccessDenied                      the server refused the token or the user
     └── ProtocolError                     a frame that breaks protocol.md
         ├── BadMessage [bad_message]
@@ -69,6 +70,7 @@ from phasenb.errors.tasks import (
     LaunchError,
     LaunchesPaused,
     LeaseLost,
+    NoServer,
     PhaseRaised,
     QueueFull,
     RuntimeMismatch,
@@ -99,6 +101,7 @@ __all__ = [
     "LaunchError",
     "LaunchesPaused",
     "LeaseLost",
+    "NoServer",
     "PhaseRaised",
     "PhasenbError",
     "ProtocolError",

@@ -311,6 +311,21 @@ class ServerUnreachable(PhasenbError):
 
 
 @dataclass(eq=False)
+class NoServer(PhasenbError):
+    """No server was named or found, and ``command`` needs one. ``instead``: what does without."""
+
+    command: str
+    instead: str = ""
+
+    def __str__(self) -> str:
+        other = f", or {self.instead}" if self.instead else ""
+        return (
+            f"`{self.command}` needs a server, and none was found here: start one with `phasenb serve` or JupyterLab, "
+            f"name one with --url or PHASENB_URL{other}"
+        )
+
+
+@dataclass(eq=False)
 class AccessDenied(PhasenbError):
     url: str
     status: int = 403

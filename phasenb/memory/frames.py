@@ -93,8 +93,7 @@ def results_frame(
     """
     records = [_result_record(result) for result in results]
     if last:
-        keys = [tuple(record[name] for name in _KEY) for record in records]
-        records = [records[place] for place in newest(keys)]
+        records = that_count(records)
     added = _Added()
     for number, record in enumerate(records):
         for name, value in record.get("metrics", {}).items():
@@ -160,6 +159,11 @@ def _result_record(result: tuple[str, PhaseResult] | Record) -> Record:
 
 def _error(error: Record) -> Record:
     return {"error_type": error.get("type"), "error_message": error.get("message")}
+
+
+def that_count(records: Sequence[Record]) -> list[Record]:
+    """The results that count, of the HTTP API's objects: the newest attempt of each phase of a task."""
+    return [records[place] for place in newest(tuple(record[name] for name in _KEY) for record in records)]
 
 
 def _leaves(prefix: str, value: Json) -> Iterable[tuple[str, Json]]:

@@ -77,7 +77,7 @@ def test_a_cell_launches_on_the_server_and_a_new_kernel_finds_the_task(notebook)
     )
     other = Notebook(server.kernel("two.ipynb"))
     assert other.run("import phasenb as pn\nprint(len(pn.tasks()), len(pn.tasks(scope='user')))") == "0 1\n"
-    assert len(server.request("phasenb/api/tasks?scope=user")["tasks"]) == 1
+    assert len(server.request("phasenb/api/tasks")["tasks"]) == 1
 
 
 def test_the_final_state_is_written_into_the_cell(notebook):

@@ -1,0 +1,5 @@
+"""``python -m phasenb`` is the command ``phasenb``."""
+
+from phasenb.cli import main
+
+main()

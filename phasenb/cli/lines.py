@@ -1,0 +1,80 @@
+"""A task's life as plain lines: what is worth a line between one state of a task and the next. Pure.
+
+Rules: a phase's start, end, failure and next try, a gate, a pause and the task's end have a line each; progress has one
+for each quarter.
+"""
+
+from __future__ import annotations
+
+from phasenb.cli.table import short
+from phasenb.display import words
+from phasenb.dto.phase import Phase, PhaseStatus
+from phasenb.dto.task_state import State, TaskState
+
+_QUARTER = 25
+
+
+def told(before: TaskState | None, task: TaskState) -> list[str]:
+    """The lines that lead from ``before`` (None: nothing was told yet) to ``task``."""
+    lines: list[str] = []
+    known = {phase.name: phase for phase in before.phases} if before else {}
+    for phase in task.phases:
+        lines += _of_phase(known.get(phase.name), phase, task)
+    if before is None or before.state is not task.state or before.approval != task.approval:
+        lines += _of_state(before, task)
+    return lines
+
+
+def hint(task: TaskState) -> str | None:
+    """What to type next, where a person is needed."""
+    end = short(task.task_id)
+    if task.approval is not None:
+        return f'`phasenb approve {end}`, or `phasenb deny {end} "why"`'
+    return f"`phasenb resume {end}` goes on" if task.state is State.PAUSED else None
+
+
+def _of_phase(before: Phase | None, phase: Phase, task: TaskState) -> list[str]:
+    status = before.status if before else PhaseStatus.PENDING
+    tried = before.attempt if before else 0
+    lines = []
+    if phase.attempt > tried or (phase.status is PhaseStatus.RUNNING and status is not PhaseStatus.RUNNING):
+        lines.append(_joined(phase.name, "started", words.attempt(phase), words.instead(phase)))
+        quarter = 0
+    else:
+        quarter = int(before.percent // _QUARTER) if before else 0
+    if phase.status is PhaseStatus.RUNNING and quarter < int(phase.percent // _QUARTER) < 4:
+        lines.append(_joined(phase.name, words.percent(phase.percent), words.plain(task.message or "")))
+    if phase.status is not status or phase.attempt > tried:
+        lines += _of_status(phase, task)
+    return lines
+
+
+def _of_status(phase: Phase, task: TaskState) -> list[str]:
+    error = task.error.error if task.error is not None and task.error.phase == phase.name else None
+    why = f"{error.type}: {words.plain(error.message)}".removesuffix(": ") if error is not None else None
+    if phase.status is PhaseStatus.COMPLETE:
+        took = words.elapsed(phase.started_at, phase.ended_at, task.updated_at)
+        return [_joined(phase.name, f"complete in {took}", words.plain(phase.output_preview or ""))]
+    if phase.status is PhaseStatus.RETRYING:
+        return [_joined(phase.name, "failed", why, words.attempt(phase), words.activity(task))]
+    if phase.status is PhaseStatus.FAILED:
+        return [_joined(phase.name, "failed", why)]
+    return [_joined(phase.name, "rolled back")] if phase.status is PhaseStatus.ROLLED_BACK else []
+
+
+def _of_state(before: TaskState | None, task: TaskState) -> list[str]:
+    named = f"{words.plain(task.name)} {short(task.task_id)}"
+    if task.state is State.AWAITING_APPROVAL and task.approval is not None:
+        return [f"{named}: waits for approval before {task.approval.phase}: {hint(task)}"]
+    if task.state is State.PAUSED:
+        return [f"{named}: paused: {hint(task)}"]
+    if task.state.terminal:
+        took = words.elapsed(task.started_at, task.ended_at, task.updated_at)
+        return [f"{named}: {words.STATE_WORDS[task.state]}{f' in {took}' if took else ''}"]
+    if before is None or task.state in (State.QUEUED, State.CANCELLING):
+        return [f"{named}: {words.STATE_WORDS[task.state]}"]
+    return [f"{named}: goes on"] if before.state in (State.PAUSED, State.AWAITING_APPROVAL) else []
+
+
+def _joined(name: str, fact: str, *more: str | None) -> str:
+    return ", ".join(each for each in (f"{name}: {fact}", *more) if each)

@@ -1,0 +1,128 @@
+"""Where a command's tasks are: a server that is named or found, or the store itself where nothing runs.
+
+Rules: reading works without a server, straight from the store, and sets nothing in motion there; what changes a task
+needs a server. A server that was named or found and does not answer is an error (client.discovery).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from phasenb.cli.frame import Call
+from phasenb.client.backend import Backend
+from phasenb.client.client import Client
+from phasenb.client.discovery import HEALTH_S, server_for
+from phasenb.client.http_backend import HttpBackend
+from phasenb.client.sessions import check_session
+from phasenb.errors import NoServer, PhasenbError
+
+SESSION = "cli"  # of a connection that launches nothing: tasks of all sessions are in its reach
+
+
+def find_server(call: Call) -> HttpBackend | None:
+    """What client.discovery finds; else a Jupyter server of this user that runs on this machine, the newest first.
+
+    Raises ServerUnreachable, AccessDenied.
+    """
+    found = server_for(call.url, call.token)
+    if found is not None:
+        return found
+    for told in running_servers():
+        server = HttpBackend(told["url"], told.get("token"))
+        try:
+            if server.health(HEALTH_S) is not None:
+                return server
+        except PhasenbError:
+            continue  # nobody said that it should be this one
+    return None
+
+
+def running_servers() -> list[dict[str, Any]]:
+    """What the Jupyter servers that run here tell of themselves: this terminal's own first, then the newest."""
+    from jupyter_core.paths import jupyter_runtime_dir
+    from psutil import pid_exists
+
+    files = sorted(Path(jupyter_runtime_dir()).glob("jpserver-*.json"), key=_changed, reverse=True)
+    found = []
+    for path in files:
+        try:
+            told = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue  # it has just gone, or is being written
+        if not told.get("sock") and pid_exists(told["pid"]):
+            found.append(told)
+    own = os.environ.get("JUPYTER_SERVER_URL", "").rstrip("/")  # set in the terminals of JupyterLab
+    return sorted(found, key=lambda told: told["url"].rstrip("/") != own)
+
+
+def _changed(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def need_server(call: Call, command: str, instead: str = "") -> HttpBackend:
+    """Raises NoServer where there is none, and what ``find_server`` does."""
+    server = find_server(call)
+    if server is None:
+        raise NoServer(f"phasenb {command}", instead)
+    return server
+
+
+@contextmanager
+def client_of(call: Call, backend: Backend, session: str = SESSION) -> Iterator[Client]:
+    """A client whose notices go to stderr. Raises what Client does."""
+    client = Client(
+        session=session_of(call, session), notice=lambda text: call.say(f"phasenb: {text}"), backend=backend
+    )
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+@contextmanager
+def reading(call: Call) -> Iterator[Client]:
+    """A client for commands that change nothing: of a server, or of the store where there is no server."""
+    server = find_server(call)
+    if server is not None:
+        with client_of(call, server) as client:
+            yield client
+        return
+    from phasenb.client.embedded import EmbeddedBackend
+
+    host = _store_alone()
+    try:
+        with client_of(call, EmbeddedBackend(host)) as client:
+            yield client
+    finally:
+        host.thread.run(host.stop())
+
+
+def session_of(call: Call, default: str) -> str:
+    try:
+        return check_session(call.session or default)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--session") from None
+
+
+def _store_alone() -> Any:
+    """A host that only reads: the configured store; an empty one where none was made yet."""
+    from phasenb.client.embedded import EmbeddedHost
+    from phasenb.client.loop_thread import shared_loop
+    from phasenb.config import load_settings
+    from phasenb.memory.location import MEMORY, locate
+
+    settings = load_settings()
+    path = locate(settings.store_url).path
+    if path is not None and not path.exists():
+        settings = settings.model_copy(update={"store": settings.store.model_copy(update={"url": MEMORY})})
+    return EmbeddedHost(shared_loop(), settings, reading=True)

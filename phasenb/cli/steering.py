@@ -1,0 +1,105 @@
+"""Commands that steer a task: cancel, pause, resume, retry, approve, deny. Each shows the task as it is afterwards."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from phasenb.cli.frame import Call, command
+from phasenb.cli.listing import TaskArgument
+from phasenb.cli.places import client_of, need_server
+from phasenb.cli.table import short
+from phasenb.client.handle import TaskHandle
+from phasenb.display import words
+
+
+def add(app: typer.Typer) -> None:
+    for function in (cancel, pause, resume, retry, approve, deny):
+        command(app)(function)
+
+
+def _steered(call: Call, name: str, task_id: str, steer: Callable[[TaskHandle], None]) -> None:
+    with client_of(call, need_server(call, name)) as client:
+        task = client.task(task_id)
+        steer(task)
+        client.ping()  # the events of what was done are there before its answer
+        state = task.snapshot
+    if call.json:
+        call.line(state.as_json())
+    else:
+        typer.echo(f"{words.plain(state.name)} {short(state.task_id)}: {words.STATE_WORDS[state.state]}")
+
+
+def cancel(call: Call, task: TaskArgument) -> None:
+    """End a task; its running attempt is stopped."""
+    _steered(call, "cancel", task, TaskHandle.cancel)
+
+
+def pause(call: Call, task: TaskArgument) -> None:
+    """Start nothing new; the attempt that runs finishes and counts."""
+    _steered(call, "pause", task, TaskHandle.pause)
+
+
+def resume(call: Call, task: TaskArgument) -> None:
+    """Go on after a pause."""
+    _steered(call, "resume", task, TaskHandle.resume)
+
+
+def retry(
+    call: Call,
+    task: TaskArgument,
+    from_phase: Annotated[str | None, typer.Option(help="From this phase on; else where it stopped.")] = None,
+    code: Annotated[
+        str | None, typer.Option(metavar="FILE.py[:NAME]", help="With corrected code; else with the launch's.")
+    ] = None,
+) -> None:
+    """Run a failed or cancelled task again; what it finished before stays."""
+    agent = None
+    if code is not None:
+        from phasenb.cli.files import agent_of_file
+
+        agent = agent_of_file(code)
+    _steered(call, "retry", task, lambda handle: handle.retry(from_phase, agent))
+
+
+def approve(
+    call: Call,
+    task: TaskArgument,
+    edit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="JSON", help="What the next phase gets instead of the last output; @FILE, or - for stdin."
+        ),
+    ] = None,
+    note: Annotated[str | None, typer.Option(help="Kept with the answer.")] = None,
+) -> None:
+    """Let a task that waits for approval go on."""
+    given: dict[str, Any] = {} if edit is None else {"edit": _json_of(edit)}
+    _steered(call, "approve", task, lambda handle: handle.approve(note=note, **given))
+
+
+def deny(
+    call: Call,
+    task: TaskArgument,
+    reason: Annotated[str, typer.Argument(help="Why; kept with the answer, and ctx.feedback of a phase run again.")],
+    redo: Annotated[str | None, typer.Option(metavar="PHASE", help="Run this phase again; else the task ends.")] = None,
+) -> None:
+    """Don't let a task that waits for approval go on."""
+    _steered(call, "deny", task, lambda handle: handle.deny(reason, redo))
+
+
+def _json_of(text: str) -> Any:
+    """The value of JSON text, of ``@FILE``, or of ``-``: what comes on stdin."""
+    try:
+        if text == "-":
+            text = sys.stdin.read()
+        elif text.startswith("@"):
+            text = Path(text[1:]).read_text(encoding="utf-8")
+        return json.loads(text)
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(f"it must be JSON ({error})", param_hint="--edit") from None

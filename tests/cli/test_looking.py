@@ -1,0 +1,121 @@
+"""Commands that look, with no server (the store alone) and with one: the same answers."""
+
+import pytest
+
+import phasenb
+from phasenb.cli.exits import Exit
+
+
+@pytest.fixture(params=["store", "server"])
+def place(request):
+    """Where the tasks are looked at: the options that say so."""
+    return request.getfixturevalue("where") if request.param == "server" else ()
+
+
+@pytest.fixture
+def task(run, report):
+    """The id of a task that has completed, launched by the command itself."""
+    done = run("launch", f"{report}:flow", "week=47", "--wait", "--json", "--label", "kind=weekly", "--key", "2026-W47")
+    assert done.code == 0, done.err
+    return done.lines[-1]["task_id"]
+
+
+def test_tasks_show_results_logs_of_a_task(run, task, place):
+    [snapshot] = run("tasks", "--json", *place).lines
+    assert snapshot["task_id"] == task
+    assert snapshot["state"] == "completed"
+    assert run("show", task[-6:], "--json", *place).lines == [snapshot]
+    table = run("tasks", *place).out.splitlines()
+    assert table[0].split() == ["TASK", "NAME", "STATE", "PHASE", "%", "CREATED", "TOOK"]
+    assert table[1].split()[:3] == [task[-8:], "report", "completed"]
+    results = run("results", task, "--json", *place).lines
+    assert [(each["task_id"], each["phase"], each["output"]) for each in results] == [
+        (task, "research", {"week": 47, "title": "weekly"}), (task, "planning", 94), (task, "implementation", 95),
+    ]  # fmt: skip
+    assert [each["phase"] for each in run("results", "--last", "--phase", "planning", "--json", *place).lines] == [
+        "planning"
+    ]
+    assert '{"week":47,"title":"weekly"}' in run("results", task, *place).out
+    [line] = run("logs", task, "--json", *place).lines
+    assert (line["text"], line["phase"], line["attempt"], line["stream"]) == (
+        "looking at week 47", "research", 1, "stdout",
+    )  # fmt: skip
+    assert run("logs", task, "--follow", *place).out == "looking at week 47\n"
+    assert run("logs", task, "--phase", "planning", *place).out == ""
+    shown = run("show", task, *place).out
+    for told in ("completed", "input week: 47", "label kind: weekly", "key: 2026-W47", "[+] implementation"):
+        assert told in shown
+
+
+def test_tasks_are_picked(run, task):
+    for options in (["--state", "completed"], ["--since", "1h"], ["--label", "kind=weekly"], ["-n", "1"]):
+        assert [each["task_id"] for each in run("tasks", *options, "--json").lines] == [task]
+    session = run("show", task, "--json").lines[0]["session"]
+    assert session.startswith("py:report-")
+    assert len(run("--session", session, "tasks", "--json").lines) == 1
+    for options in (["--state", "failed"], ["--label", "kind=other"], ["--session", "other"]):
+        assert run("tasks", *options, "--json").out == ""
+    assert run("tasks", "--session", "other").err == "no tasks\n"
+    assert run("results", "--session", "other").err == "no results\n"
+
+
+def test_what_is_not_there(run, task):
+    missing = run("show", "0000")
+    assert (missing.code, missing.err) == (Exit.NOT_FOUND, "phasenb: there is no task 0000 here\n")
+    for command in ("results", "logs"):
+        assert run(command, "0000").code == Exit.NOT_FOUND
+
+
+def test_a_reader_sets_nothing_in_motion(run, tmp_path):
+    assert run("tasks").err == "no tasks\n"
+    assert run("tasks", "--json").out == ""
+    assert not (tmp_path / "phasenb.db").exists()
+    assert run("agents").err.startswith("no agents are registered")
+
+
+def test_registered_agents_are_listed(run):
+    registered = '{"weekly": "report:flow"}'
+    assert run("agents", PHASENB_AGENTS=registered).out == "weekly\n"
+    assert run("agents", "--json", PHASENB_AGENTS=registered).lines == [{"name": "weekly"}]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["tasks", "--since", "yesterday"], ["tasks", "--label", "kind"], ["tasks", "--session", "a b"],
+        ["tasks", "--state", "done"], ["frobnicate"], ["show"],
+    ],
+)  # fmt: skip
+def test_a_wrong_command_line_is_told(run, wrong):
+    told = run(*wrong)
+    assert (told.code, told.out) == (Exit.USAGE, "")
+    assert "Usage: phasenb" in told.err
+
+
+def test_errors_are_objects_for_scripts(run):
+    told = run("--json", "show", "0000")
+    assert told.code == Exit.NOT_FOUND
+    assert told.out == ""
+    assert '"type":"UnknownTask"' in told.err
+    assert '"exit_code":3' in told.err
+
+
+def test_the_shared_options_stand_before_a_command_or_after_it(run, server):
+    assert run("--url", server.url, "--token", server.token, "tasks", "--json").code == 0
+    # Its file lies in the runtime folder that the command looks into: found by itself. Without a server: NO_SERVER.
+    assert run("cancel", "0000").code == Exit.NOT_FOUND
+    assert run("tasks", "--json", PHASENB_URL=server.url, PHASENB_TOKEN=server.token).code == 0
+    denied = run("--url", server.url, "--token", server.token, "tasks", "--token", "wrong")
+    assert (denied.code, "refused access" in denied.err) == (Exit.REFUSED, True)
+
+
+def test_a_named_server_that_does_not_answer_is_an_error(run, task):
+    told = run("tasks", "--url", "http://127.0.0.1:9")
+    assert (told.code, told.out) == (Exit.NO_SERVER, "")
+    assert "does not answer" in told.err
+
+
+def test_version_and_module(run, start):
+    assert run("--version").out == f"phasenb {phasenb.__version__}\n"
+    assert start("--version").communicate()[0] == f"phasenb {phasenb.__version__}\n"
+    assert "Usage" in run().err + run().out
