@@ -19,7 +19,7 @@ from phasenb.client.backend import Backend
 from phasenb.client.channel import Channel
 from phasenb.client.discovery import backend_for
 from phasenb.client.launching import Prepared, prepare
-from phasenb.client.selection import labels_of, time_of
+from phasenb.client.selection import labels_of, state_of, time_of
 from phasenb.client.sessions import check_session, current_session
 from phasenb.client.task_model import NO_EPOCH, TaskModel
 from phasenb.client.values import Values
@@ -210,7 +210,7 @@ class AsyncClient:
         before: str | None = None
         while True:
             page, _ = await self._channel.ask(
-                "list", protocol.Tasks, scope=scope, state=state, limit=PAGE, before=before
+                "list", protocol.Tasks, scope=scope, state=state_of(state), limit=PAGE, before=before
             )
             found += [
                 task

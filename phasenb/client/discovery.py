@@ -31,8 +31,11 @@ def server_for(url: str | None = None, token: str | None = None) -> HttpBackend 
     """The named server; else ``PHASENB_URL`` (and ``PHASENB_TOKEN``); else the Jupyter server that started this
     kernel, where it has the extension; else None. Blocks for at most one question to that server.
 
-    Raises ServerUnreachable, AccessDenied, and what keeps the server's extension from working.
+    Raises ValueError for an empty ``url``, ServerUnreachable, AccessDenied, and what keeps the server's extension
+    from working.
     """
+    if url == "":
+        raise ValueError("url is empty: name a server, or leave it out to have one found")
     named = url or os.environ.get("PHASENB_URL")
     if named:
         return HttpBackend(named, token or os.environ.get("PHASENB_TOKEN"))

@@ -26,7 +26,7 @@ from phasenb.core.extended_agent import ExtendedAgent
 from phasenb.core.launch_check import check_launch, check_named_phases, nearest
 from phasenb.dto.base import new_ulid
 from phasenb.dto.launch import LaunchOptions
-from phasenb.dto.task_state import TaskState
+from phasenb.dto.task_state import State, TaskState
 from phasenb.dto.values import Json, ObjectRef, as_reference, is_reference
 from phasenb.errors import LaunchError
 from phasenb.web.message_protocol import field_problems
@@ -72,10 +72,12 @@ def attached_note(inputs: Mapping[str, Json], task: TaskState) -> str:
     names = sorted({*inputs, *task.inputs})
     other = [name for name in names if _differs(inputs.get(name, _MISSING), task.inputs.get(name, _MISSING))]
     told = "attached: its key was launched before, with the code of then"
-    if not other:
-        return told
-    plural = "s" if len(other) > 1 else ""
-    return f'{told} and other input{plural} ({", ".join(other)}): for these, take another key or if_exists="new"'
+    if other:
+        plural = "s" if len(other) > 1 else ""
+        return f'{told} and other input{plural} ({", ".join(other)}): for these, take another key or if_exists="new"'
+    if task.state in (State.FAILED, State.CANCELLED):
+        return f'{told}, and {task.state}: task.retry(agent=...) runs it on with new code, if_exists="new" begins anew'
+    return told
 
 
 def _differs(given: Json, launched: Json) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from phasenb.dto.policies import parse_duration
+from phasenb.dto.task_state import State
 
 
 def time_of(since: datetime | timedelta | str | None) -> datetime | None:
@@ -33,6 +34,14 @@ def _parsed(text: str) -> datetime | timedelta:
         raise ValueError(
             f'since={text!r} is neither a time (2026-11-24T09:00) nor a span ("90s", "2h", "1d")'
         ) from None
+
+
+def state_of(state: State | str | None) -> State | None:
+    """Raises ValueError for a text that names no state."""
+    try:
+        return None if state is None else State(state)
+    except ValueError:
+        raise ValueError(f"state={state!r} is none of {', '.join(State)}") from None
 
 
 def labels_of(label: Mapping[str, str] | str | None) -> dict[str, str]:

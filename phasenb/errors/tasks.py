@@ -305,8 +305,8 @@ class ServerUnreachable(PhasenbError):
 
     def __str__(self) -> str:
         return (
-            f"the server at {self.url} does not answer ({self.problem}): start it again, or unset PHASENB_URL "
-            "and launch from a plain Python process to run here"
+            f"the server at {self.url} does not answer ({self.problem}): start it, or name another "
+            "(url=, PHASENB_URL); a plain Python process without either runs phases itself"
         )
 
 

@@ -86,7 +86,7 @@ class LogBound:
                 self._ready.append(line)
                 return
             self._tail = deque()
-            notice = "this attempt writes a lot: from here on only its last lines are kept, and shown when it ends"
+            notice = "this attempt writes a lot: only its last lines are kept from here on (limits.log_bytes)"
             self._ready.append(LogLine.model_construct(stream="log", text=notice, at=at))
         self._tail.append(line)
         self._tail_left -= cost

@@ -7,6 +7,7 @@ from typing import Any
 
 from phasenb.dto.values import Json, ObjectRef, as_reference
 
+_SHORT = 120  # characters of a preview beside what the value is
 Load = Callable[[Json], Any]
 
 
@@ -31,7 +32,10 @@ class LazyValue:
         reference = self.reference
         shape = " x ".join(f"{length:,}" for length in reference.shape or ())
         parts = [reference.type.rpartition(".")[2] or reference.codec, shape, f"{reference.bytes:,} bytes"]
-        return f"<{', '.join(part for part in parts if part)}: .load() gives it>"
+        told = f"<{', '.join(part for part in parts if part)}: .load() gives it>"
+        # A small value is told at once; of a frame or a text the first line would only be its head.
+        short = reference.preview if "\n" not in reference.preview and len(reference.preview) <= _SHORT else ""
+        return f"{short} {told}".lstrip()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, LazyValue) and other.reference == self.reference

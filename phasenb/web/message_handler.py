@@ -286,6 +286,8 @@ class WebSocketMessageHandler:
 def error_message(reply_to: str | None, error: Exception) -> protocol.ErrorMessage:
     """The ``error`` that tells a client of ``error``; what nobody expected is logged, and told by the log's id."""
     if isinstance(error, PhasenbError):
+        if isinstance(error, StoreUnavailable):  # the client can't mend it: who runs the server must hear of it
+            log.error("%s", error)
         return protocol.ErrorMessage.model_construct(
             reply_to=reply_to, code=error.code, message=str(error), details=error.details
         )
@@ -302,7 +304,7 @@ def error_message(reply_to: str | None, error: Exception) -> protocol.ErrorMessa
 def refusal(frame: str | bytes, problem: PhasenbError) -> str:
     """The answer to any frame where the host could not start, as JSON text: ``store_unavailable``, and why."""
     if not isinstance(problem, StoreUnavailable):  # a client knows this code, and none for a server's configuration
-        problem = StoreUnavailable("(not opened)", str(problem))
+        problem = StoreUnavailable("of this server", f"phasenb is not configured rightly there: {problem}")
     try:
         reply_to = _readable_id(protocol.parse_object(frame))
     except BadMessage:

@@ -9,18 +9,23 @@ from phasenb.client.launching import attached_note
 from phasenb.core.task_schema import apply
 from phasenb.dto.base import new_ulid
 from phasenb.dto.events import TaskCreated
+from phasenb.dto.task_state import State, TaskState
 
 
 def reference(digit: str, codec: str, kind: str = "pandas.DataFrame") -> dict[str, Any]:
     return {"$object": f"sha256:{digit * 64}", "codec": codec, "type": kind, "bytes": 9}
 
 
-def note(launched: dict[str, Any], given: dict[str, Any]) -> str:
-    created = TaskCreated(
+def created(launched: dict[str, Any]) -> TaskState:
+    event = TaskCreated(
         task_id=new_ulid(), session="s", seq=1, at=datetime.now(UTC),
         name="t", agent="t", phases=("research",), inputs=launched, labels={}, key="k",
     )  # fmt: skip
-    return attached_note(given, apply(None, created))
+    return apply(None, event)
+
+
+def note(launched: dict[str, Any], given: dict[str, Any]) -> str:
+    return attached_note(given, created(launched))
 
 
 @pytest.mark.parametrize(
@@ -48,3 +53,9 @@ def test_equal_inputs_are_not_told(launched: dict[str, Any], given: dict[str, An
 )
 def test_other_inputs_are_named(launched: dict[str, Any], given: dict[str, Any], names: str) -> None:
     assert f"and other {names}: for these, take another key" in note(launched, given)
+
+
+@pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED])
+def test_of_a_task_that_did_not_complete_it_is_said_how_to_go_on(state: State) -> None:
+    ended = created({"n": 1}).model_copy(update={"state": state})
+    assert f", and {state}: task.retry(agent=...) runs it on with new code" in attached_note({"n": 1}, ended)

@@ -162,6 +162,10 @@ def test_a_big_value_is_lazy(tmp_path):
     assert isinstance(cell, LazyValue)
     assert repr(cell) == f"<DataFrame, 1 x 2, {reference['bytes']:,} bytes: .load() gives it>"
     assert "Adelie" in cell.preview
+    small = LazyValue(
+        ObjectRef.model_validate({**reference, "type": "tuple", "shape": None, "preview": "(1, 2)"}), load
+    )
+    assert repr(small) == f"(1, 2) <tuple, {reference['bytes']:,} bytes: .load() gives it>"
     pd.testing.assert_frame_equal(cell.load(), table)
     assert asked == [reference]
     assert isinstance(results_frame([("T", result(output=reference))])["output"].iloc[0], ObjectRef)

@@ -6,6 +6,9 @@ import pytest
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
+from phasenb.errors import StoreUnavailable
+from phasenb.web.message_handler import error_message
+
 
 async def said(jp_fetch, url, jp_auth_header):
     """(health's status and body, the socket's answer); and the server itself still answers."""
@@ -58,6 +61,7 @@ class TestUnknownSetting:
     async def test_the_field_is_named(self, jp_fetch, url, jp_auth_header):
         status, body, answer = await said(jp_fetch, url, jp_auth_header)
         assert (status, body["code"]) == (503, "config_error")
+        assert "phasenb is not configured rightly there" in answer["message"]
         assert "websocket.update_per_second" in body["message"]
         assert "update_per_second" in answer["message"]
 
@@ -92,3 +96,9 @@ class TestInlineServer:
     async def test_it_is_refused(self, jp_fetch, url, jp_auth_header):
         _, body, _ = await said(jp_fetch, url, jp_auth_header)
         assert (body["code"], body["details"]["field"]) == ("config_error", "executor.kind")
+
+
+def test_trouble_of_the_store_that_a_client_is_told_of_is_in_the_servers_log_too(caplog):
+    told = error_message("7", StoreUnavailable("phasenb.db", "the file is damaged"))
+    assert told.code == "store_unavailable"
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [told.message]
