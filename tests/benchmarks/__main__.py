@@ -78,7 +78,7 @@ LIMITS = [
     Limit("recovery", "the same where its death can't be known (lease_s 10)", "resume_elsewhere", 1, 11, "s"),
     Limit("recovery", "cancel of a busy Python loop (kill_grace_s 5)", "cancel_python", 3, 5.5, "s"),
     Limit("recovery", "cancel of a busy C loop (kill_grace_s 5)", "cancel_c", 3, 5.5, "s"),
-    Limit("recovery", "durable inline task with leases and fences / without", "leases", 600, 1.05, "x"),
+    Limit("recovery", "durable inline task with leases and fences / without", "leases", 1000, 1.05, "x"),
 ]
 # Not comparable, and so without a target: it resumes when someone invokes it again, in the caller's own process.
 BESIDE = [Limit("recovery", "LangGraph, invoked again by hand: to the resumed node", "resume_langgraph", 3, 0, "s")]
