@@ -10,7 +10,7 @@ from phasenb.dto.task_state import State
 def test_states_are_told_by_name() -> None:
     assert state_of(None) is None
     assert state_of("failed") is State.FAILED
-    with pytest.raises(ValueError, match="state='done' is none of queued, running, .*completed"):
+    with pytest.raises(ValueError, match=r"state='done' is none of queued, running, .*completed"):
         state_of("done")
 
 
