@@ -204,6 +204,10 @@ class Store(Protocol):
         """Stored lines as ``{cursor, phase, attempt, line, stream, at, text}``, after a cursor, in order."""
         ...
 
+    async def newest_logs(self, task_id: str, limit: int) -> list[dict[str, Json]]:
+        """The last ``limit`` of them, in order too."""
+        ...
+
     async def put_object(self, owner: str, chunks: AsyncIterator[bytes], expected_hash: str) -> int:
         """Store uploaded bytes; their size. Raises BadMessage where the hash differs (nothing is kept)."""
         ...

@@ -209,6 +209,10 @@ class MemorySaver:
         )
         return [rows.log_line(row) for row in found]
 
+    async def newest_logs(self, task_id: str, limit: int) -> list[dict[str, Json]]:
+        found = await self._database.aread(lambda cursor: sql.NEWEST_LOGS.all(cursor, task_id=task_id, limit=limit))
+        return [rows.log_line(row) for row in reversed(found)]
+
     async def hosts(self) -> list[HostInfo]:
         found = await self._database.aread(lambda cursor: sql.HOSTS.all(cursor))
         return [HostInfo(*row) for row in found]

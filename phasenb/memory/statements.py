@@ -156,6 +156,12 @@ LOGS = Statement(
     .order_by(logs.c.id)
     .limit(bindparam("limit"))
 )
+NEWEST_LOGS = Statement(
+    select(logs.c.id, logs.c.phase, logs.c.attempt, logs.c.line, logs.c.stream, logs.c.at, logs.c.text)
+    .where(logs.c.task_id == bindparam("task_id"))
+    .order_by(logs.c.id.desc())
+    .limit(bindparam("limit"))
+)
 CHECKPOINT = Statement(
     select(checkpoints.c.body).where(
         checkpoints.c.task_id == bindparam("task_id"), checkpoints.c.phase == bindparam("phase")

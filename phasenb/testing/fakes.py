@@ -396,6 +396,9 @@ class FakeStore:
     async def logs(self, task_id: str, *, after: int = 0, limit: int = 10_000) -> list[dict[str, Json]]:
         return self._of(task_id).lines[after : after + limit]
 
+    async def newest_logs(self, task_id: str, limit: int) -> list[dict[str, Json]]:
+        return self._of(task_id).lines[-limit:]
+
     async def put_object(self, owner: str, chunks: AsyncIterator[bytes], expected_hash: str) -> int:
         data = b"".join([chunk async for chunk in chunks])
         found = f"sha256:{hashlib.sha256(data).hexdigest()}"

@@ -107,6 +107,8 @@ class TaskApi:
     async def logs(self, identity: Identity, task_id: str, query: LogsQuery) -> bytes:
         """A LinePage. Raises UnknownTask."""
         task = await self.task(identity, task_id)
+        if query.last is not None:
+            return await _page("lines", await self._store.newest_logs(task.task_id, query.last), None)
         lines = await self._store.logs(task.task_id, after=query.after, limit=query.limit)
         following = lines[-1]["cursor"] if len(lines) == query.limit else None
         return await _page("lines", lines, following)

@@ -59,10 +59,11 @@ class EventsQuery(Query):
 
 
 class LogsQuery(Query):
-    """``after``: the cursor of the last line that was seen."""
+    """``after``: the cursor of the last line that was seen. ``last``: instead, the newest lines, so many of them."""
 
     after: Position = 0
     limit: int = Field(default=PAGE_LINES, ge=1, le=PAGE_LINES)
+    last: int | None = Field(default=None, ge=1, le=PAGE_LINES)
 
 
 class ResultsQuery(Query):

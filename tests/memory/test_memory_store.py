@@ -268,6 +268,8 @@ def test_log_lines_are_read_in_order_from_a_cursor(saver, story):
         later = await saver.logs(told.task_id, after=lines[0]["cursor"], limit=1)
         assert [line["text"] for line in later] == ["two"]
         assert await saver.logs(new_ulid()) == []
+        assert await saver.newest_logs(told.task_id, 2) == lines[1:]
+        assert await saver.newest_logs(told.task_id, 9) == lines
 
     asyncio.run(main())
 

@@ -48,6 +48,8 @@ def test_a_finished_task(make_world):
         assert ([line["text"] for line in page["lines"]], page["next"]) == (["line 0", "line 1"], 2)
         page = await read(api.logs(me, task_id, LogsQuery(after=page["next"])))
         assert [line["text"] for line in page["lines"]] == ["line 2"]
+        page = await read(api.logs(me, task_id, LogsQuery(last=2)))
+        assert ([line["text"] for line in page["lines"]], page["next"]) == (["line 1", "line 2"], None)
         results = (await read(api.results(me, task_id=task_id)))["results"]
         assert [result["output"] for result in results] == [{"rows": 3}, "planning", "implementation"]
         for question, query in ((api.task, ()), (api.events, (EventsQuery(),)), (api.logs, (LogsQuery(),))):

@@ -1,0 +1,229 @@
+/** @jest-environment node */
+import { Client } from '../src/client';
+import { type TaskModel, TaskStore } from '../src/model';
+import type { Subscribe, TaskState } from '../src/protocol';
+import { EPOCH, FakeServer, snapshot, TASK_ID, until } from './server';
+
+const OTHER = '01KC0000000000000000000001';
+const ABOUT = { task_id: TASK_ID, session: 'nb:one', at: '2026-01-01T00:00:02.000000Z' };
+const PAUSED = { ...ABOUT, type: 'task_paused', by: 'ada' };
+const RESUMED = { ...ABOUT, type: 'task_resumed', by: 'ada' };
+
+describe('the store of tasks', () => {
+  let server: FakeServer;
+  let client: Client;
+  let store: TaskStore;
+  let frames: (() => void)[];
+  let task: TaskState;
+
+  const paint = () => {
+    for (const frame of frames.splice(0)) {
+      frame();
+    }
+  };
+  const subscriptions = () => server.heard.filter((command): command is Subscribe => command.type === 'subscribe');
+  const follow = async (taskId = TASK_ID): Promise<TaskModel> => {
+    const model = store.follow(taskId);
+    await until(() => model.live);
+    return model;
+  };
+
+  beforeEach(async () => {
+    server = await FakeServer.start();
+    task = snapshot();
+    server.answer = (command, say) => {
+      if (command.type === 'subscribe') {
+        const recovered = command.epoch === server.epoch && (command.after_seq ?? 0) > 0;
+        const state = recovered ? null : task;
+        say({
+          type: 'subscribed',
+          task_id: command.task_id,
+          epoch: server.epoch,
+          seq: task.seq,
+          recovered,
+          snapshot: state
+        });
+      } else if (command.type === 'subscribe_feed') {
+        say({ type: 'feed', tasks: [task], cursor: 'cursor-1', next: null });
+      } else if (command.type === 'unsubscribe') {
+        say({ type: 'ok' });
+      } else if (command.type === 'list') {
+        say({ type: 'tasks', tasks: [snapshot({ task_id: OTHER, state: 'completed' })], next: OTHER });
+      }
+    };
+    client = new Client({
+      settings: server.settings,
+      timing: { firstDelay: 0.01, longestDelay: 0.02, silence: 30, patience: 10 }
+    });
+    frames = [];
+    store = new TaskStore(client, frame => frames.push(frame));
+  });
+
+  afterEach(async () => {
+    store.dispose();
+    client.dispose();
+    await server.stop();
+  });
+
+  it('shows a saved snapshot at once, and the truth when the server has told it', async () => {
+    const model = store.follow(TASK_ID, snapshot({ seq: 1, state: 'queued' }));
+    expect([model.state?.state, model.live]).toEqual(['queued', false]);
+    await until(() => model.live);
+    expect(model.state).toEqual(task);
+    expect(subscriptions()).toMatchObject([{ after_seq: 1, epoch: '' }]);
+  });
+
+  it('tells a model once a frame, however much was heard, and not when nothing is different', async () => {
+    const model = await follow();
+    await until(() => frames.length === 1);
+    paint();
+    let told = 0;
+    model.changed.connect(() => (told += 1));
+    const update = {
+      type: 'phase_update',
+      task_id: TASK_ID,
+      phase: 'research',
+      attempt: 1,
+      message: null,
+      eta_s: null
+    };
+    for (let percent = 21; percent < 60; percent++) {
+      server.say({ ...update, percent });
+    }
+    await until(() => model.state?.phases[0]?.percent === 59);
+    expect([told, frames.length]).toEqual([0, 1]);
+    paint();
+    expect(told).toBe(1);
+    server.say({ ...update, percent: 59 });
+    server.say({ ...PAUSED, seq: 2 }); // known already
+    server.say({
+      type: 'phase_log',
+      task_id: TASK_ID,
+      phase: 'research',
+      attempt: 1,
+      first_line: 1,
+      dropped: 0,
+      lines: []
+    });
+    server.say({ ...update, task_id: OTHER, percent: 99 });
+    await client.request({ type: 'unsubscribe', feed: true });
+    expect(frames).toEqual([]);
+  });
+
+  it('asks for what is missing behind a gap, once, and goes on from there', async () => {
+    const model = await follow();
+    server.say({ ...RESUMED, seq: 4 });
+    server.say({ ...PAUSED, seq: 5 });
+    await until(() => subscriptions().length === 2);
+    expect(subscriptions()[1]).toMatchObject({ after_seq: 2, epoch: EPOCH });
+    server.say({ ...PAUSED, seq: 3 });
+    server.say({ ...RESUMED, seq: 4 });
+    await until(() => model.seq === 4);
+    expect(model.state?.recent.slice(-2)).toEqual(['3 task_paused', '4 task_resumed']);
+    expect(subscriptions().length).toBe(2);
+  });
+
+  it('asks for a snapshot where an event is newer than this page', async () => {
+    const model = await follow();
+    task = snapshot({ seq: 3, message: 'of tomorrow' });
+    server.say({ ...ABOUT, type: 'phase_pondered', seq: 3 });
+    await until(() => model.seq === 3);
+    expect(subscriptions()[1]).toMatchObject({ epoch: '' });
+    expect(model.state?.message).toBe('of tomorrow');
+    server.say({ ...PAUSED, seq: 4 });
+    await until(() => model.state?.state === 'paused');
+  });
+
+  it('subscribes again after a lost connection, after the last event that it saw', async () => {
+    const model = await follow();
+    server.say({ ...PAUSED, seq: 3 });
+    await until(() => model.seq === 3);
+    server.cut();
+    await until(() => !model.live);
+    expect(model.state?.state).toBe('paused'); // still what was last known
+    await until(() => model.live);
+    expect(subscriptions()[1]).toMatchObject({ after_seq: 3, epoch: EPOCH });
+  });
+
+  it('takes a snapshot of another store for what it is', async () => {
+    const model = await follow();
+    server.epoch = 'epoch-2';
+    task = snapshot({ seq: 1, state: 'queued' });
+    server.cut();
+    await until(() => model.state?.state === 'queued');
+    expect(model.seq).toBe(1);
+  });
+
+  it('knows a task that the server does not know, and does not ask for it over and over', async () => {
+    const refusal = { type: 'error', code: 'unknown_task', message: 'there is no task', details: {} };
+    server.answer = (command, say) => command.type === 'subscribe' && say(refusal);
+    const model = store.follow(TASK_ID, task);
+    await until(() => model.problem !== null);
+    expect([model.problem?.code, model.live, model.state?.seq]).toEqual(['unknown_task', false, 2]);
+    expect(subscriptions().length).toBe(1);
+  });
+
+  it('has lines of the log once, stored ones and new ones together', async () => {
+    const line = (text: string, number: number) => ({
+      phase: 'research',
+      attempt: 1,
+      line: number,
+      stream: 'stdout',
+      at: '',
+      text
+    });
+    server.http = path => {
+      expect(path).toMatch(/logs\?last=200&?/);
+      return [200, { lines: [line('one', 1), line('two', 2), line('three', 3)], next: null }];
+    };
+    const model = store.follow(TASK_ID);
+    await until(() => model.live);
+    const lines = ['three', 'four'].map(text => ({ stream: 'stdout', text, at: '' }));
+    server.say({
+      type: 'phase_log',
+      task_id: TASK_ID,
+      phase: 'research',
+      attempt: 1,
+      first_line: 3,
+      dropped: 2,
+      lines
+    });
+    await until(() => model.tail.length === 4);
+    expect(model.tail.map(each => each.text)).toEqual(['one', 'two', 'three', 'four']);
+    expect(model.dropped).toBe(2);
+  });
+
+  it('leaves a task when nobody shows it any more', async () => {
+    await follow();
+    store.follow(TASK_ID);
+    store.release(TASK_ID);
+    expect(store.tasks.has(TASK_ID)).toBe(true);
+    store.release(TASK_ID);
+    expect(store.tasks.has(TASK_ID)).toBe(false);
+    await until(() => server.heard.some(command => command.type === 'unsubscribe'));
+  });
+
+  it('knows all tasks of the feed, and hears of new ones and of each event at once', async () => {
+    const happened: string[] = [];
+    store.happened.connect((_, { model, event }) => happened.push(`${model.taskId} ${event.type}`));
+    store.openFeed('user');
+    await until(() => store.complete);
+    expect([...store.tasks.keys()]).toEqual([TASK_ID]);
+    const created = { type: 'task_created', task_id: OTHER, session: 's', seq: 1, at: '2026-01-02T00:00:00.000000Z' };
+    server.say({ ...created, name: 'new', agent: 'a', phases: ['one'], inputs: {}, labels: {}, key: null });
+    server.say({ ...PAUSED, seq: 3 });
+    await until(() => happened.length === 2);
+    expect(happened).toEqual([`${OTHER} task_created`, `${TASK_ID} task_paused`]);
+    expect(store.tasks.get(OTHER)?.state?.name).toBe('new');
+
+    server.cut();
+    await until(() => server.heard.filter(command => command.type === 'subscribe_feed').length === 2);
+    expect(server.heard.filter(command => command.type === 'subscribe_feed')[1]).toMatchObject({ after: 'cursor-1' });
+  });
+
+  it('loads tasks of the past a page at a time', async () => {
+    await follow();
+    expect(await store.loadPast(1)).toBe(OTHER);
+    expect(store.tasks.get(OTHER)?.state?.state).toBe('completed');
+  });
+});

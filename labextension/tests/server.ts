@@ -1,0 +1,172 @@
+// A server that speaks the protocol's first words over a real socket; a test says the rest.
+
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { ServerConnection } from '@jupyterlab/services';
+import { type WebSocket as Socket, WebSocketServer } from 'ws';
+import type { Command, TaskState, Welcome } from '../src/protocol';
+
+export const EPOCH = 'epoch-1';
+
+const TOKEN = { token: 's e', appendToken: true };
+
+export type Answer = (command: Command, say: (message: object) => void) => void;
+
+export class FakeServer {
+  readonly heard: Command[] = [];
+  connections = 0;
+  epoch = EPOCH;
+  /** HTTP status and body of `phasenb/api/...`, by path. */
+  http: (path: string) => [number, object] = () => [200, { status: 'ok', lines: [], results: [] }];
+  /** Refuse the next handshakes with this status; null: take them. */
+  refuse: number | null = null;
+  answer: Answer = () => undefined;
+
+  static async start(port = 0): Promise<FakeServer> {
+    const server = new FakeServer();
+    await server.listen(port);
+    return server;
+  }
+
+  get port(): number {
+    const address = this._http?.address() as AddressInfo | undefined;
+    return address?.port ?? 0;
+  }
+
+  get settings(): ServerConnection.ISettings {
+    const baseUrl = `http://127.0.0.1:${this.port}/a%40b/`;
+    return ServerConnection.makeSettings({ baseUrl, wsUrl: baseUrl.replace('http', 'ws'), WebSocket, ...TOKEN });
+  }
+
+  async listen(port: number): Promise<void> {
+    const http = createServer((request, response) => {
+      const path = (request.url ?? '').replace('/a%40b/phasenb/api/', '');
+      const [status, body] = this.http(path);
+      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+    });
+    const sockets = new WebSocketServer({ noServer: true });
+    http.on('upgrade', (request, socket, head) => {
+      this.urls.push(request.url ?? '');
+      if (this.refuse !== null) {
+        socket.end(`HTTP/1.1 ${this.refuse} Refused\r\n\r\n`);
+        return;
+      }
+      sockets.handleUpgrade(request, socket, head, open => this._take(open));
+    });
+    await new Promise<void>(resolve => http.listen(port, '127.0.0.1', resolve));
+    this._http = http;
+  }
+
+  /** To every client, or none if none is there. */
+  say(message: object): void {
+    for (const socket of this._sockets) {
+      socket.send(JSON.stringify(message));
+    }
+  }
+
+  cut(code?: number): void {
+    for (const socket of this._sockets) {
+      if (code === undefined) {
+        socket.terminate();
+      } else {
+        socket.close(code, 'the test says so');
+      }
+    }
+    this._sockets.clear();
+  }
+
+  async stop(): Promise<void> {
+    this.cut();
+    this._http?.closeAllConnections();
+    await new Promise(resolve => this._http?.close(resolve));
+  }
+
+  private _take(socket: Socket): void {
+    this.connections += 1;
+    this._sockets.add(socket);
+    socket.on('close', () => this._sockets.delete(socket));
+    socket.on('message', data => {
+      const command = JSON.parse(String(data)) as Command;
+      this.heard.push(command);
+      const say = (message: object) => socket.send(JSON.stringify({ reply_to: command.id, ...message }));
+      if (command.type === 'hello') {
+        say(this.welcome(command.session));
+      }
+      this.answer(command, say);
+    });
+  }
+
+  welcome(session: string): Omit<Welcome, 'reply_to'> {
+    const limits = {
+      ...{ max_message_bytes: 4_000_000, max_frame_bytes: 16_000_000, commands_per_second: 50 },
+      ...{ updates_per_second: 10, replay_max_events: 10_000 }
+    };
+    return {
+      type: 'welcome',
+      protocol: 1,
+      epoch: this.epoch,
+      server: 'phasenb/1',
+      session,
+      owner: 'ada',
+      agents: [],
+      limits
+    };
+  }
+
+  readonly urls: string[] = [];
+  private _http: Server | null = null;
+  private _sockets = new Set<Socket>();
+}
+
+export const TASK_ID = '01KC0000000000000000000000';
+
+/** A running task in its first phase. */
+export function snapshot(change: Partial<TaskState> = {}): TaskState {
+  const phase = { maximum_attempts: null, ended_at: null, output_preview: null, fallback: null };
+  return {
+    task_id: TASK_ID,
+    session: 'nb:one',
+    name: 'penguins',
+    agent: 'workflow',
+    state: 'running',
+    phase: 'research',
+    percent: 10,
+    message: null,
+    eta_s: null,
+    phases: [
+      {
+        ...phase,
+        name: 'research',
+        status: 'running',
+        attempt: 1,
+        percent: 20,
+        started_at: '2026-01-01T00:00:01.000000Z'
+      },
+      { ...phase, name: 'planning', status: 'pending', attempt: 0, percent: 0, started_at: null }
+    ],
+    seq: 2,
+    created_at: '2026-01-01T00:00:00.000000Z',
+    updated_at: '2026-01-01T00:00:01.000000Z',
+    started_at: '2026-01-01T00:00:01.000000Z',
+    ended_at: null,
+    inputs: {},
+    labels: {},
+    key: null,
+    retry_at: null,
+    queue: null,
+    approval: null,
+    rolling_back: null,
+    error: null,
+    actions: ['cancel', 'pause'],
+    by_host: 'host-1',
+    recent: ['1 task_created', '2 phase_started'],
+    ...change
+  };
+}
+
+/** Resolves when `holds` does, looked at again after each turn of the loop; the test's own time limit ends it. */
+export async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) {
+    await new Promise(resolve => setTimeout(resolve, 2));
+  }
+}
