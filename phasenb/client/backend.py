@@ -1,8 +1,8 @@
 """What a client needs of the other side: a link for messages, and calls for what is too big or too old for it.
 
 Two fulfil it: HttpBackend reaches a Jupyter server, EmbeddedBackend a host in this process. Rules: both carry the same
-JSON text frames; ``receive`` and ``lost`` are called on the loop that ``connect`` was awaited on, frames in order, and
-nothing more after ``lost``; errors are those of phasenb.errors.
+messages, the one as JSON text, the other as they are; ``receive`` and ``lost`` are called on the loop that ``connect``
+was awaited on, frames in order, and nothing more after ``lost``; errors are those of phasenb.errors.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from phasenb.errors import PhasenbError
+from phasenb.web.message_protocol import ServerMessage
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 JsonObject = dict[str, Any]
 Load = Callable[[Any], Any]
-Receive = Callable[[str | bytes], None]
+Receive = Callable[[str | bytes | ServerMessage], None]
 Lost = Callable[[str, PhasenbError | None], None]
 """``lost(reason, final)``: the link is gone; ``final`` is the error that makes another try useless, if there is one."""
 
@@ -29,8 +30,11 @@ Lost = Callable[[str, PhasenbError | None], None]
 class Link(Protocol):
     """An open way for frames."""
 
-    async def send(self, text: str) -> None:
-        """Raises ConnectionError once the link is gone; ``lost`` is called then too."""
+    async def send(self, command: str | JsonObject) -> None:
+        """``command`` as JSON text; as it is where the backend is ``embedded``.
+
+        Raises ConnectionError once the link is gone; ``lost`` is called then too.
+        """
         ...
 
     async def close(self) -> None:

@@ -1,8 +1,8 @@
 """The embedded host: a Host in this process, and the backend that reaches it without a socket.
 
-Rules: one host for a process, on the shared loop thread, started at the first launch; the frames between client and
-host are the ones a server would see. A script's exit waits for its live tasks (Ctrl-C ends the waiting); a kernel's
-does not: what runs there stops with it.
+Rules: one host for a process, on the shared loop thread, started at the first launch; the messages between client and
+host are those of the wire, handed over as they are: frozen values of the same types need no text between. A script's
+exit waits for its live tasks (Ctrl-C ends the waiting); a kernel's does not: what runs there stops with it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from phasenb.host import Host
     from phasenb.memory.view import MemoryView
     from phasenb.web.api import TaskApi
+    from phasenb.web.connection import Frame
     from phasenb.web.message_handler import WebSocketMessageHandler
+    from phasenb.web.message_protocol import ServerMessage
 
 _LOOK_S = 0.05
 _SOON_S = 0.5  # not worth a word: a task whose end was told a moment ago is still being put away
@@ -135,9 +137,7 @@ class EmbeddedBackend:
         pipe = _Pipe(own_loop, loop, receive, lost)
 
         async def attach() -> WebSocketMessageHandler:
-            handler = WebSocketMessageHandler(
-                pipe, host.manager, host.hub, identity, server="phasenb (embedded)", limited=False
-            )
+            handler = WebSocketMessageHandler(pipe, host.manager, host.hub, identity, server="phasenb (embedded)")
             handler.opened()
             return handler
 
@@ -221,13 +221,14 @@ class _Pipe:
     def one_loop(self) -> bool:
         return self.loop is self.host_loop
 
-    def write(self, text: str) -> None:
+    def write(self, frame: Frame) -> None:
         if not self.open:
             raise ConnectionError("the client has left")
+        message = cast("str | ServerMessage", frame)  # what a host sends is what the protocol knows
         if self.one_loop:
-            self._receive(text)
+            self._receive(message)
         else:
-            self.loop.call_soon_threadsafe(self._receive, text)
+            self.loop.call_soon_threadsafe(self._receive, message)
 
     def close(self, code: int, reason: str) -> None:
         if self.open:
@@ -243,22 +244,23 @@ class _MemoryLink:
         self._handler = handler
         self._turn = asyncio.Lock()  # frames are taken one after the other, as a socket's are
 
-    async def send(self, text: str) -> None:
+    async def send(self, command: str | JsonObject) -> None:
+        assert not isinstance(command, str)  # see Link.send
         if not self._pipe.open:
             raise ConnectionError("the embedded host was stopped")
         if self._pipe.one_loop:
-            await self._take(text)
+            await self._take(command)
         else:
-            asyncio.run_coroutine_threadsafe(self._take(text), self._pipe.host_loop)
+            asyncio.run_coroutine_threadsafe(self._take(command), self._pipe.host_loop)
 
     async def close(self) -> None:
         if self._pipe.open:
             self._pipe.open = False
             self._pipe.host_loop.call_soon_threadsafe(self._handler.closed)
 
-    async def _take(self, text: str) -> None:
+    async def _take(self, command: JsonObject) -> None:
         async with self._turn:
-            await self._handler.receive(text)
+            await self._handler.take(command)
 
 
 # --- this process's host -----------------------------------------------------------------------------------------

@@ -261,11 +261,12 @@ class _SocketLink:
         self._lost = lost
         self._reader = asyncio.get_running_loop().create_task(self._read(), name="phasenb socket")
 
-    async def send(self, text: str) -> None:
+    async def send(self, command: str | JsonObject) -> None:
+        assert isinstance(command, str)  # see Link.send
         from websockets.exceptions import ConnectionClosed
 
         try:
-            await self._socket.send(text)
+            await self._socket.send(command)
         except ConnectionClosed as error:
             raise ConnectionError("the socket is closed") from error
 

@@ -143,7 +143,7 @@ def _launch(
             given["phases"] = spec.phases
         command["options"] = _options(given)
         command["code"] = _code(pack(extended), folder, written)
-        command["runtime"] = runtime().model_dump()
+        command["runtime"] = runtime()
     command["inputs"] = _inputs(inputs, folder, written)
     return name, command
 
@@ -159,7 +159,7 @@ def _trace() -> dict[str, str]:
     return {"traceparent": carrier["traceparent"]} if "traceparent" in carrier else {}
 
 
-def _options(given: Mapping[str, Any]) -> dict[str, Any]:
+def _options(given: Mapping[str, Any]) -> LaunchOptions:
     said = {name: value for name, value in given.items() if name not in NOT_SENT and value is not None}
     if "approve_before" in said:
         said["approve_before"] = _approve_before(said["approve_before"], said.get("phases"))
@@ -168,7 +168,7 @@ def _options(given: Mapping[str, Any]) -> dict[str, Any]:
     if "secrets" in said:
         _check_secrets(said["secrets"], said.get("env", {}))
     try:
-        return LaunchOptions.model_validate(said).model_dump(mode="json", exclude_unset=True)
+        return LaunchOptions.model_validate(said)
     except ValidationError as error:
         field, problem = next(iter(field_problems(error).items()))
         raise LaunchError(f"the option `{field}` is not valid: {problem}", argument=field) from None

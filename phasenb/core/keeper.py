@@ -68,7 +68,8 @@ class Keeper:
         self._alive = alive
         self._lease_s = lease_s
         self._watch = Watch(lease_s)
-        self._number: int | None = None
+        self._number = 0
+        self._behind = False  # others committed, and not all of that was read yet
         self._loops: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -150,8 +151,11 @@ class Keeper:
 
     async def _follow(self) -> None:
         """Hand on what other hosts have committed since the last look."""
-        if not await self._store.changed():
+        quiet_until = await self._store.quiet_until()
+        if quiet_until is not None and not self._behind:
+            self._number = quiet_until
             return
+        self._behind = True
         while True:
             page = await self._store.changes(self._number, _PAGE)
             by_task: dict[tuple[str, str], list[Event]] = {}
@@ -162,4 +166,5 @@ class Keeper:
             for (owner, task_id), events in by_task.items():
                 await self._manager.follow(owner, task_id, events)
             if len(page) < _PAGE:
+                self._behind = False
                 return

@@ -252,8 +252,10 @@ class Store(Protocol):
         """
         ...
 
-    async def changed(self) -> bool:
-        """Whether another connection may have committed since this was last asked; costs next to nothing."""
+    async def quiet_until(self) -> int | None:
+        """The newest event's number where nobody else committed since this was last asked: up to it every event is
+        this store's own, or was there the last time. None where somebody may have. Costs next to nothing.
+        """
         ...
 
     async def collect(self, grace_s: float) -> int:

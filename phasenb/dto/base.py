@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer, StringConstraints, WithJsonSchema
@@ -29,6 +29,19 @@ class Frozen(BaseModel):
         _set(copy, "__pydantic_fields_set__", self.__pydantic_fields_set__ | fields.keys())
         _set(copy, "__pydantic_extra__", None)
         _set(copy, "__pydantic_private__", None)
+        return copy
+
+
+class Message(Frozen):
+    """What travels between a host and its clients. Its JSON text is made once, when somebody outside is to read it."""
+
+    @cached_property
+    def wire(self) -> str:
+        return self.model_dump_json(by_alias=True)
+
+    def changed(self, **fields: Any) -> Self:
+        copy = super().changed(**fields)
+        copy.__dict__.pop("wire", None)
         return copy
 
 

@@ -6,12 +6,11 @@ without gaps; a model's fields are those of protocol.md, names and all.
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from phasenb.dto.base import Frozen, PhaseName, SessionName, Time
+from phasenb.dto.base import Message, PhaseName, SessionName, Time
 from phasenb.dto.phase import AttemptKind, LogLine, Metric
 from phasenb.dto.phase_result import ErrorInfo, PhaseResult
 from phasenb.dto.values import Json
@@ -19,18 +18,13 @@ from phasenb.dto.values import Json
 Next = Literal["retry", "fallback", "rollback", "abort"]
 
 
-class BaseEvent(Frozen):
+class BaseEvent(Message):
     """Common fields: ``seq`` from 1 without gaps, ``at`` when it was decided."""
 
     task_id: str
     session: SessionName
     seq: int = Field(ge=1)
     at: Time
-
-    @cached_property
-    def wire(self) -> str:
-        """The event's JSON text: written to the store and sent to clients byte for byte."""
-        return self.model_dump_json(by_alias=True)
 
 
 class TaskCreated(BaseEvent):
@@ -185,7 +179,7 @@ def parse_event(data: str | bytes | dict[str, Any]) -> Event:
     return _EVENT.validate_json(data)
 
 
-class PhaseUpdate(Frozen):
+class PhaseUpdate(Message):
     """Live progress of the running attempt: not numbered, coalesced, newest wins. ``percent`` 0..100."""
 
     type: Literal["phase_update"] = "phase_update"
@@ -200,7 +194,7 @@ class PhaseUpdate(Frozen):
     eta_s: float | None = None
 
 
-class PhaseLog(Frozen):
+class PhaseLog(Message):
     """Log lines as they come; ``first_line`` is the number of ``lines[0]`` in the attempt, from 1."""
 
     type: Literal["phase_log"] = "phase_log"

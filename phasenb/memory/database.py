@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -39,9 +38,7 @@ class Database:
         self.epoch = epoch
         self._readers = readers
         self._closed = False
-        self._looking = threading.Lock()
-        self._looker: sqlite3.Connection | None = None
-        self._version = 0
+        self._version: int | None = None
 
     @classmethod
     def open(cls, location: Location) -> Database:
@@ -87,32 +84,22 @@ class Database:
             await self.writer.run(nothing)
         return await asyncio.to_thread(self._read, job)
 
-    def changed(self) -> bool:
-        """Whether another connection committed since this was last asked. Blocks for a look at the file.
-
-        Raises StoreUnavailable.
+    def quiet_until(self, cursor: Cursor) -> int | None:
+        """A job for the writer: the newest event's number, or None where another connection may have committed since
+        this was last asked.
         """
-        if self._readers is None:
-            return False
-        with self._looking:
-            if self._closed:
-                return False
-            try:
-                if self._looker is None:
-                    self._looker = _connect(self.location)
-                # sqlite.org/pragma.html: it changes with each commit of another connection, this store's writer's too.
-                (version,) = self._looker.execute("PRAGMA data_version").fetchone()
-            except sqlite3.Error as error:
-                raise unavailable(self.location.shown, error) from error
-            seen, self._version = self._version, version
-            return bool(version != seen)
+        # sqlite.org/pragma.html: it changes with every commit of another connection, and with none of this one's.
+        cursor.execute("PRAGMA data_version")
+        (version,) = cursor.fetchone()
+        seen, self._version = self._version, version
+        if version != seen:
+            return None
+        (newest,) = sql.NEWEST_CHANGE.one(cursor)
+        return newest or 0
 
     def close(self) -> None:
         """Commit what waits, then close all connections. Idempotent; blocks."""
-        with self._looking:
-            self._closed = True  # a pool that was disposed of would connect anew
-            if self._looker is not None:
-                self._looker.close()
+        self._closed = True  # a pool that was disposed of would connect anew
         self.writer.close()
         if self._readers is not None:
             self._readers.dispose()

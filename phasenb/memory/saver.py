@@ -224,8 +224,8 @@ class MemorySaver:
         found = await self._database.aread(lambda cursor: sql.CHANGES.all(cursor, after=after, limit=limit))
         return [Change(*row) for row in found]
 
-    async def changed(self) -> bool:
-        return await asyncio.to_thread(self._database.changed)
+    async def quiet_until(self) -> int | None:
+        return await self._database.writer.run(self._database.quiet_until)
 
     # --- objects -------------------------------------------------------------------------------------------------
 

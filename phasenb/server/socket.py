@@ -20,6 +20,7 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 from phasenb.config.settings import WebSocketSettings
 from phasenb.errors import PhasenbError
 from phasenb.server.identities import RESOURCE, identity_of
+from phasenb.web.connection import Frame, text_of
 from phasenb.web.message_handler import WebSocketMessageHandler, refusal
 
 if TYPE_CHECKING:
@@ -32,9 +33,9 @@ class TornadoConnection:
     def __init__(self, socket: WebSocketHandler) -> None:
         self._socket = socket
 
-    def write(self, text: str) -> Awaitable[None]:
+    def write(self, frame: Frame) -> Awaitable[None]:
         try:
-            return _sent(self._socket.write_message(text))
+            return _sent(self._socket.write_message(text_of(frame)))
         except WebSocketClosedError as error:
             raise ConnectionError("the socket is closed") from error
 

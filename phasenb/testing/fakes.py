@@ -330,8 +330,8 @@ class FakeStore:
             return [Change(len(self._log), "")]
         return self._log[after : after + limit]
 
-    async def changed(self) -> bool:
-        return True
+    async def quiet_until(self) -> int | None:
+        return None
 
     async def collect(self, grace_s: float) -> int:
         return 0

@@ -18,16 +18,27 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Protocol
 
+from phasenb.dto.base import Message
+
 log = logging.getLogger(__name__)
 
 TOO_SLOW = 4008
 _REPLIES_BEYOND = 2  # replies may fill the queue to this many times its bound
 
 
+Frame = Message | str
+"""What is sent: a message, or the JSON text of one, as the log has it."""
+
+
+def text_of(frame: Frame) -> str:
+    """The JSON text that goes over a wire."""
+    return frame if isinstance(frame, str) else frame.wire
+
+
 class Connection(Protocol):
     """What a transport gives. Its methods raise ConnectionError (or its awaitable does) once the other side is gone."""
 
-    def write(self, text: str) -> Awaitable[None] | None:
+    def write(self, frame: Frame) -> Awaitable[None] | None:
         """Send one frame. An awaitable ends when there is room for more, or the transport is closed; None: at once."""
         ...
 
@@ -46,13 +57,13 @@ class Counts:
 
 
 class _Progress:
-    """A place in the queue whose text may still be replaced."""
+    """A place in the queue whose frame may still be replaced."""
 
-    __slots__ = ("key", "text")
+    __slots__ = ("frame", "key")
 
-    def __init__(self, key: str, text: str) -> None:
+    def __init__(self, key: str, frame: Frame) -> None:
         self.key = key
-        self.text = text
+        self.frame = frame
 
 
 class Outbox:
@@ -66,7 +77,7 @@ class Outbox:
         self._connection = connection
         self._maximum = maximum
         self._maximum_bytes = maximum_bytes
-        self._queue: deque[str | _Progress] = deque()
+        self._queue: deque[Frame | _Progress] = deque()
         self._bytes = 0
         self._progress: dict[str, _Progress] = {}
         self._writer: asyncio.Task[None] | None = None
@@ -78,37 +89,37 @@ class Outbox:
 
     # --- taking frames ---------------------------------------------------------------------------------------------
 
-    def reply(self, text: str) -> None:
+    def reply(self, frame: Frame) -> None:
         """Take an answer to a command, full or not."""
         if len(self._queue) >= self._maximum * _REPLIES_BEYOND:
             self.close(TOO_SLOW, "answers are not read")
-        self._put(text)
+        self._put(frame)
 
-    def offer(self, text: str, task_id: str | None = None) -> bool:
+    def offer(self, frame: Frame, task_id: str | None = None) -> bool:
         """Take a frame if there is room. Naming the task keeps its waiting progress before this frame, for good."""
         if self._writer is not None and self.full:
             return False
         if task_id is not None and self._progress:
             self._progress.pop(task_id, None)
-        self._put(text)
+        self._put(frame)
         return True
 
-    def progress(self, task_id: str, text: str) -> bool:
+    def progress(self, task_id: str, frame: Frame) -> bool:
         """Take a task's progress: in the place of what waits of it already, else at the end if there is room."""
         waiting = self._progress.get(task_id)
         if waiting is not None:
             self.counts.updates_coalesced += 1
-            self._bytes += len(text) - len(waiting.text)
-            waiting.text = text
+            self._bytes += _size(frame) - _size(waiting.frame)
+            waiting.frame = frame
             return True
         if self._writer is None:
-            self._put(text)
+            self._put(frame)
             return True
         if self.full:
             return False
-        self._progress[task_id] = waiting = _Progress(task_id, text)
+        self._progress[task_id] = waiting = _Progress(task_id, frame)
         self._queue.append(waiting)
-        self._bytes += len(text)
+        self._bytes += _size(frame)
         return True
 
     async def room(self) -> None:
@@ -141,21 +152,21 @@ class Outbox:
 
     # --- writing ---------------------------------------------------------------------------------------------------
 
-    def _put(self, text: str) -> None:
+    def _put(self, frame: Frame) -> None:
         if self.closed:
             return
         if self._writer is not None:
-            self._queue.append(text)
-            self._bytes += len(text)
+            self._queue.append(frame)
+            self._bytes += _size(frame)
             return
-        pending = self._write(text)
+        pending = self._write(frame)
         if pending is not None:
             self._writer = asyncio.get_running_loop().create_task(self._drain(pending), name="phasenb writer")
 
-    def _write(self, text: str) -> Awaitable[None] | None:
+    def _write(self, frame: Frame) -> Awaitable[None] | None:
         self.counts.messages_sent += 1
         try:
-            return self._connection.write(text)
+            return self._connection.write(frame)
         except ConnectionError:
             self.lost()
             return None
@@ -177,13 +188,13 @@ class Outbox:
             self._writer = None
             self._tell_room()
 
-    def _next(self) -> str:
+    def _next(self) -> Frame:
         frame = self._queue.popleft()
         if isinstance(frame, _Progress):
             if self._progress.get(frame.key) is frame:
                 del self._progress[frame.key]
-            frame = frame.text
-        self._bytes -= len(frame)
+            frame = frame.frame
+        self._bytes -= _size(frame)
         return frame
 
     def _half_empty(self) -> bool:
@@ -194,3 +205,7 @@ class Outbox:
         for waiter in waiting:
             if not waiter.done():
                 waiter.set_result(None)
+
+
+def _size(frame: Frame) -> int:
+    return len(text_of(frame))

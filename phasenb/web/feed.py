@@ -102,7 +102,7 @@ async def _changed_meanwhile(
 def _send(subscriber: Subscriber, reply_to: str, tasks: list[TaskState], newest: datetime, *, more: bool) -> None:
     cursor = cursor_of(newest)
     page = FeedPage(reply_to=reply_to, tasks=tuple(tasks), cursor=cursor, next=cursor if more else None)
-    subscriber.outbox.reply(page.model_dump_json(by_alias=True))
+    subscriber.outbox.reply(page)
 
 
 def _let_go(subscriber: Subscriber, feed: Feed, seen: dict[str, TaskState]) -> None:

@@ -50,9 +50,10 @@ MAXIMUM_LAUNCHES = 256  # at once on one connection; the next commands wait for 
 
 
 class WebSocketMessageHandler:
-    """One connection's side of the host. ``limited`` False: in the host's own process, where no rate is kept.
+    """One connection's side of the host.
 
-    The transport calls ``opened`` once, ``await receive(frame)`` for each frame in order, ``closed`` once.
+    The transport calls ``opened`` once, ``await receive(frame)`` for each frame in order (in the host's own process
+    ``await take(message)``), ``closed`` once.
     """
 
     def __init__(
@@ -63,14 +64,12 @@ class WebSocketMessageHandler:
         identity: Identity,
         *,
         server: str = "phasenb",
-        limited: bool = True,
         hello_timeout_s: float = HELLO_TIMEOUT_S,
     ) -> None:
         self._manager = manager
         self._hub = hub
         self._identity = identity
         self._server = server
-        self._limited = limited
         self._hello_timeout_s = hello_timeout_s
         self._outbox = hub.outbox(connection)
         self._subscriber: Subscriber | None = None
@@ -110,6 +109,14 @@ class WebSocketMessageHandler:
         except Exception as error:
             self._refuse(reply_to, error)
 
+    async def take(self, message: dict[str, Any]) -> None:
+        """As ``receive``, from a client in this process: no text between the two, and no rate is kept."""
+        self._outbox.counts.messages_received += 1
+        try:
+            await self._dispatch(message)
+        except Exception as error:
+            self._refuse(_readable_id(message), error)
+
     def closed(self) -> None:
         """The transport is gone. Launches under way go on: the client asks again by its idempotency key."""
         self._stop_timer()
@@ -121,8 +128,6 @@ class WebSocketMessageHandler:
 
     def _admit(self, frame: str | bytes) -> float:
         """Seconds to wait for the rate, 0.0 for none. Raises TooLarge."""
-        if not self._limited:
-            return 0.0
         limit = self._hub.settings.max_message_bytes
         if len(frame) * 4 > limit:  # a character has at most 4 bytes: most frames need no counting
             size = len(frame) if isinstance(frame, bytes) else len(frame.encode())
@@ -141,7 +146,7 @@ class WebSocketMessageHandler:
             await self._commands[command.type](command, subscriber)
 
     def _refuse(self, reply_to: str | None, error: Exception) -> None:
-        self._outbox.reply(error_message(reply_to, error).model_dump_json())
+        self._outbox.reply(error_message(reply_to, error))
         if isinstance(error, UnsupportedProtocol):
             closing = asyncio.ensure_future(self._outbox.close_when_sent(UNSUPPORTED_PROTOCOL, str(error)))
             self._launches.add(closing)
@@ -178,7 +183,7 @@ class WebSocketMessageHandler:
             ),
         )
         self._subscriber = self._hub.join(self._identity.owner, command.session, self._outbox)
-        self._outbox.reply(welcome.model_dump_json())
+        self._outbox.reply(welcome)
 
     async def _launch(self, command: protocol.LaunchCommand, subscriber: Subscriber) -> None:
         while len(self._launches) >= MAXIMUM_LAUNCHES:
@@ -197,7 +202,7 @@ class WebSocketMessageHandler:
             return
         task = launched.task
         reply = protocol.Launched(reply_to=command.id, task_id=task.task_id, seq=task.seq, duplicate=launched.duplicate)
-        self._outbox.reply(reply.model_dump_json())
+        self._outbox.reply(reply)
         if not self._outbox.closed:
             self._follow_launched(subscriber, task.task_id, task.state, events, task.seq)
 
@@ -231,9 +236,9 @@ class WebSocketMessageHandler:
             recovered=not whole,
             snapshot=task if whole else None,
         )
-        self._outbox.reply(reply.model_dump_json(by_alias=True))
+        self._outbox.reply(reply)
         if update is not None:
-            subscription.progress(task.seq, update, update.model_dump_json())
+            subscription.progress(task.seq, update)
         subscriber.start(subscription, seq, task.seq, read=True)
 
     async def _subscribe_feed(self, command: protocol.SubscribeFeed, subscriber: Subscriber) -> None:
@@ -271,13 +276,13 @@ class WebSocketMessageHandler:
         tasks = tuple(self._manager.with_progress(task) for task in found[: command.limit])
         following = tasks[-1].task_id if len(found) > command.limit else None
         reply = protocol.Tasks(reply_to=command.id, tasks=tasks, next=following)
-        self._outbox.reply(reply.model_dump_json(by_alias=True))
+        self._outbox.reply(reply)
 
     async def _ping(self, command: protocol.Ping, subscriber: Subscriber) -> None:
-        self._outbox.reply(protocol.Pong(reply_to=command.id).model_dump_json())
+        self._outbox.reply(protocol.Pong(reply_to=command.id))
 
     def _ok(self, reply_to: str) -> None:
-        self._outbox.reply(protocol.Ok(reply_to=reply_to).model_dump_json())
+        self._outbox.reply(protocol.Ok(reply_to=reply_to))
 
 
 # --- errors ------------------------------------------------------------------------------------------------------
@@ -309,7 +314,7 @@ def refusal(frame: str | bytes, problem: PhasenbError) -> str:
         reply_to = _readable_id(protocol.parse_object(frame))
     except BadMessage:
         reply_to = None
-    return error_message(reply_to, problem).model_dump_json()
+    return error_message(reply_to, problem).wire
 
 
 def _readable_id(message: dict[str, Any]) -> str | None:

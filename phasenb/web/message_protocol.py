@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 import orjson
 from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, model_validator
 
-from phasenb.dto.base import Frozen, PhaseName, SessionName
+from phasenb.dto.base import Frozen, Message, PhaseName, SessionName
 from phasenb.dto.events import EVENT_CLASSES, Event, PhaseLog, PhaseUpdate, parse_event
 from phasenb.dto.launch import LaunchOptions, Runtime
 from phasenb.dto.task_state import State, TaskState
@@ -173,7 +173,7 @@ _COMMAND: TypeAdapter[AnyCommand] = TypeAdapter(Annotated[AnyCommand, Field(disc
 # --- replies -----------------------------------------------------------------------------------------------------
 
 
-class Reply(Frozen):
+class Reply(Message):
     reply_to: str
 
 
@@ -233,7 +233,7 @@ class Pong(Reply):
     type: Literal["pong"] = "pong"
 
 
-class ErrorMessage(Frozen):
+class ErrorMessage(Message):
     """``reply_to`` is null where the frame had no readable ``id``."""
 
     type: Literal["error"] = "error"

@@ -49,7 +49,7 @@ class Subscription:
         self._fall_behind = fall_behind
         self._maximum_behind = maximum_behind
         self._behind_from: float = math.inf  # how far behind it is does not count before the start
-        self._held: dict[int, str] = {}
+        self._held: dict[int, PhaseUpdate] = {}
         self._shown: PhaseUpdate | None = None
         self._backlog: LogBacklog | None = None
 
@@ -73,7 +73,7 @@ class Subscription:
         last = events[-1].seq
         if self.live and events[0].seq == self.seq + 1:
             for event in events:
-                if not self._outbox.offer(event.wire, self.task_id):
+                if not self._outbox.offer(event, self.task_id):
                     break
                 self.seq = event.seq
             else:
@@ -86,19 +86,19 @@ class Subscription:
         if last - max(self.seq, self._behind_from) > self._maximum_behind:
             self._outbox.close(TOO_SLOW, "too slow for the events of its tasks")
 
-    def progress(self, seq: int, update: PhaseUpdate, text: str) -> None:
+    def progress(self, seq: int, update: PhaseUpdate) -> None:
         """``seq``: the task's last event when the progress was reported."""
         if update is self._shown or seq < self.seq:
             return  # seen, or of an attempt whose end was given out already
         self._shown = update
-        if not (self.live and self._outbox.progress(self.task_id, text)):
-            self._held[seq] = text
+        if not (self.live and self._outbox.progress(self.task_id, update)):
+            self._held[seq] = update
             self._leave_live()
 
-    def log(self, log: PhaseLog, text: str) -> None:
+    def log(self, log: PhaseLog) -> None:
         if not self.explicit:
             return
-        if not (self.live and self._outbox.offer(text)):
+        if not (self.live and self._outbox.offer(log)):
             if self._backlog is None:
                 self._backlog = LogBacklog(LOG_BACKLOG_BYTES)
             self._backlog.add(log)
@@ -130,7 +130,7 @@ class Subscription:
         if self._backlog is not None:
             backlog, self._backlog = self._backlog, None
             for log in backlog.take():
-                self.log(log, log.model_dump_json())
+                self.log(log)
 
     def _leave_live(self) -> None:
         if self.live:

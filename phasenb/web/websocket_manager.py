@@ -3,7 +3,7 @@
 Rules:
 
 * Synchronous and quick: it queues into outboxes, and never waits for a client. Nobody listens: about a microsecond.
-* Each message becomes text once, whoever listens: an event's own ``wire`` text, one dump of each progress message.
+* Each message becomes text once, whoever listens (``wire``), and never for a client in this process.
 * Progress and log lines of a task go out at most ``updates_per_second``; what is held back goes out before the task's
   next event. Without a change nothing is sent: an idle subscriber gets no frame at all.
 """
@@ -199,17 +199,15 @@ class WebSocketManager:
         self._progress.end(task_id)
 
     def _tell_progress(self, task_id: str, seq: int, update: PhaseUpdate) -> None:
-        text = update.model_dump_json()
         for subscription in tuple(self._watchers.get(task_id, ())):
-            subscription.progress(seq, update, text)
+            subscription.progress(seq, update)
 
     def _tell_lines(self, task_id: str, lines: _Lines) -> None:
         lines.due = self._now() + self._interval_s
         for log in lines.backlog.take():
             self.counts.log_lines_dropped += log.dropped
-            text = log.model_dump_json()
             for subscription in tuple(self._watchers.get(task_id, ())):
-                subscription.log(log, text)
+                subscription.log(log)
 
     def _arm(self) -> None:
         """Have ``_tick`` called when the next held message is due."""

@@ -11,6 +11,7 @@ from phasenb.codecs import encode
 from phasenb.codecs.objects import ObjectFolder
 from phasenb.core.ports import HostInfo, Taking
 from phasenb.errors import LeaseLost
+from phasenb.memory.saver import MemorySaver
 
 A, B = HostInfo("a", "m", 1, "now"), HostInfo("b", "m", 2, "now")
 
@@ -83,6 +84,24 @@ def test_changes_are_told_in_the_order_of_commits_across_tasks(saver, story):
         assert [change.owner for change in found] == ["bob", "ada"]
         assert ['"phase_started"' in change.event for change in found] == [False, True]
         assert await saver.changes(found[-1].number) == []
+
+    asyncio.run(scenario())
+
+
+def test_a_store_is_quiet_until_somebody_else_commits(file_saver, story, tmp_path):
+    async def scenario():
+        other = MemorySaver.open(tmp_path / "phasenb.db")
+        assert await file_saver.quiet_until() is None, "before the first look anything may have happened"
+        assert await file_saver.quiet_until() == 0
+        one = story()
+        await file_saver.append(one.created())
+        await file_saver.append(one.started())
+        assert await file_saver.quiet_until() == 2, "its own commits don't count"
+        await other.append(story().created())
+        await file_saver.append(one.complete(output=1))
+        assert await file_saver.quiet_until() is None, "an own commit hides no other's"
+        assert await file_saver.quiet_until() == 4
+        await other.close()
 
     asyncio.run(scenario())
 

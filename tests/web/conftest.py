@@ -17,6 +17,7 @@ from phasenb.dto import events as ev
 from phasenb.dto.events import PhaseUpdate
 from phasenb.dto.launch import Launch
 from phasenb.testing import FakeClock, FakeStore, ScriptedExecutor
+from phasenb.web.connection import Frame, text_of
 from phasenb.web.identity import Identity
 from phasenb.web.message_handler import WebSocketMessageHandler
 from phasenb.web.websocket_manager import WebSocketManager
@@ -40,10 +41,10 @@ class Wire:
         self.broken = False
         self._free: asyncio.Event | None = None
 
-    def write(self, text: str) -> Awaitable[None] | None:
+    def write(self, frame: Frame) -> Awaitable[None] | None:
         if self.broken:
             raise ConnectionResetError("gone")
-        self.frames.append(json.loads(text))
+        self.frames.append(json.loads(text_of(frame)))
         return self._wait(self._free) if self._free is not None else None
 
     async def _wait(self, free: asyncio.Event) -> None:
@@ -93,17 +94,22 @@ class World:
 
 
 class Client:
-    """Speaks the protocol to one WebSocketMessageHandler."""
+    """Speaks the protocol to one WebSocketMessageHandler. ``limited`` False: as from the host's own process."""
 
-    def __init__(self, world: World, identity: Identity, **options: Any) -> None:
+    def __init__(self, world: World, identity: Identity, *, limited: bool = True, **options: Any) -> None:
         self.wire = Wire()
+        self._limited = limited
         self.handler = WebSocketMessageHandler(self.wire, world.manager, world.hub, identity, **options)
         self._ids = 0
 
     async def send(self, type: str, **fields: Any) -> str:
         self._ids += 1
         message_id = f"c{self._ids}"
-        await self.handler.receive(json.dumps({"id": message_id, "type": type, **fields}))
+        message = {"id": message_id, "type": type, **fields}
+        if self._limited:
+            await self.handler.receive(json.dumps(message))
+        else:
+            await self.handler.take(message)
         return message_id
 
     async def ask(self, type: str, **fields: Any) -> dict[str, Any]:
