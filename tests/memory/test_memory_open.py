@@ -264,13 +264,14 @@ def test_a_file_system_without_shared_memory_is_refused(tmp_path, monkeypatch):
     assert "no shared memory: set store.url" in refused(tmp_path / "phasenb.db")
 
 
-def test_a_look_for_changes_says_what_is_wrong(file_saver, monkeypatch):
-    def fails(location):
-        raise sqlite3.OperationalError("unable to open database file")
+def test_a_look_for_changes_says_what_is_wrong(file_saver):
+    async def scenario():
+        await file_saver.quiet_until()
+        await file_saver.close()
+        with pytest.raises(StoreUnavailable, match="closed"):
+            await file_saver.quiet_until()
 
-    monkeypatch.setattr(database, "_connect", fails)
-    with pytest.raises(StoreUnavailable, match="unable to open"):
-        asyncio.run(file_saver.changed())
+    asyncio.run(scenario())
 
 
 # --- versions --------------------------------------------------------------------------------------------------------
