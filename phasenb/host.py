@@ -11,6 +11,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -67,18 +68,30 @@ class Host:
         self.store: MemorySaver
         self.manager: PhaseManager
         self.hub: WebSocketManager
-        self._executors: dict[str, Executor] = {}
-        self._keeper: Keeper | None = None
+        self._closing = AsyncExitStack()
 
     async def start(self) -> None:
         """Open the store and be ready for launches. Raises StoreUnavailable, with what is wrong and where."""
+        async with AsyncExitStack() as closing:
+            await self._start(closing)
+            self._closing = closing.pop_all()
+
+    async def stop(self) -> None:
+        """Let go of the tasks as they are, end the workers, close the store."""
+        await self._closing.aclose()
+
+    async def _start(self, closing: AsyncExitStack) -> None:
+        """What is made here is closed by ``closing`` in the opposite order."""
         settings = self.settings
         self.store = await asyncio.to_thread(self._open_store, settings.store_url, artifacts=settings.store.artifacts)
+        closing.push_async_callback(self.store.close)
         self.hub = WebSocketManager(settings.websocket, self.store)
-        self._executors = self._make_executors()
+        executors = self._make_executors()
+        for executor in executors.values():
+            closing.push_async_callback(executor.close)
         self.manager = PhaseManager(
             self.store,
-            self._executors,
+            executors,
             self.hub,
             SystemClock(),
             policy=settings.policy,
@@ -88,21 +101,12 @@ class Host:
             host=self.name,
             observers=self._observers,
         )
-        self._keeper = Keeper(
-            self.manager, self.store, SystemClock(), _info(self.name), _alive, lease_s=settings.lease_s
-        )
-        await (self._keeper.look() if self._reading else self._keeper.start())
-
-    async def stop(self) -> None:
-        """Let go of the tasks as they are, end the workers, close the store."""
-        if self._keeper is not None:
-            await self._keeper.stop_looking()
-        await self.manager.stop()
-        if self._keeper is not None and not self._reading:
-            await self._keeper.leave()
-        for executor in self._executors.values():
-            await executor.close()
-        await self.store.close()
+        keeper = Keeper(self.manager, self.store, SystemClock(), _info(self.name), _alive, lease_s=settings.lease_s)
+        if not self._reading:
+            closing.push_async_callback(keeper.leave)
+        closing.push_async_callback(self.manager.stop)
+        closing.push_async_callback(keeper.stop_looking)
+        await (keeper.look() if self._reading else keeper.start())
 
     def _make_executors(self) -> dict[str, Executor]:
         made: dict[str, Executor] = {

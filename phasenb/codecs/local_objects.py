@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-import time
+import re
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+_NAME = re.compile(r"[0-9a-f]{64}")
+_INCOMING = re.compile(r"[0-9a-f]{32}")
 
 
 class LocalFiles:
@@ -53,21 +57,26 @@ class LocalFiles:
     def local_path(self, name: str) -> Path | None:
         return self._path(name)
 
-    def older_than(self, grace_s: float) -> list[str]:
-        """The names of objects that nobody renewed for so many seconds. Temporary files of that age are removed."""
-        before = time.time() - grace_s
-        for left in (self._root / "incoming").glob("*"):
+    def not_renewed_since(self, before: float) -> list[str]:
+        """The names of objects that nobody renewed since ``before`` (seconds since the epoch). Temporary files of that
+        age are removed. Files that are not of our own making are neither.
+        """
+        for left in self._of_form(_INCOMING, "incoming/*"):
             if _modified(left) < before:
                 left.unlink(missing_ok=True)
-        return [path.name for path in self._root.glob("??/*") if _modified(path) < before]
+        found = self._of_form(_NAME, "??/*")
+        return [path.name for path in found if path == self._path(path.name) and _modified(path) < before]
 
-    def remove(self, name: str, grace_s: float) -> bool:
-        """Remove an object, unless it is not there or was renewed meanwhile."""
+    def remove(self, name: str, before: float) -> bool:
+        """Remove an object, unless it is not there or was renewed since ``before``."""
         path = self._path(name)
-        if not _modified(path) < time.time() - grace_s:
+        if not _modified(path) < before:
             return False
         path.unlink(missing_ok=True)
         return True
+
+    def _of_form(self, form: re.Pattern[str], pattern: str) -> Iterator[Path]:
+        return (path for path in self._root.glob(pattern) if form.fullmatch(path.name) and path.is_file())
 
     def _path(self, name: str) -> Path:
         return self._root / name[:2] / name

@@ -144,6 +144,10 @@ class ObjectFolder:
     def has(self, hash: str) -> bool:
         return _HASH.match(hash) is not None and self._files.has(_name(hash))
 
+    def renew(self, hash: str) -> bool:
+        """As ``has``, for whoever is about to name it: a collector takes it for new."""
+        return _HASH.match(hash) is not None and self._files.touch(_name(hash))
+
     def local_path(self, hash: str) -> Path | None:
         """The object's file where the folder is local, else None. Raises UnknownObject."""
         if not self.has(hash):

@@ -11,8 +11,9 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from phasenb.core.decisions import Running
 from phasenb.core.live_task import LiveTask
+from phasenb.core.patience import Patience
+from phasenb.core.plan import Running
 from phasenb.core.ports import Attempt, Beat, Clock, LogChunk, Outcome, Publisher, Report, Run, Slot, Store
 from phasenb.core.recovery import OWN
 from phasenb.dto.events import PhaseLog, PhaseUpdate
@@ -49,6 +50,7 @@ class Attempts:
         limits: EngineLimits,
         agents: Mapping[str, str],
         traceparent: Callable[[str], str | None],
+        patience: Patience,
     ) -> None:
         self.limits = limits
         self._store = store
@@ -56,13 +58,14 @@ class Attempts:
         self._clock = clock
         self._agents = agents
         self._traceparent = traceparent
+        self._patience = patience
         self._stopping: set[asyncio.Task[None]] = set()
 
     async def run(self, live: LiveTask, slot: Slot, running: Running) -> Outcome:
         """Run one attempt to its outcome."""
         phase = running.phase
         timeouts = live.plan.policy.for_phase(phase.name).timeouts
-        kept = await self._store.checkpoint(live.task.task_id, phase.name) if phase.attempt > 1 else None
+        kept = await self._checkpoint(live, running)
         live.begin(self._clock.monotonic())
         run = live.run = slot.run(self._attempt(live, running, kept, timeouts))
         if live.task.state is State.CANCELLING or live.give_up is not None:
@@ -75,7 +78,7 @@ class Attempts:
                     outcome = report
                 else:
                     await self._heard(live, phase, report)
-        except asyncio.CancelledError:
+        except BaseException:  # let go of, or the task is another host's now: nothing of it may run on here
             await asyncio.shield(run.stop(0))
             raise
         finally:
@@ -85,6 +88,14 @@ class Attempts:
         if live.overrun is not None and outcome.status is ResultStatus.CANCELLED:
             return replace(outcome, status=ResultStatus.FAILED, error=live.overrun)
         return outcome
+
+    async def _checkpoint(self, live: LiveTask, running: Running) -> Checkpoint | None:
+        """What earlier attempts of this run of the phase kept."""
+        phase, fresh = running.phase, live.history.fresh.get(running.phase.name, 1)
+        if running.kind == "compensation" or phase.attempt <= fresh:
+            return None
+        task_id = live.task.task_id
+        return await self._patience.until_done(live, lambda: self._store.checkpoint(task_id, phase.name, since=fresh))
 
     def stop(self, live: LiveTask) -> None:
         """End the attempt that runs: asked first, then by force."""
@@ -116,7 +127,7 @@ class Attempts:
             phases=history.phases,
             kind=running.kind,
             runtime=launch.runtime,
-            checkpoint=None if undoes else kept,
+            checkpoint=kept,
             failure=failure,
             inline_bytes=self.limits.output_inline_bytes,
             log_bytes=self.limits.log_bytes,

@@ -15,14 +15,16 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from phasenb.core.attempts import Attempts, EngineLimits
-from phasenb.core.decisions import Decision, Ended, Plan, Running
-from phasenb.core.live_task import LiveTask, Places
+from phasenb.core.decisions import Decision
+from phasenb.core.live_task import Doubtful, LiveTask, Places
+from phasenb.core.patience import Patience
+from phasenb.core.plan import Ended, Plan, Running
 from phasenb.core.ports import Clock, Executor, Publisher, Slot, Store
 from phasenb.core.thresholds import SessionFailures
-from phasenb.dto.events import Event, PhaseUpdate, parse_event
+from phasenb.dto.events import Event, parse_event
 from phasenb.dto.phase_result import FAILURES, ErrorInfo, ResultStatus
 from phasenb.dto.task_state import State
 from phasenb.errors import Conflict, LeaseLost, PhasenbError, StoreUnavailable
@@ -30,7 +32,6 @@ from phasenb.errors import Conflict, LeaseLost, PhasenbError, StoreUnavailable
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 _CONFLICTS = 20  # more refusals of one decision than other hosts can cause by chance
-_STORE_RETRY_S = 1.0
 WAITING = (State.AWAITING_APPROVAL, State.PAUSED)
 _STARTABLE = (State.QUEUED, State.RUNNING, State.RETRYING)
 
@@ -52,6 +53,7 @@ class Carrier:
     traceparent: Callable[[str], str | None]
     places: dict[str, Places] = field(init=False)
     attempts: Attempts = field(init=False)
+    patience: Patience = field(init=False)
     _giving: set[asyncio.Future[None]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -60,7 +62,10 @@ class Carrier:
             kind: Places(min(executor.capacity, most) if most else executor.capacity)
             for kind, executor in self.executors.items()
         }
-        self.attempts = Attempts(self.store, self.publisher, self.clock, self.limits, self.agents, self.traceparent)
+        self.patience = Patience(self.clock, self.publisher)
+        self.attempts = Attempts(
+            self.store, self.publisher, self.clock, self.limits, self.agents, self.traceparent, self.patience
+        )
 
     async def carry(self, live: LiveTask) -> None:
         """Take a task to its end. Cancelling this coroutine lets go of the task as it is."""
@@ -74,11 +79,10 @@ class Carrier:
                 raise
         except LeaseLost as error:
             log.warning("task %s: %s", live.task.task_id, error, extra=live.fields)
-        except PhasenbError as error:
-            await self._end_with(live, ErrorInfo(type=f"phasenb.{type(error).__name__}", message=str(error)))
         except Exception as error:
-            log.exception("task %s could not be carried on", live.task.task_id, extra=live.fields)
-            await self._end_with(live, ErrorInfo(type="phasenb.InternalError", message=type(error).__name__))
+            if not isinstance(error, PhasenbError):
+                log.exception("task %s could not be carried on", live.task.task_id, extra=live.fields)
+            await self._end_with(live, error_of(error))
         finally:
             if expiry is not None:
                 expiry.cancel()
@@ -87,7 +91,9 @@ class Carrier:
         """Wait where the task has to, else run what can be run now."""
         live.wake.clear()
         state = live.task.state
-        if state in WAITING:
+        if live.give_up is not None:
+            await self._end_with(live, live.give_up)
+        elif state in WAITING:
             await live.wake.wait()
         elif state is State.RETRYING and (left := live.retry_in(self.clock.now(), self.clock.monotonic())) > 0:
             await self._woken_within(live, left)
@@ -132,12 +138,14 @@ class Carrier:
             if running is None:
                 return
             outcome = await self.attempts.run(live, slot, running)
-            ended = Ended(
-                running.phase, outcome, slot.worker, self.roll(), running.kind, live.cancelled_by, live.give_up
-            )
-            if outcome.status in FAILURES:
-                ended = await self._judged(live, ended)
-            live.running = await self.persist(live, partial(_settle, live, ended, slot))
+            live.settling = True  # what came out of it must reach the log, even if the task's time is over now
+            try:
+                ended = Ended(running.phase, outcome, slot.worker, self.roll(), running.kind)
+                if outcome.status in FAILURES:
+                    ended = await self._judged(live, ended)
+                live.running = await self.persist(live, partial(_settle, live, ended, slot))
+            finally:
+                live.settling = False
             live.update = None
             if live.task.state is not State.RUNNING:
                 return
@@ -156,7 +164,10 @@ class Carrier:
         policy, session = live.plan.policy, live.task.session
         if policy.thresholds:
             now = self.clock.now()
-            found = await self.failures.reached(live.owner, session, policy.thresholds, now, "abort", failing=True)
+            found = await self.patience.until_done(
+                live,
+                lambda: self.failures.reached(live.owner, session, policy.thresholds, now, "abort", failing=True),
+            )
             if found is not None:
                 many = found.threshold
                 told = f"Not tried again: {many.errors} failures within {many.window:g} s in session {session}"
@@ -190,29 +201,26 @@ class Carrier:
             spec = await self.executors[live.executor].describe(
                 live.owner, launch.runtime, target, launch.code, url, env=options.env, secrets=options.secrets
             )
-        except PhasenbError as error:  # code that can't even be loaded has neither
+        except PhasenbError as error:
             log.info("task %s: %s", live.task.task_id, error, extra=live.fields)
-            return live.plan
+            return replace(live.plan, unknown=str(error))
         return replace(live.plan, fallbacks=frozenset(spec.fallbacks), compensations=frozenset(spec.compensations))
 
     async def _expire(self, live: LiveTask) -> None:
-        """End the task when its own time is over; waiting for a person is not its own."""
+        """End the task when its own time is over; waiting for a person is not its own.
+
+        The wall clock is believed only about the time before this host had the task.
+        """
         limit = live.plan.policy.defaults.timeouts.task
         assert limit is not None  # asked by the caller
-        start, spent = self.clock.monotonic(), live.history.active(self.clock.now())
-
-        def left_s() -> float:
-            by_wall = limit - live.history.active(self.clock.now())
-            # A wall clock that was set forward must not end a task: this host has seen less time pass.
-            return max(by_wall, limit - spent - (self.clock.monotonic() - start))
-
-        while (left := left_s()) > 0:
+        before = live.history.active(self.clock.now()) - live.active_s(self.clock.monotonic())
+        while (left := limit - before - live.active_s(self.clock.monotonic())) > 0:
             await self.clock.sleep(left if live.history.since is not None else max(left, 1.0))
         message = f"the task took more than {limit:g} s (timeouts.task)"
         live.give_up = ErrorInfo(type="phasenb.TaskTimeout", message=message, retryable=False)
         if live.run is not None:
             self.attempts.stop(live)
-        else:
+        elif not live.settling:
             await self._end_with(live, live.give_up)
             self.heed(live)
 
@@ -227,54 +235,55 @@ class Carrier:
 
     # --- commits ---------------------------------------------------------------------------------------------------
 
-    async def commit(self, live: LiveTask, decide: Callable[[Decision], T]) -> T:
+    async def commit(self, live: LiveTask, decide: Callable[[Decision], T], *, asked: bool = False) -> T:
         """Decide on the newest state, commit, then tell; what ``decide`` returned. Decides again when another host's
-        event came first. Raises LeaseLost, StoreUnavailable, IllegalTransition.
+        event came first. ``asked``: by a person, who is refused only after a look at what other hosts appended.
+
+        Raises LeaseLost, StoreUnavailable, and what ``decide`` raises.
         """
         async with live.lock:
             for _ in range(_CONFLICTS):
+                if live.doubtful is not None and live.doubtful.decide is decide and live.doubtful.landed:
+                    return cast("T", live.doubtful.decided)
                 decision = Decision(live.task, self.clock.now(), live.history, live.plan)
-                decided = decide(decision)
+                try:
+                    decided = decide(decision)
+                except PhasenbError:
+                    if asked and await self.catch_up(live):
+                        continue
+                    raise
                 if not decision.events:
+                    if asked and await self.catch_up(live):
+                        continue
                     return decided
                 try:
                     await self.store.append(decision.append(live.owner, lease=live.lease))
                 except Conflict:
                     await self.catch_up(live)
                     continue
+                except StoreUnavailable:
+                    live.doubtful = Doubtful(decide, decided, decision.events[0].wire)
+                    raise
                 live.take(decision)
+                live.active_s(self.clock.monotonic())
                 self.publisher.events(live.owner, decision.state, decision.events)
                 return decided
             raise Conflict(live.task.task_id, "other hosts keep changing this task")
 
     async def persist(self, live: LiveTask, decide: Callable[[Decision], T]) -> T:
-        """As ``commit``, but a store that is out of order is waited for: what was worked out is not given up."""
-        told = False
-        while True:
-            try:
-                return await self.commit(live, decide)
-            except StoreUnavailable as problem:
-                if not told:
-                    told = True
-                    log.error("task %s waits for its store: %s", live.task.task_id, problem, extra=live.fields)
-                    self._tell_trouble(live, problem)
-                await self.clock.sleep(_STORE_RETRY_S)
+        """As ``commit``, but a store that is out of order is waited for."""
+        return await self.patience.until_done(live, lambda: self.commit(live, decide))
 
-    def _tell_trouble(self, live: LiveTask, problem: StoreUnavailable) -> None:
-        """Show whoever looks at the task what it waits for: no event can say it."""
-        phase = live.running.phase if live.running is not None else None
-        if phase is not None:
-            percent = live.update.percent if live.update is not None else 0.0
-            message = f"waiting for the store: {problem.problem}"
-            live.update = PhaseUpdate(
-                task_id=live.task.task_id, phase=phase.name, attempt=phase.attempt, percent=percent, message=message
-            )
-            self.publisher.progress(live.owner, live.task, live.update)
+    async def look(self, live: LiveTask) -> None:
+        """Take up what other hosts appended."""
+        async with live.lock:
+            await self.catch_up(live)
 
     async def catch_up(self, live: LiveTask) -> Sequence[Event]:
         """Take up what other hosts appended to a task of this one. To be called under its lock."""
         found = [parse_event(text) for text in await self.store.events(live.task.task_id, live.task.seq, 10_000)]
         live.refold(found)
+        live.active_s(self.clock.monotonic())
         for event in found:
             if event.type == "cancel_requested":
                 live.cancelled_by = event.by
@@ -284,15 +293,11 @@ class Carrier:
         return found
 
     async def _end_with(self, live: LiveTask, error: ErrorInfo) -> None:
-        while not live.task.state.terminal:
-            try:
-                await self.commit(live, lambda decision: decision.abort(error))
-            except LeaseLost:
-                return
-            except StoreUnavailable as problem:
-                # The error must reach the log: it is the only trace that this task ended.
-                log.error("task %s: %s", live.task.task_id, problem, extra=live.fields)
-                await self.clock.sleep(_STORE_RETRY_S)
+        """The error must reach the log: it is the only trace that this task ended."""
+        try:
+            await self.persist(live, partial(_abort, error))
+        except LeaseLost as lost:
+            log.warning("task %s: %s", live.task.task_id, lost, extra=live.fields)
 
     async def give_back(self, kind: str, slot: Slot | None, *, held: bool = False) -> None:
         if slot is not None:
@@ -312,6 +317,18 @@ class Carrier:
         return f"all {places.capacity} places of executor {live.executor} are taken"
 
 
+def error_of(error: Exception) -> ErrorInfo:
+    """What ends a task that can't go on: an error of ours, or a defect of ours, of which only the log says more."""
+    if isinstance(error, PhasenbError):
+        return ErrorInfo(type=f"phasenb.{type(error).__name__}", message=str(error))
+    return ErrorInfo(type="phasenb.InternalError", message=type(error).__name__)
+
+
+def _abort(error: ErrorInfo, decision: Decision) -> None:
+    if not decision.state.state.terminal:
+        decision.abort(error)
+
+
 def _proceed(live: LiveTask, slot: Slot | None, decision: Decision) -> Running | None:
     """What comes next, unless the task was paused, cancelled or ended meanwhile."""
     if decision.state.state not in _STARTABLE:
@@ -321,7 +338,7 @@ def _proceed(live: LiveTask, slot: Slot | None, decision: Decision) -> Running |
 
 def _settle(live: LiveTask, ended: Ended, slot: Slot, decision: Decision) -> Running | None:
     """The end of an attempt and the start of the next, in one decision where the worker is still there."""
-    decision.settle(replace(ended, cancelled_by=live.cancelled_by))
+    decision.settle(replace(ended, cancelled_by=live.cancelled_by, give_up=live.give_up))
     if decision.state.state is not State.RUNNING:
         return None
     values = live.values

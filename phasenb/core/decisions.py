@@ -13,60 +13,20 @@ from typing import Any, TypeVar
 
 from phasenb.core import recovery
 from phasenb.core.history import History, seconds_between
+from phasenb.core.plan import Ended, Plan, Running
 from phasenb.core.ports import Append, Lease, Outcome, Taking
 from phasenb.core.task_schema import apply
-from phasenb.core.transitions import known, next_phase
+from phasenb.core.transitions import next_phase
 from phasenb.dto import events as ev
 from phasenb.dto.launch import Launch
 from phasenb.dto.phase import AttemptKind, Phase
 from phasenb.dto.phase_result import ErrorInfo, PhaseResult, ResultStatus
-from phasenb.dto.policies import RecoveryPolicy
 from phasenb.dto.task_state import State, TaskState
 from phasenb.dto.values import Json
 
 E = TypeVar("E", bound=ev.BaseEvent)
 NO_REASON = ErrorInfo(type="phasenb.UnknownFailure", message="the attempt ended without a reason")
 SECRET_UNAVAILABLE = "phasenb.SecretUnavailable"  # noqa: S105 - an error's type
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a task was launched with, as far as decisions ask for it.
-
-    ``fallbacks`` and ``compensations``: the phases for which the agent has such functions (known once they matter).
-    """
-
-    policy: RecoveryPolicy = field(default_factory=RecoveryPolicy)
-    approve_before: tuple[str, ...] = ()
-    fallbacks: frozenset[str] = frozenset()
-    compensations: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """An attempt that has ended, with what a decision about it needs to know.
-
-    ``phase`` as it was when the attempt ran; ``kind`` of the attempt; ``roll`` in 0..1 for jitter; ``cancelled_by`` is
-    who asked for the cancel, if anyone did; ``give_up`` is why the task must end now (its time is over);
-    ``threshold`` is why a failure must not be tried again, whatever the policy says.
-    """
-
-    phase: Phase
-    outcome: Outcome
-    worker: str
-    roll: float
-    kind: AttemptKind = "phase"
-    cancelled_by: str | None = None
-    give_up: ErrorInfo | None = None
-    threshold: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """The attempt that a decision starts: its phase, and whether it undoes the phase."""
-
-    phase: Phase
-    kind: AttemptKind
 
 
 @dataclass(slots=True)
@@ -104,6 +64,11 @@ class Decision:
         assert self.task is not None  # every decision but the first starts from a task
         return self.task
 
+    @property
+    def _kind(self) -> AttemptKind:
+        """What the attempt that runs is: while a rollback is open, nothing but compensations runs."""
+        return "phase" if self.history.rolling is None else "compensation"
+
     # --- the life of a task ----------------------------------------------------------------------------------------
 
     def create(self, launch: Launch, agent: str, phases: tuple[str, ...]) -> None:
@@ -125,7 +90,7 @@ class Decision:
         attempt is started; what needs none is decided all the same.
         """
         if self.history.rolling is not None:
-            if worker is None and self._next_to_undo() is not None:
+            if worker is None and self.history.rolling.next is not None:
                 return None
             undoing = self._undo_next(worker or "")
             if undoing is not None or self.state.state.terminal:
@@ -146,9 +111,9 @@ class Decision:
         """What an attempt's outcome means: it counts, it is tried again, undone, replaced, or it ends the task."""
         status = ended.outcome.status
         cancelling = self.state.state is State.CANCELLING
-        if ended.give_up is not None and not cancelling:
+        if ended.give_up is not None and not cancelling and status is not ResultStatus.COMPLETE:
             self._record(ended, ResultStatus.FAILED, ended.give_up)
-            self.add(ev.TaskError, error=ended.give_up, phase=ended.phase.name)
+            self.add(ev.TaskError, error=self._cut(ended.give_up), phase=ended.phase.name)
         elif cancelling or status is ResultStatus.CANCELLED:
             # A result that arrives while cancelling does not count (design.md section 4).
             self._record(ended, ResultStatus.CANCELLED)
@@ -159,8 +124,11 @@ class Decision:
             result = self._record(ended, status)
             where = {"phase": ended.phase.name, "attempt": ended.phase.attempt, "kind": ended.kind}
             self.add(ev.PhaseComplete, **where, result=result)
-            if self.state.state is State.PAUSED and next_phase(self.state) is None:
+            over = next_phase(self.state) is None
+            if over and (self.state.state is State.PAUSED or ended.give_up is not None):
                 self.add(ev.TaskComplete, duration_s=seconds_between(self.state.created_at, self.at))
+            elif ended.give_up is not None:  # the attempt was quicker than its end: its result counts
+                self.abort(ended.give_up)
         elif ended.kind == "compensation":
             self._fail_undo(ended)
         else:
@@ -227,8 +195,12 @@ class Decision:
     # --- what happens to it ----------------------------------------------------------------------------------------
 
     def abort(self, error: ErrorInfo) -> None:
-        """End the task with an error that is not a phase's own."""
-        self.add(ev.TaskError, error=error, phase=self.state.phase)
+        """End the task with an error that is not a phase's own; an attempt that runs ends with it."""
+        running = self.state.running
+        if running is not None:
+            outcome = Outcome(ResultStatus.FAILED, error=error)
+            self._record(Ended(running, outcome, "", 0.5, self._kind), ResultStatus.FAILED)
+        self.add(ev.TaskError, error=self._cut(error), phase=self.state.phase)
 
     def cancelled(self, by: str | None) -> None:
         """End a task that is being cancelled and runs nothing any more."""
@@ -241,10 +213,7 @@ class Decision:
         self.add(ev.TaskRecovered, host=host, lost_attempt=running.attempt if running else None)
         if running is not None:
             lost = ErrorInfo(type="phasenb.HostLost", message="the host that ran this attempt is gone")
-            outcome = Outcome(ResultStatus.LOST, error=lost)
-            rolling = self.history.rolling
-            kind: AttemptKind = "compensation" if rolling is not None else "phase"
-            self._record(Ended(running, outcome, "", 0.5, kind), ResultStatus.LOST)
+            self._record(Ended(running, Outcome(ResultStatus.LOST, error=lost), "", 0.5, self._kind), ResultStatus.LOST)
         most = self.plan.policy.maximum_recoveries
         if self.history.recoveries > most:
             problem = f"its host was lost {self.history.recoveries} times during one phase (maximum_recoveries: {most})"
@@ -283,8 +252,12 @@ class Decision:
         elif isinstance(verdict, recovery.Fallback):
             self.add(ev.PhaseFailed, **where, next="fallback")
             self.add(ev.PhaseFallback, phase=name, agent=verdict.agent)
+        elif isinstance(verdict, recovery.RollBack) and self.plan.unknown is not None:
+            told = f"Not rolled back, as nobody can say what there is to undo: {self.plan.unknown}"
+            self._give_up(where, error.changed(message=f"{error.message}\n{told}"))
         elif isinstance(verdict, recovery.RollBack):
-            self.add(ev.PhaseFailed, **where, next="rollback", to=verdict.to)
+            undo = self._to_undo(name, verdict.to)
+            self.add(ev.PhaseFailed, **where, next="rollback", to=verdict.to, compensations=undo)
         else:
             self._give_up(where, error)
 
@@ -312,13 +285,13 @@ class Decision:
 
     def _undo_next(self, worker: str) -> Running | None:
         """Start the next compensation of the open rollback, or close it."""
-        name = self._next_to_undo()
+        rolling = self.history.rolling
+        assert rolling is not None  # asked by the caller
+        name = rolling.next
         if name is not None:
             attempt = self.state.phase_named(name).attempt + 1
             self.add(ev.PhaseStarted, phase=name, attempt=attempt, kind="compensation", worker=worker)
             return Running(self.state.phase_named(name), "compensation")
-        rolling = self.history.rolling
-        assert rolling is not None  # asked by the caller
         self.add(
             ev.PhaseRolledBack,
             phase=rolling.phase,
@@ -332,17 +305,17 @@ class Decision:
             self.add(ev.TaskError, error=rolling.error.changed(message=message), phase=rolling.phase)
         return None
 
-    def _next_to_undo(self) -> str | None:
-        """Phases from the failed one back to where work goes on, that ran and have a compensation."""
-        rolling, phases = self.history.rolling, self.history.phases
-        assert rolling is not None  # asked by the caller
-        span = phases[phases.index(rolling.to) : phases.index(rolling.phase) + 1]
-        settled = {*rolling.compensated, *rolling.not_undone}
-        for name in reversed(span):
-            phase = known(self.state, name)
-            if name in self.plan.compensations and name not in settled and phase is not None and phase.attempt:
-                return name
-        return None
+    def _to_undo(self, failed: str, to: str) -> tuple[str, ...]:
+        """The phases from the failed one back to where work goes on that have a compensation."""
+        phases = self.history.phases
+        span = phases[phases.index(to) : phases.index(failed) + 1]
+        return tuple(name for name in reversed(span) if name in self.plan.compensations)
+
+    def _cut(self, error: ErrorInfo) -> ErrorInfo:
+        """The error of a task that ends before its rollback is over says what stays as it is."""
+        rolling = self.history.rolling
+        left = [name for name in rolling.to_undo if name not in rolling.compensated] if rolling is not None else []
+        return error.changed(message=f"{error.message}\nNot undone: {', '.join(left)}") if left else error
 
     def _fail_undo(self, ended: Ended) -> None:
         error, name = ended.outcome.error or NO_REASON, ended.phase.name

@@ -26,22 +26,31 @@ _GOES_ON = ("approval_given", "approval_denied", "task_resumed", "task_retried",
 
 @dataclass(frozen=True, slots=True)
 class Rolling:
-    """An open rollback: ``phase`` failed, work goes on at ``to``; what was undone so far, and what could not be."""
+    """An open rollback: ``phase`` failed, work goes on at ``to``; the phases ``to_undo``, in their order; which of
+    them are undone so far, and which could not be.
+    """
 
     phase: str
     to: str
     error: ErrorInfo
+    to_undo: tuple[str, ...] = ()
     compensated: tuple[str, ...] = ()
     not_undone: tuple[str, ...] = ()
+
+    @property
+    def next(self) -> str | None:
+        """The phase whose compensation comes next."""
+        return next((name for name in self.to_undo if name not in (*self.compensated, *self.not_undone)), None)
 
 
 @dataclass(frozen=True, slots=True)
 class History:
     """``failures`` by phase; ``undo_failures`` by phase, of the open rollback; ``rollbacks`` by the phase that failed;
-    ``fallbacks``: phase -> what runs in its place; ``approved``: phases whose gate is open; ``feedback``: phase -> why
-    it is run again; ``revisions``: phase -> the newest revision of its output; ``delay_s``: of the newest retry;
-    ``active_s``: seconds of the task's own until ``since``, from when on it waits for nobody (None: it waits for a
-    person, or has ended).
+    ``fallbacks``: phase -> what runs in its place; ``fresh``: phase -> the attempt from which on checkpoints count, as
+    those of a run that was completed or undone are of no use to the next; ``approved``: phases whose gate is open;
+    ``feedback``: phase -> why it is run again; ``revisions``: phase -> the newest revision of its output; ``delay_s``:
+    of the newest retry; ``active_s``: seconds of the task's own until ``since``, from when on it waits for nobody
+    (None: it waits for a person, or has ended).
     """
 
     phases: tuple[str, ...] = ()
@@ -49,6 +58,7 @@ class History:
     undo_failures: Mapping[str, int] = field(default_factory=dict)
     rollbacks: Mapping[str, int] = field(default_factory=dict)
     fallbacks: Mapping[str, str] = field(default_factory=dict)
+    fresh: Mapping[str, int] = field(default_factory=dict)
     approved: frozenset[str] = frozenset()
     feedback: Mapping[str, str] = field(default_factory=dict)
     revisions: Mapping[str, int] = field(default_factory=dict)
@@ -99,6 +109,7 @@ class History:
                 "feedback": _without(self.feedback, (name,)),
                 "errors": _without(self.errors, (name,)),
                 "revisions": {**self.revisions, name: 1},
+                "fresh": {**self.fresh, name: event.attempt + 1},
                 "recoveries": 0,
             }
         change: dict[str, Any] = {
@@ -106,7 +117,8 @@ class History:
             "errors": {**self.errors, name: event.error},
         }
         if event.next == "rollback" and event.to is not None:
-            change["rolling"] = Rolling(name, event.to, event.error)
+            change["rolling"] = Rolling(name, event.to, event.error, event.compensations)
+            change["fresh"] = {**self.fresh, name: event.attempt + 1}
         return change
 
     def _undo_ended(self, event: ev.PhaseComplete | ev.PhaseFailed) -> dict[str, Any]:

@@ -5,8 +5,10 @@ Rules (design.md section 5):
 
 * A lease is a counter. Another host is dead when its process is known to be gone, or when its counter was seen
   unchanged for ``lease_s`` on this host's own monotonic clock: no wall clock is compared, so none can mislead.
-* A host that was taken for dead finds that out at its next beat or commit. It stops what it runs, and starts again as
-  a new host: its fences are worth nothing.
+* A host that was taken for dead finds that out at its next beat, commit or launch. It stops what it runs, and starts
+  again as a new host: its fences are worth nothing, and nobody would look for tasks under its old name.
+* Beats have a loop of their own: however long an adoption takes, this host's lease goes on.
+* What a dead host committed is told before what is done with its tasks.
 * Now and then objects that nothing names are removed; any number of hosts may do so at once.
 * Progress is not relayed between hosts; events are.
 """
@@ -18,12 +20,11 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-from phasenb.core.live_task import log_fields
 from phasenb.core.phase_manager import PhaseManager
 from phasenb.core.ports import Clock, HostInfo, Store
 from phasenb.dto.base import new_ulid
 from phasenb.dto.events import Event, parse_event
-from phasenb.errors import LeaseLost, PhasenbError
+from phasenb.errors import LeaseLost, PhasenbError, StoreUnavailable
 
 log = logging.getLogger(__name__)
 Alive = Callable[[HostInfo], bool | None]
@@ -69,24 +70,29 @@ class Keeper:
         self._lease_s = lease_s
         self._watch = Watch(lease_s)
         self._number = 0
-        self._behind = False  # others committed, and not all of that was read yet
+        self._behind = False  # others committed, and not all of that was handed on yet
+        self._following = asyncio.Lock()
+        self._renewing = asyncio.Lock()
         self._loops: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Become known, and take up at once what is known to be left behind. Raises StoreUnavailable."""
         await self._look_from_now()
         await self._join()
+        self._manager.renew = self._renew
+        turn_s = self._lease_s / _BEATS
+        self._loops = [asyncio.create_task(self._every(turn_s, self._beat), name="phasenb lease")]
         await self._adopt()
-        self._loops = [
-            asyncio.create_task(self._every(self._lease_s / _BEATS, self._beat), name="phasenb lease"),
-            asyncio.create_task(self._every(_LOOK_S, self._follow), name="phasenb follow"),
+        self._loops += [
+            asyncio.create_task(self._every(turn_s, self._adopt), name="phasenb adopt"),
+            asyncio.create_task(self._every(_LOOK_S, self._look), name="phasenb follow"),
             asyncio.create_task(self._every(_COLLECT_EVERY_S, self._collect), name="phasenb collect"),
         ]
 
     async def look(self) -> None:
         """Only follow what others commit: unknown to them, adopting nothing. Raises StoreUnavailable."""
         await self._look_from_now()
-        self._loops = [asyncio.create_task(self._every(_LOOK_S, self._follow), name="phasenb follow")]
+        self._loops = [asyncio.create_task(self._every(_LOOK_S, self._look), name="phasenb follow")]
 
     async def _look_from_now(self) -> None:
         newest = await self._store.changes(None, 1)
@@ -111,37 +117,45 @@ class Keeper:
         while True:
             await self._clock.sleep(seconds)
             try:
-                await work()
+                await self._turn(work)
             except PhasenbError as error:
                 log.warning("%s", error)  # the store is out of order: the next turn may find it mended
             except Exception:
                 log.exception("keeping this host's place among others failed")
 
-    async def _beat(self) -> None:
+    async def _turn(self, work: Callable[[], Awaitable[None]]) -> None:
+        host = self._manager.host
         try:
-            await self._store.beat(self._manager.host)
-        except LeaseLost as error:
-            log.warning("%s: starting again as a new host", error)
-            await self._manager.let_go()
-            await self._join()
-        await self._adopt()
+            await work()
+        except LeaseLost:
+            await self._renew(host)
+
+    async def _beat(self) -> None:
+        await self._store.beat(self._manager.host)
+
+    async def _renew(self, lost: str) -> None:
+        """Go on under another name, where ``lost`` is still this host's."""
+        async with self._renewing:
+            if self._manager.host == lost:
+                log.warning("%s: starting again as a new host", LeaseLost(lost))
+                await self._manager.let_go()
+                await self._join()
 
     async def _join(self) -> None:
-        self._manager.host = f"{self._info.host}:{new_ulid()[-8:]}"
-        await self._store.join(replace(self._info, host=self._manager.host, counter=0))
+        host = f"{self._info.host}:{new_ulid()[-8:]}"
+        await self._store.join(replace(self._info, host=host, counter=0))
+        self._manager.host = host
 
     async def _adopt(self) -> None:
         """Take over the tasks of dead hosts, and those of none."""
         others = [host for host in await self._store.hosts() if host.host != self._manager.host]
         dead = self._watch.dead(others, self._clock.monotonic(), self._alive)
         for gone in (*(host.host for host in dead), None):
-            for adopted in await self._store.adopt(self._manager.host, self._manager.kinds, gone):
-                try:
-                    await self._manager.adopt(adopted)
-                except PhasenbError as error:
-                    log.warning(
-                        "task %s could not be taken up: %s", adopted.task.task_id, error, extra=log_fields(adopted.task)
-                    )
+            found = await self._store.adopt(self._manager.host, self._manager.kinds, gone)
+            if found:
+                await self._follow()
+            for adopted in found:
+                await self._manager.adopt(adopted)
 
     async def _collect(self) -> None:
         """Remove the objects that a crash, or a launch that was refused, left behind."""
@@ -149,22 +163,36 @@ class Keeper:
         if removed:
             log.info("%d objects that no task names were removed", removed)
 
+    async def _look(self) -> None:
+        quiet_until = await self._store.quiet_until()
+        if quiet_until is None or self._behind:
+            await self._follow()
+        else:
+            self._number = max(self._number, quiet_until)
+
     async def _follow(self) -> None:
         """Hand on what other hosts have committed since the last look."""
-        quiet_until = await self._store.quiet_until()
-        if quiet_until is not None and not self._behind:
-            self._number = quiet_until
-            return
-        self._behind = True
-        while True:
-            page = await self._store.changes(self._number, _PAGE)
-            by_task: dict[tuple[str, str], list[Event]] = {}
-            for change in page:
-                self._number = change.number
-                if change.seq > self._manager.told(change.task_id):  # most are this host's own: not worth reading again
-                    by_task.setdefault((change.owner, change.task_id), []).append(parse_event(change.event))
-            for (owner, task_id), events in by_task.items():
-                await self._manager.follow(owner, task_id, events)
-            if len(page) < _PAGE:
-                self._behind = False
-                return
+        async with self._following:
+            self._behind = True
+            while True:
+                page = await self._store.changes(self._number, _PAGE)
+                by_task: dict[tuple[str, str], list[Event]] = {}
+                for change in page:
+                    if change.seq > self._manager.told(change.task_id):  # most are this host's own: told already
+                        event = parse_event(change.event)
+                        by_task.setdefault((change.owner, change.task_id), []).append(event)
+                for (owner, task_id), events in by_task.items():
+                    await self._hand_on(owner, task_id, events)
+                if page:
+                    self._number = page[-1].number
+                if len(page) < _PAGE:
+                    self._behind = False
+                    return
+
+    async def _hand_on(self, owner: str, task_id: str, events: list[Event]) -> None:
+        try:
+            await self._manager.follow(owner, task_id, events)
+        except StoreUnavailable:
+            raise
+        except Exception:  # one task's trouble must not keep the others' events from being told
+            log.exception("task %s: what another host did could not be handed on", task_id)

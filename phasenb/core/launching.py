@@ -1,16 +1,96 @@
-"""What a launch asks for, as a policy and a plan. Pure: the options of a launch laid over the host's configuration."""
+"""What a launch asks for: which executor runs it, by which policy and plan, what its agent says of itself.
+
+``policy_of`` and ``plan_of`` are pure: the options of a launch laid over the host's configuration. Launching asks ports
+where the launch does not say it all.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
-from phasenb.core.decisions import Plan
-from phasenb.core.launch_check import check_named_phases, nearest
-from phasenb.dto.launch import Launch
+from phasenb.core.launch_check import check_launch, check_named_phases, nearest
+from phasenb.core.plan import Plan
+from phasenb.core.ports import Clock, Executor, Store
+from phasenb.core.thresholds import SessionFailures
+from phasenb.dto.base import format_time
+from phasenb.dto.launch import AgentSpec, Launch
 from phasenb.dto.policies import PhasePolicy, RecoveryPolicy, Rollback
-from phasenb.errors import LaunchError
+from phasenb.errors import LaunchError, LaunchesPaused, UnknownAgent
+
+
+@dataclass(eq=False)
+class Launching:
+    """What one host offers to launches. ``agents``: registered name -> "module:attribute"; ``kind``: the executor of a
+    launch that names none.
+    """
+
+    store: Store
+    executors: Mapping[str, Executor]
+    clock: Clock
+    policy: RecoveryPolicy
+    agents: Mapping[str, str]
+    kind: str
+    failures: SessionFailures
+    _specs: dict[str, AgentSpec] = field(default_factory=dict)
+
+    def executor_of(self, launch: Launch) -> str:
+        """Raises LaunchError where this host has no such executor, or it can't do what the options ask for."""
+        kind = launch.options.executor or self.kind
+        if kind not in self.executors:
+            offered = ", ".join(self.executors)
+            raise LaunchError(
+                f"executor {kind!r} is not offered by this host (it offers: {offered})", argument="executor"
+            )
+        own = [name for name in ("env", "secrets") if getattr(launch.options, name)]
+        if own and not self.executors[kind].sets_variables:
+            raise LaunchError(
+                f"the option `{own[0]}` needs executor='process': with {kind!r} phases run in the launcher's own "
+                "process, whose variables they share",
+                argument=own[0],
+            )
+        return kind
+
+    def policy_of(self, launch: Launch) -> RecoveryPolicy:
+        return policy_of(launch, self.policy, self.agents)
+
+    def plan_of(self, launch: Launch, phases: tuple[str, ...]) -> Plan:
+        return plan_of(launch, self.policy_of(launch), phases)
+
+    async def check_thresholds(self, owner: str, session: str, policy: RecoveryPolicy) -> None:
+        """Raises LaunchesPaused while the session's failures are too many."""
+        now = self.clock.now()
+        found = await self.failures.reached(owner, session, policy.thresholds, now, "pause_launches")
+        if found is not None:
+            threshold = found.threshold
+            raise LaunchesPaused(session, threshold.errors, threshold.window, format_time(found.until))
+
+    async def described(self, owner: str, launch: Launch, kind: str) -> tuple[str, tuple[str, ...]]:
+        """(the agent's name, the phases). Asks a worker only when the launch does not say it."""
+        options = launch.options
+        if launch.agent is None and options.phases:
+            return options.name or "agent", options.phases
+        target = self._registered(launch.agent) if launch.agent is not None else None
+        spec = self._specs.get(target) if target else None
+        if spec is None:
+            url = self.store.objects_url(owner)
+            spec = await self.executors[kind].describe(
+                owner, launch.runtime, target, launch.code, url, env=options.env, secrets=options.secrets
+            )
+            if target:
+                self._specs[target] = spec
+        check_launch(spec, launch.inputs)
+        if options.phases and options.phases != spec.phases:
+            raise LaunchError(f"agent {spec.name!r} has the phases {', '.join(spec.phases)}", argument="phases")
+        return launch.agent or spec.name, spec.phases
+
+    def _registered(self, name: str) -> str:
+        try:
+            return self.agents[name]
+        except KeyError:
+            raise UnknownAgent(name, sorted(self.agents)) from None
 
 
 def policy_of(launch: Launch, base: RecoveryPolicy, agents: Collection[str]) -> RecoveryPolicy:

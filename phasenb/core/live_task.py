@@ -7,9 +7,11 @@ import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
-from phasenb.core.decisions import Decision, Plan, Running
+from phasenb.core.decisions import Decision
 from phasenb.core.history import History, values_after
+from phasenb.core.plan import Plan, Running
 from phasenb.core.ports import Lease, Run, Slot
 from phasenb.core.task_schema import fold
 from phasenb.dto.events import Event, PhaseUpdate
@@ -22,6 +24,19 @@ from phasenb.dto.values import Json
 def log_fields(task: TaskState) -> dict[str, str]:
     """``extra`` of a log record about a task: a formatter may name ``task_id``, ``session`` and ``phase``."""
     return {"task_id": task.task_id, "session": task.session, "phase": task.phase or ""}
+
+
+@dataclass(eq=False)
+class Doubtful:
+    """A decision whose commit failed in a way that may have left it in the store: ``landed`` once it is seen there.
+
+    ``decide`` made it, and gave ``decided``.
+    """
+
+    decide: object
+    decided: Any
+    event: str
+    landed: bool = False
 
 
 @dataclass(eq=False)
@@ -47,12 +62,16 @@ class LiveTask:
     overrun: ErrorInfo | None = None
     give_up: ErrorInfo | None = None
     cancelled_by: str | None = None
+    settling: bool = False
     heard_at: float = 0.0
     log_line: int = 0
     learned: bool = False
     carrier: asyncio.Task[None] | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    doubtful: Doubtful | None = None
     _due: tuple[datetime, float] | None = None
+    _active_s: float = 0.0
+    _active_at: float | None = None
 
     @property
     def fields(self) -> dict[str, str]:
@@ -73,6 +92,13 @@ class LiveTask:
             self._due = (due, monotonic + left)
         return self._due[1] - monotonic
 
+    def active_s(self, now: float) -> float:
+        """Seconds that this host has seen the task not wait for a person, at ``now`` (monotonic): they never jump."""
+        if self._active_at is not None:
+            self._active_s += now - self._active_at
+        self._active_at = now if self.history.since is not None else None
+        return self._active_s
+
     def begin(self, now: float) -> None:
         """An attempt starts at ``now`` (monotonic)."""
         self.log_line, self.overrun, self.heard_at = 0, None, now
@@ -86,6 +112,8 @@ class LiveTask:
     def refold(self, events: Iterable[Event]) -> None:
         """Take up events that another host appended."""
         for event in events:
+            if self.doubtful is not None and event.wire == self.doubtful.event:
+                self.doubtful.landed = True
             self.history = self.history.after(event)
             self.values = values_after(self.values, event, self.history.phases)
             self.task = fold([event], self.task) or self.task

@@ -9,37 +9,32 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
+from phasenb.core.adoption import Adoption
 from phasenb.core.attempts import EngineLimits
 from phasenb.core.carrier import WAITING, Carrier
 from phasenb.core.decisions import Decision
-from phasenb.core.folding import PAGE, folded
-from phasenb.core.launch_check import check_launch
-from phasenb.core.launching import plan_of, policy_of
+from phasenb.core.folding import Folded, folded
+from phasenb.core.gates import approval, denial
+from phasenb.core.launching import Launching
 from phasenb.core.live_task import LiveTask
 from phasenb.core.observers import Observers
-from phasenb.core.ports import Adopted, Clock, Executor, Observer, Publisher, Store, StoredTask, Taking
-from phasenb.core.task_schema import with_update
+from phasenb.core.ports import Adopted, Appended, Clock, Executor, Observer, Publisher, Store, StoredTask, Taking
+from phasenb.core.task_schema import SCHEMA, with_update
 from phasenb.core.thresholds import SessionFailures
 from phasenb.core.told import Told
-from phasenb.dto.base import format_time, new_ulid
-from phasenb.dto.events import Event, PhaseUpdate, parse_event
-from phasenb.dto.launch import AgentSpec, Launch
+from phasenb.dto.base import new_ulid
+from phasenb.dto.events import Event, PhaseUpdate
+from phasenb.dto.launch import Launch
 from phasenb.dto.policies import RecoveryPolicy
 from phasenb.dto.task_state import Queue, TaskState
 from phasenb.dto.values import Json
-from phasenb.errors import (
-    Conflict,
-    LaunchError,
-    LaunchesPaused,
-    PhasenbError,
-    QueueFull,
-    UnknownAgent,
-    UnknownTask,
-)
+from phasenb.errors import Conflict, LeaseLost, QueueFull, UnknownTask
 
+T = TypeVar("T")
 _CONFLICTS = 20
 
 
@@ -54,7 +49,7 @@ class Launched:
 class PhaseManager:
     """Owns the live tasks of one host, over ports (core.ports); ``agents``: registered name -> "module:attribute".
 
-    ``host``: this host's id in leases; core.keeper changes it when the lease was lost.
+    ``host``: this host's id in leases. ``renew(lost id)`` gives it another where it was taken for dead (core.keeper).
     """
 
     def __init__(
@@ -75,11 +70,12 @@ class PhaseManager:
         self.store = store
         self.agents = dict(agents or {})
         self.host = host
-        self._policy = policy or RecoveryPolicy()
-        self._default_executor = default_executor
+        self.renew: Callable[[str], Awaitable[None]] = _give_up_host
         self._live: dict[str, LiveTask] = {}
-        self._specs: dict[str, AgentSpec] = {}
         self._failures = SessionFailures(store)
+        self._launching = Launching(
+            store, executors, clock, policy or RecoveryPolicy(), self.agents, default_executor, self._failures
+        )
         self._observers = Observers(observers)
         told = self._told = Told(publisher, self._observers)
         self._carrier = Carrier(
@@ -93,6 +89,7 @@ class PhaseManager:
             self._failures,
             self._observers.traceparent,
         )
+        self._adoption = Adoption(self._carrier, self._launching, told, self._observers, self._carry)
 
     @property
     def running(self) -> int:
@@ -121,17 +118,17 @@ class PhaseManager:
 
         Raises LaunchError, UnknownAgent, RuntimeMismatch, QueueFull, LaunchesPaused, Conflict, StoreUnavailable.
         """
-        kind = self._executor_of(launch)
+        kind = self._launching.executor_of(launch)
         mismatch = self._carrier.executors[kind].refusal(launch.runtime)
         if mismatch is not None and launch.code is not None:
             raise mismatch
-        policy = policy_of(launch, self._policy, self.agents)
-        await self._check_thresholds(owner, session, policy)
+        policy = self._launching.policy_of(launch)
+        await self._launching.check_thresholds(owner, session, policy)
         places = self._carrier.places[kind]
         if places.waiting >= self._carrier.limits.queued_tasks:
             raise QueueFull(self._carrier.limits.queued_tasks)
-        agent, phases = await self._described(owner, launch, kind)
-        plan = plan_of(launch, policy, phases)
+        agent, phases = await self._launching.described(owner, launch, kind)
+        plan = self._launching.plan_of(launch, phases)
         decision = Decision(None, self._carrier.clock.now(), plan=plan, task_id=new_ulid(), session=session)
         decision.create(launch, agent, phases)
         slot = self._carrier.executors[kind].warm(owner, launch.runtime) if places.free else None
@@ -139,20 +136,28 @@ class PhaseManager:
             places.take()
         running = decision.proceed(slot.worker if slot else None, launch.inputs)
         try:
-            appended = await self.store.append(decision.append(owner, launch, take=Taking(self.host, kind)))
-        except PhasenbError:
+            appended, gone = await _whole(self._take(decision, owner, launch, kind))
+        except BaseException:
             await self._carrier.give_back(kind, slot)
             raise
         if appended.duplicate:
             await self._carrier.give_back(kind, slot)
             return Launched(await self.snapshot(owner, appended.task_id), duplicate=True)
         live = LiveTask(
-            owner, decision.state, launch, plan, kind, decision.history, dict(launch.inputs), appended.lease, slot=slot
+            owner,
+            decision.state,
+            launch,
+            decision.plan,
+            kind,
+            decision.history,
+            dict(launch.inputs),
+            appended.lease,
+            slot=slot,
         )
         live.running = running
-        self._observers.began(live.task, launch)
-        self._told.events(owner, decision.state, decision.events)
-        self._carry(live)
+        self._begin(live, decision.events)
+        if gone:
+            raise asyncio.CancelledError
         return Launched(decision.state, duplicate=False)
 
     def resume_launches(self, owner: str, session: str) -> None:
@@ -193,26 +198,13 @@ class PhaseManager:
 
         Raises Conflict where the gate has moved on.
         """
-
-        def decide(decision: Decision) -> None:
-            _check_gate(decision.state, phase, if_seq)
-            decision.approve(by, phase, note, edit)
-
-        return await self._command(owner, task_id, decide)
+        return await self._command(owner, task_id, approval(by, phase, if_seq, note, edit))
 
     async def deny(
         self, owner: str, task_id: str, by: str, phase: str, if_seq: int, reason: str, redo: str | None = None
     ) -> TaskState:
         """Keep the gate shut: the task ends, or runs ``redo`` again. Raises Conflict, LaunchError (no such phase)."""
-
-        def decide(decision: Decision) -> None:
-            _check_gate(decision.state, phase, if_seq)
-            before = decision.history.phases[: decision.history.phases.index(phase)]
-            if redo is not None and redo not in before:
-                raise LaunchError(f"{redo!r} is no phase before {phase} (those are: {', '.join(before) or 'none'})")
-            decision.deny(by, phase, reason, redo)
-
-        return await self._command(owner, task_id, decide)
+        return await self._command(owner, task_id, denial(by, phase, if_seq, reason, redo))
 
     async def retry(
         self,
@@ -225,31 +217,56 @@ class PhaseManager:
     ) -> TaskState:
         """Run a task that failed or was cancelled again, here: finished phases before ``from_phase`` stay.
 
-        ``code`` replaces the launch's. Raises Conflict (``if_seq`` is not the newest), LaunchError.
+        ``code`` replaces the launch's. Raises IllegalTransition (it has not ended, or is complete), Conflict
+        (``if_seq`` is not the newest), LaunchError.
         """
         stored = await self._stored(owner, task_id)
-        ended = self._live.get(stored.task.task_id)
-        if ended is not None:
-            await ended.ended.wait()
-        launch = await self.store.launch(stored.task.task_id)
-        kind = self._executor_of(launch)
+        task_id = stored.task.task_id
+        if not stored.task.state.terminal:
+            raise SCHEMA.refusal(stored.task, "task_retried", "it has not ended")
+        live = self._live.get(task_id)
+        if live is not None:
+            await self._carrier.look(live)
+            await live.ended.wait()  # it has ended, and lets go of its worker
+        launch = await self.store.launch(task_id)
+        kind = self._launching.executor_of(launch)
         if code is not None:
             launch = launch.changed(agent=None, code=code)
-        found = await folded(self.store, stored.task.task_id)
-        state, history, values = found.task, found.history, found.values
+        found = await folded(self.store, task_id)
+        state, history = found.task, found.history
         if if_seq is not None and if_seq != state.seq:
-            raise Conflict(state.task_id, f"it is at event {state.seq} now, not at {if_seq}")
-        plan = plan_of(launch, policy_of(launch, self._policy, self.agents), history.phases)
+            raise Conflict(task_id, f"it is at event {state.seq} now, not at {if_seq}")
+        plan = self._launching.plan_of(launch, history.phases)
         decision = Decision(state, self._carrier.clock.now(), history, plan)
         decision.retry(by, from_phase, new_code=code is not None)
-        take = Taking(self.host, kind)
-        appended = await self.store.append(decision.append(owner, launch if code is not None else None, take=take))
-        live = LiveTask(owner, state, launch, plan, kind, history, values, appended.lease)
+        changed = launch if code is not None else None
+        appended, gone = await _whole(self._take(decision, owner, changed, kind))
+        live = LiveTask(owner, state, launch, plan, kind, history, found.values, appended.lease)
         live.take(decision)
-        self._observers.began(live.task, launch)
-        await self._tell_log(owner, decision.state)
-        self._carry(live)
+        self._begin(live, decision.events, found)
+        if gone:
+            raise asyncio.CancelledError
         return decision.state
+
+    async def _take(self, decision: Decision, owner: str, launch: Launch | None, kind: str) -> Appended:
+        """Append a decision that makes the task this host's."""
+        host = self.host
+        try:
+            return await self.store.append(decision.append(owner, launch, take=Taking(host, kind)))
+        except LeaseLost:
+            # This host was frozen, and is forgotten: what it takes under its old name nobody would ever adopt.
+            await self.renew(host)
+        return await self.store.append(decision.append(owner, launch, take=Taking(self.host, kind)))
+
+    def _begin(self, live: LiveTask, events: Sequence[Event], found: Folded | None = None) -> None:
+        """Carry a task that is this host's since ``events``; ``found``: its log up to them, other hosts' events too."""
+        try:
+            self._observers.began(live.task, live.launch)
+            if found is not None:
+                self._told.events(live.owner, found.task, found.events, carried=False)
+            self._told.events(live.owner, live.task, events)
+        finally:
+            self._carry(live)  # it is in the store, so it is carried, whatever its listeners make of it
 
     async def _command(self, owner: str, task_id: str, decide: Callable[[Decision], None]) -> TaskState:
         """Append what a person asks for, to a task of this host or of another."""
@@ -261,7 +278,11 @@ class PhaseManager:
             if live is not None:
                 if live.owner != owner:
                     raise UnknownTask(task_id)
-                await self._carrier.commit(live, decide)
+                try:
+                    await self._carrier.commit(live, decide, asked=True)
+                except LeaseLost:
+                    await self._drop([live])  # another host's by now, where it can be steered from here
+                    continue
                 self._carrier.heed(live)
                 return self.with_progress(live.task)
             found = await folded(self.store, stored.task.task_id)
@@ -273,14 +294,9 @@ class PhaseManager:
                 await self.store.append(decision.append(owner))
             except Conflict:
                 continue  # its host was quicker: decide on what is true now
-            await self._tell_log(owner, decision.state)
+            self._told.events(owner, decision.state, [*found.events, *decision.events], carried=False)
             return decision.state
         raise Conflict(task_id, "other hosts keep changing this task")
-
-    async def _tell_log(self, owner: str, task: TaskState) -> None:
-        """Announce a task's log as far as it is not yet: what came before our events may be another host's."""
-        texts = await self.store.events(task.task_id, self._told.last(task.task_id), PAGE)
-        self._told.events(owner, task, [parse_event(text) for text in texts], carried=False)
 
     # --- looking ---------------------------------------------------------------------------------------------------
 
@@ -319,28 +335,20 @@ class PhaseManager:
     # --- hosts -----------------------------------------------------------------------------------------------------
 
     async def adopt(self, adopted: Adopted) -> None:
-        """Take up a task that another host left behind, after its last committed phase."""
-        found = await folded(self.store, adopted.task.task_id)
-        launch, kind = adopted.launch, self._executor_of(adopted.launch)
-        plan = plan_of(launch, policy_of(launch, self._policy, self.agents), found.history.phases)
-        live = LiveTask(adopted.owner, found.task, launch, plan, kind, found.history, found.values, adopted.lease)
-        self._observers.began(live.task, launch)
-        await self._carrier.persist(live, lambda decision: decision.recover(self.host))
-        if live.task.state.terminal:
-            self._observers.gone(live.task.task_id)
-        else:
-            self._carry(live)
+        """Take up a task that another host left behind, after its last committed phase; later, if the store can't be
+        read now; one that can't be taken up at all ends with the reason. Raises nothing of that.
+        """
+        await self._adoption.adopt(adopted)
 
     async def follow(self, owner: str, task_id: str, events: list[Event]) -> None:
         """What another host appended: to a task of this host, which it must heed, or to one to be told of only."""
         live = self._live.get(task_id)
-        if live is None:
-            stored = await self.store.find(task_id) if self._told.untold(events) else None
+        if live is not None and events[-1].seq > live.task.seq:
+            await self._carrier.look(live)
+        elif self._told.untold(events):
+            stored = await self.store.find(task_id)
             if stored is not None:
                 self._told.events(owner, stored.task, events, carried=False)
-        elif events[-1].seq > live.task.seq:
-            async with live.lock:
-                await self._carrier.catch_up(live)
 
     def told(self, task_id: str) -> int:
         """The seq of the newest event of a task that this host has told of; 0 where none was."""
@@ -348,7 +356,11 @@ class PhaseManager:
 
     async def let_go(self) -> None:
         """Stop carrying every task at once, as it is: this host was taken for dead, and they are others' now."""
-        carriers = [live.carrier for live in self._live.values() if live.carrier]
+        await self._adoption.let_go()
+        await self._drop(list(self._live.values()))
+
+    async def _drop(self, tasks: Sequence[LiveTask]) -> None:
+        carriers = [live.carrier for live in tasks if live.carrier]
         for carrier in carriers:
             carrier.cancel()
         await asyncio.gather(*carriers, return_exceptions=True)
@@ -381,57 +393,20 @@ class PhaseManager:
             raise UnknownTask(task_id)
         return stored
 
-    async def _check_thresholds(self, owner: str, session: str, policy: RecoveryPolicy) -> None:
-        now = self._carrier.clock.now()
-        found = await self._failures.reached(owner, session, policy.thresholds, now, "pause_launches")
-        if found is not None:
-            threshold = found.threshold
-            raise LaunchesPaused(session, threshold.errors, threshold.window, format_time(found.until))
 
-    def _executor_of(self, launch: Launch) -> str:
-        kind = launch.options.executor or self._default_executor
-        if kind not in self._carrier.executors:
-            offered = ", ".join(self._carrier.executors)
-            raise LaunchError(
-                f"executor {kind!r} is not offered by this host (it offers: {offered})", argument="executor"
-            )
-        own = [name for name in ("env", "secrets") if getattr(launch.options, name)]
-        if own and not self._carrier.executors[kind].sets_variables:
-            raise LaunchError(
-                f"the option `{own[0]}` needs executor='process': with {kind!r} phases run in the launcher's own "
-                "process, whose variables they share",
-                argument=own[0],
-            )
-        return kind
+async def _give_up_host(host: str) -> None:
+    """What a manager without a keeper can do for a host that is forgotten."""
+    raise LeaseLost(host)
 
-    async def _described(self, owner: str, launch: Launch, kind: str) -> tuple[str, tuple[str, ...]]:
-        """(the agent's name, the phases). Asks a worker only when the launch does not say it."""
-        options = launch.options
-        if launch.agent is None and options.phases:
-            return options.name or "agent", options.phases
-        target = self._registered(launch.agent) if launch.agent is not None else None
-        spec = self._specs.get(target) if target else None
-        if spec is None:
-            url = self.store.objects_url(owner)
-            spec = await self._carrier.executors[kind].describe(
-                owner, launch.runtime, target, launch.code, url, env=options.env, secrets=options.secrets
-            )
-            if target:
-                self._specs[target] = spec
-        check_launch(spec, launch.inputs)
-        if options.phases and options.phases != spec.phases:
-            raise LaunchError(f"agent {spec.name!r} has the phases {', '.join(spec.phases)}", argument="phases")
-        return launch.agent or spec.name, spec.phases
 
-    def _registered(self, name: str) -> str:
+async def _whole(work: Coroutine[Any, Any, T]) -> tuple[T, bool]:
+    """Run it to its end, even if whoever asked is gone by then: what it gives, and whether they are. A task whose first
+    event is stored must be carried.
+    """
+    task, gone = asyncio.ensure_future(work), False
+    while not task.done():
         try:
-            return self.agents[name]
-        except KeyError:
-            raise UnknownAgent(name, sorted(self.agents)) from None
-
-
-def _check_gate(task: TaskState, phase: str, if_seq: int) -> None:
-    gate = task.approval
-    if gate is None or (gate.phase, gate.seq) != (phase, if_seq):
-        now = f"the gate before {gate.phase} with event {gate.seq}" if gate else f"no gate: it is {task.state}"
-        raise Conflict(task.task_id, f"what was answered is not open any more; open is {now}")
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            gone = True
+    return task.result(), gone

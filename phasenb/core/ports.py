@@ -131,7 +131,7 @@ class Store(Protocol):
         is known in its (owner, session) writes nothing and answers with that task, ``duplicate=True``.
 
         Raises Conflict (the log moved on; or the key exists and ``if_exists`` is ``error``), LeaseLost,
-        StoreUnavailable.
+        StoreUnavailable; LeaseLost also where ``take`` names a host that is not known (any more).
         """
         ...
 
@@ -145,8 +145,8 @@ class Store(Protocol):
         """Keep the newest checkpoint of a phase. Raises LeaseLost, StoreUnavailable."""
         ...
 
-    async def checkpoint(self, task_id: str, phase: str) -> Checkpoint | None:
-        """The newest checkpoint of a phase."""
+    async def checkpoint(self, task_id: str, phase: str, *, since: int = 1) -> Checkpoint | None:
+        """The newest checkpoint of a phase, if attempt ``since`` or a later one kept it."""
         ...
 
     async def find(self, task_id: str, *, owner: str | None = None) -> StoredTask | None:
@@ -212,7 +212,9 @@ class Store(Protocol):
         """Store uploaded bytes; their size. Raises BadMessage where the hash differs (nothing is kept)."""
         ...
 
-    async def has_object(self, owner: str, hash: str) -> bool: ...
+    async def has_object(self, owner: str, hash: str) -> bool:
+        """Whether it need not be sent: one that is there is kept as if it had been."""
+        ...
 
     def open_object(self, owner: str, hash: str) -> AsyncIterator[bytes]:
         """The bytes in chunks of at most 1 MiB. Raises UnknownObject."""
@@ -243,6 +245,7 @@ class Store(Protocol):
     async def adopt(self, host: str, kinds: Sequence[str], dead: str | None = None) -> list[Adopted]:
         """Take over every task that is not terminal, has one of these executors and belongs to no host (``dead``
         None) or to ``dead``, which is forgotten by that; the oldest first. Each task's fence goes up by one.
+        Raises LeaseLost where ``host`` itself is not known any more.
         """
         ...
 
@@ -259,7 +262,9 @@ class Store(Protocol):
         ...
 
     async def collect(self, grace_s: float) -> int:
-        """Remove objects that no row names and that are older than ``grace_s``; how many."""
+        """Remove objects that no row names, that nobody renewed for ``grace_s`` seconds, and that no attempt which runs
+        can have kept; how many.
+        """
         ...
 
 

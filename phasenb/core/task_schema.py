@@ -264,14 +264,12 @@ class TaskSchema:
         return "\n".join(["stateDiagram-v2", *lines, *ends])
 
     @staticmethod
-    def _refusal(task: TaskState | None, event: ev.Event, reason: str) -> IllegalTransition:
-        return IllegalTransition(
-            task_id=event.task_id,
-            state=task.state if task else "",
-            command=event.type,
-            reason=reason,
-            last_events=list(task.recent) if task else [],
-        )
+    def refusal(task: TaskState, event_type: str, reason: str) -> IllegalTransition:
+        """What is raised where the task's state does not allow an event."""
+        return IllegalTransition(task.task_id, task.state, event_type, reason, list(task.recent))
+
+    def _refusal(self, task: TaskState | None, event: ev.Event, reason: str) -> IllegalTransition:
+        return self.refusal(task, event.type, reason) if task else IllegalTransition(event.task_id, "", event.type)
 
 
 SCHEMA = TaskSchema(TRANSITIONS)

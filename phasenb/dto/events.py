@@ -54,12 +54,15 @@ class PhaseComplete(_AttemptEvent):
 
 
 class PhaseFailed(_AttemptEvent):
-    """``to``: with ``next: rollback``, the phase that is run again after what came since is undone."""
+    """With ``next: rollback``: ``to`` is the phase that is run again after what came since is undone, and
+    ``compensations`` are the phases whose compensations do that, in their order.
+    """
 
     type: Literal["phase_failed"] = "phase_failed"
     error: ErrorInfo
     next: Next
     to: PhaseName | None = None
+    compensations: tuple[PhaseName, ...] = ()
 
 
 class PhaseRetrying(BaseEvent):

@@ -17,6 +17,7 @@ from phasenb.core.ports import Append, Appended, Lease
 from phasenb.errors import Conflict, LeaseLost
 from phasenb.memory import rows
 from phasenb.memory import statements as sql
+from phasenb.memory.hosts import check_known
 from phasenb.memory.statements import Cursor
 
 
@@ -44,6 +45,9 @@ class PreparedAppend:
             known = self._known(cursor)
             if known is not None:
                 return Appended(known, duplicate=True)
+        if append.take is not None:
+            check_known(cursor, append.take.host)
+        if self._expected == 0:
             self._create(cursor)
         else:
             self._move(cursor)

@@ -1,15 +1,18 @@
 """Artifacts: one folder of content-named objects for each owner, below one URL.
 
-Rule: owners share nothing, not even equal bytes; an owner's name becomes a folder's name that no other owner can have.
+Rules: owners share nothing, not even equal bytes; an owner's name becomes a folder's name that no other owner can have;
+a local folder is one store's, whose epoch it holds, since what that store does not name is removed from it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import re
 import shutil
 import tempfile
+import uuid
 from collections.abc import AsyncIterator, Collection
 from functools import lru_cache
 from pathlib import Path
@@ -17,8 +20,11 @@ from typing import BinaryIO
 
 from phasenb.codecs.local_objects import LocalFiles
 from phasenb.codecs.objects import PREFIX, ObjectFolder
+from phasenb.errors import StoreUnavailable
 
 CHUNK_BYTES = 1024 * 1024
+_EPOCH_FILE = ".phasenb-epoch"
+_FOLDER = re.compile(r".*-[0-9a-f]{16}")
 _UPLOAD_BYTES = 4 * CHUNK_BYTES  # what one hop to a thread is worth
 
 
@@ -65,7 +71,8 @@ class Artifacts:
         return size
 
     async def has(self, owner: str, hash: str) -> bool:
-        return await asyncio.to_thread(self.folder(owner).has, hash)
+        # Whoever asks is about to name it and does not send it: it must be there as long as if they had.
+        return await asyncio.to_thread(self.folder(owner).renew, hash)
 
     async def read(self, owner: str, hash: str) -> AsyncIterator[bytes]:
         """The bytes in chunks of at most 1 MiB. Raises UnknownObject."""
@@ -76,21 +83,54 @@ class Artifacts:
         finally:
             file.close()
 
-    def older_than(self, grace_s: float) -> set[str]:
-        """The names (hex) of local objects that nobody renewed for ``grace_s`` seconds; those elsewhere stay."""
-        if "://" in self.url:
-            return set()
-        return {name for folder in self._local_folders() for name in LocalFiles(folder).older_than(grace_s)}
+    def claim(self, epoch: str, store: str) -> None:
+        """Make the folder this store's, or know that it is. Raises StoreUnavailable where it is another's."""
+        if "://" in self.url or self._temporary is not None:
+            return  # nothing is ever removed from a folder elsewhere
+        file = Path(self.url) / _EPOCH_FILE
+        try:
+            found = _written_once(file, epoch)
+        except OSError as error:
+            problem = f"its artifacts folder {self.url} can't be used ({error.strerror}): see store.artifacts"
+            raise StoreUnavailable(store, problem) from error
+        if found != epoch:
+            problem = (
+                f"its artifacts folder {self.url} belongs to another store: set store.artifacts to a folder of its own "
+                "(or remove that folder, if its store is gone and nobody needs what is in it)"
+            )
+            raise StoreUnavailable(store, problem)
 
-    def remove(self, names: Collection[str], grace_s: float) -> int:
-        """Remove local objects, of whichever owner, that were not renewed meanwhile; how many."""
+    def not_renewed_since(self, before: float) -> set[str]:
+        """The names (hex) of local objects that nobody renewed since ``before``; those elsewhere stay."""
+        return {name for folder in self._local_folders() for name in LocalFiles(folder).not_renewed_since(before)}
+
+    def remove(self, names: Collection[str], before: float) -> int:
+        """Remove local objects, of whichever owner, that were not renewed since ``before``; how many."""
         folders = [LocalFiles(folder) for folder in self._local_folders()]
-        return sum(folder.remove(name, grace_s) for folder in folders for name in names)
+        return sum(folder.remove(name, before) for folder in folders for name in names)
 
     def _local_folders(self) -> list[Path]:
         base = Path(self.url)
-        return [folder for folder in base.iterdir() if folder.is_dir()] if base.is_dir() else []
+        if "://" in self.url or not base.is_dir():
+            return []
+        return [folder for folder in base.iterdir() if _FOLDER.fullmatch(folder.name) and folder.is_dir()]
 
     def close(self) -> None:
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)
+
+
+def _written_once(file: Path, text: str) -> str:
+    """Write a file whole, unless it is there; what is in it."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not file.exists():
+        whole = file.with_name(f"{file.name}.{uuid.uuid4().hex}")
+        whole.write_text(text)
+        try:
+            os.link(whole, file)
+        except FileExistsError:
+            pass  # another host of this moment was quicker
+        except OSError:  # a file system without hard links
+            whole.replace(file)
+        whole.unlink(missing_ok=True)
+    return file.read_text().strip()

@@ -1,7 +1,7 @@
 """Hosts and their leases, as jobs for the writer: each is one transaction.
 
 Rules: a task's host is a host that is known, or nobody (""), or null once the task has ended; a host that is forgotten
-leaves its tasks to nobody in the same transaction; taking a task raises its fence.
+leaves its tasks to nobody in the same transaction, and takes none any more; taking a task raises its fence.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ def adopt(host: str, kinds: Collection[str], dead: str | None) -> Callable[[Curs
     """The tasks that are this host's now; those that it can't run stay nobody's."""
 
     def job(cursor: Cursor) -> list[Adopted]:
+        check_known(cursor, host)
         if dead is not None:
             leave(dead)(cursor)
         left = [task_id for task_id, executor in sql.LEFT_TASKS.all(cursor) if executor in kinds]
@@ -59,6 +60,12 @@ def _taken(cursor: Cursor, task_id: str, host: str) -> Adopted:
     stored = rows.stored_task(sql.TASK.one(cursor, task_id=task_id))
     launch = rows.launch(sql.LAUNCH.one(cursor, task_id=task_id))
     return Adopted(stored.owner, stored.task, launch, Lease(host, fence))
+
+
+def check_known(cursor: Cursor, host: str) -> None:
+    """Raises LeaseLost where a host was taken for dead."""
+    if sql.HOST.one(cursor, host=host) is None:
+        raise LeaseLost(host)
 
 
 def check_lease(cursor: Cursor, task_id: str, lease: Lease) -> None:

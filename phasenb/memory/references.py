@@ -1,9 +1,13 @@
-"""The objects that a store's rows name, so that a collector knows what may go."""
+"""What a collector must know of a store's rows: the objects that they name, and those that they will name soon."""
 
 from __future__ import annotations
 
 import re
+from datetime import datetime
 
+import orjson
+
+from phasenb.memory import statements as sql
 from phasenb.memory.statements import Cursor
 
 _NAME = re.compile(r"sha256:([0-9a-f]{64})")
@@ -25,3 +29,10 @@ def references(cursor: Cursor) -> set[str]:
         while (row := cursor.fetchone()) is not None:
             found.update(_NAME.findall(row[0]))
     return found
+
+
+def oldest_attempt(cursor: Cursor) -> float | None:
+    """When the attempt began (seconds since the epoch) that runs longest of all that run."""
+    snapshots = (orjson.loads(snapshot) for (snapshot,) in sql.LIVE_SNAPSHOTS.all(cursor))
+    phases = (phase for snapshot in snapshots for phase in snapshot["phases"] if phase["status"] == "running")
+    return min((datetime.fromisoformat(phase["started_at"]).timestamp() for phase in phases), default=None)

@@ -6,7 +6,9 @@ See schema.py for what is kept, appends.py for how a decision is written, writer
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from functools import partial
@@ -29,7 +31,7 @@ from phasenb.memory.appends import PreparedAppend
 from phasenb.memory.artifacts import Artifacts
 from phasenb.memory.database import Database
 from phasenb.memory.location import Location, locate
-from phasenb.memory.references import references
+from phasenb.memory.references import oldest_attempt, references
 from phasenb.memory.statements import Cursor
 from phasenb.memory.view import MemoryView
 
@@ -64,8 +66,17 @@ class MemorySaver:
                 if self._closed:
                     raise StoreUnavailable(self._location.shown, "it is closed")
                 if self._opened is None:
-                    self._opened = Database.open(self._location), Artifacts(self._artifacts_url)
+                    self._opened = self._open()
         return self._opened
+
+    def _open(self) -> tuple[Database, Artifacts]:
+        database, artifacts = Database.open(self._location), Artifacts(self._artifacts_url)
+        try:
+            artifacts.claim(database.epoch, self._location.shown)
+        except BaseException:
+            database.close()
+            raise
+        return database, artifacts
 
     @property
     def _database(self) -> Database:
@@ -118,14 +129,17 @@ class MemorySaver:
     async def collect(self, grace_s: float) -> int:
         """See ports.Store; of objects in a local folder only."""
         artifacts = self._artifacts
-        old = await asyncio.to_thread(artifacts.older_than, grace_s)
+        # What a running attempt keeps is named only at its end: it is spared however long that takes.
+        oldest = await self._database.aread(oldest_attempt)
+        before = min(time.time(), oldest or math.inf) - grace_s
+        old = await asyncio.to_thread(artifacts.not_renewed_since, before)
         if not old:
             return 0
         unnamed = old - await self._database.aread(references)
         if not unnamed:
             return 0
         # Once more, now that nobody can commit: a name may have come between.
-        return await self._database.writer.run(lambda cursor: artifacts.remove(unnamed - references(cursor), grace_s))
+        return await self._database.writer.run(lambda cursor: artifacts.remove(unnamed - references(cursor), before))
 
     async def add_log(self, log: PhaseLog) -> None:
         """Queue lines for the next commit; ``logs`` sees them at once, and they are never after a later append."""
@@ -148,8 +162,10 @@ class MemorySaver:
 
     # --- reading -------------------------------------------------------------------------------------------------
 
-    async def checkpoint(self, task_id: str, phase: str) -> Checkpoint | None:
-        row = await self._database.aread(lambda cursor: sql.CHECKPOINT.one(cursor, task_id=task_id, phase=phase))
+    async def checkpoint(self, task_id: str, phase: str, *, since: int = 1) -> Checkpoint | None:
+        row = await self._database.aread(
+            lambda cursor: sql.CHECKPOINT.one(cursor, task_id=task_id, phase=phase, since=since)
+        )
         return Checkpoint(value=orjson.loads(row[0])) if row else None
 
     async def find(self, task_id: str, *, owner: str | None = None) -> StoredTask | None:

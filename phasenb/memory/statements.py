@@ -164,7 +164,9 @@ NEWEST_LOGS = Statement(
 )
 CHECKPOINT = Statement(
     select(checkpoints.c.body).where(
-        checkpoints.c.task_id == bindparam("task_id"), checkpoints.c.phase == bindparam("phase")
+        checkpoints.c.task_id == bindparam("task_id"),
+        checkpoints.c.phase == bindparam("phase"),
+        checkpoints.c.attempt >= bindparam("since"),
     )
 )
 
@@ -239,11 +241,18 @@ def events_of_session(of_task: bool) -> Statement:
 
 INSERT_HOST = Statement(_insert(hosts))
 HOSTS = Statement(select(hosts))
+HOST = Statement(select(hosts.c.host).where(hosts.c.host == bindparam("host")))
 BEAT = Statement(update(hosts).where(hosts.c.host == bindparam("of_host")).values({"counter": hosts.c.counter + 1}))
 FORGET_HOST = Statement(delete(hosts).where(hosts.c.host == bindparam("of_host")))
 # Whose a host's tasks are once it is gone: nobody's, until someone takes them.
 LEAVE_TASKS = Statement(update(tasks).where(tasks.c.host == bindparam("of_host")).values({"host": ""}))
-LEFT_TASKS = Statement(select(tasks.c.task_id, tasks.c.executor).where(tasks.c.host == "").order_by(tasks.c.task_id))
+# Nobody's, or a host's that is not known: a comparison, as it leaves out nulls by the index.
+LEFT_TASKS = Statement(
+    select(tasks.c.task_id, tasks.c.executor)
+    .where(tasks.c.host >= "", tasks.c.host.not_in(select(hosts.c.host)))
+    .order_by(tasks.c.task_id)
+)
+LIVE_SNAPSHOTS = Statement(select(tasks.c.snapshot).where(tasks.c.host >= ""))
 TAKE_TASK = Statement(
     update(tasks)
     .where(tasks.c.task_id == bindparam("of_task"))

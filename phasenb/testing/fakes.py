@@ -218,7 +218,7 @@ class _Kept:
     lease: Lease = field(default_factory=lambda: Lease("", 0))
     executor: str = "process"
     lines: list[dict[str, Json]] = field(default_factory=list)
-    checkpoints: dict[str, Checkpoint] = field(default_factory=dict)
+    checkpoints: dict[str, tuple[int, Checkpoint]] = field(default_factory=dict)
 
 
 class FakeStore:
@@ -234,6 +234,7 @@ class FakeStore:
         self._objects_url = objects
         self._log: list[Change] = []
         self._hosts: dict[str, HostInfo] = {}
+        self._gone: set[str] = set()
         self._kept: dict[str, _Kept] = {}
         self._objects: dict[tuple[str, str], bytes] = {}
 
@@ -241,6 +242,8 @@ class FakeStore:
         if self.refuse:
             raise self.refuse.pop(0)
         task_id = append.task.task_id
+        if append.take is not None and append.take.host in self._gone:
+            raise LeaseLost(append.take.host)
         if append.launch is not None and append.events[0].seq == 1:
             known = self._duplicate(append)
             if known is not None:
@@ -293,12 +296,17 @@ class FakeStore:
     async def add_checkpoint(
         self, task_id: str, phase: str, attempt: int, value: Json, lease: Lease | None = None
     ) -> None:
-        self._of(task_id).checkpoints[phase] = Checkpoint(value=value)
+        kept = self._of(task_id)
+        if lease is not None and lease != kept.lease:
+            raise LeaseLost(lease.host, task_id)
+        kept.checkpoints[phase] = (attempt, Checkpoint(value=value))
 
-    async def checkpoint(self, task_id: str, phase: str) -> Checkpoint | None:
-        return self._of(task_id).checkpoints.get(phase)
+    async def checkpoint(self, task_id: str, phase: str, *, since: int = 1) -> Checkpoint | None:
+        attempt, kept = self._of(task_id).checkpoints.get(phase, (0, None))
+        return kept if attempt >= since else None
 
     async def join(self, host: HostInfo) -> None:
+        self._gone.discard(host.host)
         self._hosts[host.host] = host
 
     async def beat(self, host: str) -> None:
@@ -308,6 +316,7 @@ class FakeStore:
 
     async def leave(self, host: str) -> None:
         self._hosts.pop(host, None)
+        self._gone.add(host)
         for kept in self._kept.values():
             if kept.lease.host == host:
                 kept.lease = Lease("", kept.lease.fence)
@@ -316,6 +325,8 @@ class FakeStore:
         return list(self._hosts.values())
 
     async def adopt(self, host: str, kinds: Sequence[str], dead: str | None = None) -> list[Adopted]:
+        if host in self._gone:
+            raise LeaseLost(host)
         if dead is not None:
             await self.leave(dead)
         adopted = []

@@ -77,7 +77,7 @@ def test_a_retry_that_another_host_takes_up_waits_no_longer_than_its_delay(jump)
         first.clock.set_back(jump)
         second = House(store=first.store, clock=first.clock)
         await first.store.leave("host")
-        for adopted in await first.store.adopt("host", ("process",)):
+        for adopted in await first.store.adopt("second", ("process",)):
             await second.manager.adopt(adopted)
         await second.settle()
         first.clock.advance(10)

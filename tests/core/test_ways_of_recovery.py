@@ -449,11 +449,14 @@ def test_a_failed_task_is_run_again_from_where_it_failed_with_other_code():
 
 def test_a_history_folded_from_the_log_is_the_one_that_was_lived():
     async def scenario():
-        script = {"planning": [[failed("OSError")], [finished("plan")]], "implementation": [[failed("OSError")]] * 2}
+        plans = [[failed("OSError")], [finished("plan")], [finished("other plan")]]
+        script = {"planning": plans, "implementation": [[failed("OSError")]] * 2}
         policy = {"defaults": ONCE, "phases": {"implementation": {"rollback": {"to": "planning"}}}}
         house = House(script, policy=policy, instead=("planning",), undo=("planning",))
+        house.executor.hold("research")
         task_id = await house.launch()
         live = house.manager._live[task_id]
+        house.executor.let_go("research")
         await house.finish(task_id)
         assert history_of(await house.events(task_id)) == live.history
 

@@ -12,6 +12,7 @@ from phasenb.config import load_settings
 from phasenb.dto.launch import Launch, LaunchOptions
 from phasenb.errors import StoreUnavailable
 from phasenb.host import Host
+from phasenb.memory.saver import MemorySaver
 
 GO_ON = threading.Event()
 
@@ -117,3 +118,24 @@ def test_a_task_waits_for_its_store_and_goes_on(tmp_path, trouble):
     asyncio.run(asyncio.wait_for(scenario(), 60))
     with sqlite3.connect(path) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+class NoAdoption(MemorySaver):
+    """Fails in the last step of a host's start."""
+
+    async def adopt(self, host, kinds, dead=None):
+        raise StoreUnavailable(self.url, "another process has been writing to it")
+
+
+def test_a_host_that_cannot_start_leaves_nothing_behind(tmp_path):
+    async def scenario():
+        before = set(threading.enumerate())
+        settings = load_settings({"store": {"url": str(tmp_path / "store.db")}})
+        with pytest.raises(StoreUnavailable):
+            await Host(settings, embedded=True, open_store=NoAdoption.open).start()
+        assert [thread.name for thread in set(threading.enumerate()) - before if "phasenb" in thread.name] == []
+        assert [task.get_name() for task in asyncio.all_tasks() if "phasenb" in task.get_name()] == []
+
+    asyncio.run(scenario())
+    with sqlite3.connect(tmp_path / "store.db") as connection:
+        assert connection.execute("SELECT count(*) FROM hosts").fetchone() == (0,)

@@ -10,7 +10,9 @@ import pytest
 from phasenb.codecs import encode
 from phasenb.codecs.objects import ObjectFolder
 from phasenb.core.ports import HostInfo, Taking
-from phasenb.errors import LeaseLost
+from phasenb.dto import events as ev
+from phasenb.errors import LeaseLost, StoreUnavailable
+from phasenb.memory import statements as sql
 from phasenb.memory.saver import MemorySaver
 
 A, B = HostInfo("a", "m", 1, "now"), HostInfo("b", "m", 2, "now")
@@ -106,6 +108,42 @@ def test_a_store_is_quiet_until_somebody_else_commits(file_saver, story, tmp_pat
     asyncio.run(scenario())
 
 
+def test_a_host_that_is_forgotten_takes_nothing_any_more(saver, story):
+    async def scenario():
+        await saver.join(A)
+        await saver.join(B)
+        ended = story()
+        await saver.append(replace(ended.created(), take=Taking("a", "process")))
+        await saver.append(ended.cancelled())
+        await saver.adopt("b", ("process",), dead="a")
+        with pytest.raises(LeaseLost):
+            await saver.append(replace(story().created(), take=Taking("a", "process")))
+        retried = ended.decide(ended._event(ev.TaskRetried, from_phase="research", by="ada"))
+        with pytest.raises(LeaseLost):
+            await saver.append(replace(retried, take=Taking("a", "process")))
+        with pytest.raises(LeaseLost):
+            await saver.adopt("a", ("process",))
+        assert len(await saver.tasks("ada")) == 1
+        await saver.append(replace(retried, take=Taking("b", "process")))
+
+    asyncio.run(scenario())
+
+
+def test_tasks_of_a_host_that_nobody_knows_are_left_behind_too(file_saver, story):
+    async def scenario():
+        await file_saver.join(A)
+        await file_saver.join(B)
+        one, others = story(), story()
+        await file_saver.append(replace(one.created(), take=Taking("a", "process")))
+        await file_saver.append(replace(others.created(), take=Taking("b", "process")))
+        # A release without these rules, or a person's hand, forgot the host and left the task.
+        await file_saver._database.writer.run(lambda cursor: sql.FORGET_HOST.run(cursor, of_host="a"))
+        assert [each.task.task_id for each in await file_saver.adopt("b", ("process",))] == [one.task_id]
+        assert await file_saver.adopt("b", ("process",)) == []
+
+    asyncio.run(scenario())
+
+
 # --- what is collected -----------------------------------------------------------------------------------------------
 
 
@@ -143,9 +181,80 @@ def test_the_leftovers_of_a_broken_write_go_too(file_saver, tmp_path):
         folder = ObjectFolder(file_saver.objects_url("ada"))
         folder.put(b"something")
         (incoming,) = tmp_path.rglob("incoming")
-        (incoming / "half").write_bytes(b"hal")
+        (incoming / ("4f" * 16)).write_bytes(b"hal")
         age(tmp_path, hours=30)
         await file_saver.collect(86_400)
         assert list(incoming.iterdir()) == []
+
+    asyncio.run(scenario())
+
+
+def test_what_a_running_attempt_may_have_kept_is_spared_however_long_it_runs(file_saver, story, tmp_path):
+    async def scenario():
+        await file_saver.join(A)
+        folder = ObjectFolder(file_saver.objects_url("ada"))
+        before, kept = folder.put(b"left before it began")[0], folder.put(b"an artifact of the first hour")[0]
+        one = story()
+        born = await file_saver.append(replace(one.created(), take=Taking("a", "process")))
+        await file_saver.append(replace(one.started(), lease=born.lease))
+        # The story's clock says when it started: 30 hours ago, as the store's folder sees it.
+        began = one.task.running.started_at.timestamp()
+        (path,) = tmp_path.rglob(kept.removeprefix("sha256:"))
+        os.utime(path, (began + 3600, began + 3600))
+        (path,) = tmp_path.rglob(before.removeprefix("sha256:"))
+        os.utime(path, (began - 30 * 3600, began - 30 * 3600))
+        assert await file_saver.collect(86_400) == 1
+        assert (await file_saver.has_object("ada", before), folder.has(kept)) == (False, True)
+        await file_saver.append(replace(one.failed(), lease=born.lease))
+        assert await file_saver.collect(86_400) == 1, "nothing names it, and no attempt runs that will"
+
+    asyncio.run(scenario())
+
+
+def test_an_object_that_a_launcher_was_told_of_is_as_new(file_saver, tmp_path):
+    async def scenario():
+        name = ObjectFolder(file_saver.objects_url("ada")).put(b"uploaded long ago")[0]
+        age(tmp_path, hours=30)
+        assert await file_saver.has_object("ada", name)
+        assert await file_saver.collect(86_400) == 0
+        assert await file_saver.has_object("ada", name)
+
+    asyncio.run(scenario())
+
+
+def test_files_of_others_are_left_alone(tmp_path):
+    artifacts = tmp_path / "shared"
+    name = "ab" * 32
+    strange = [
+        artifacts / "photos" / "ab" / name,  # a folder that is no owner's
+        artifacts / ("ada-" + "0" * 16) / "ab" / "notes.txt",
+        artifacts / ("ada-" + "0" * 16) / "cd" / name,  # not where an object of this name lies
+        artifacts / ("ada-" + "0" * 16) / "incoming" / "half",
+        artifacts / "ab" / name,
+    ]
+    for path in strange:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+    age(artifacts, hours=1000)
+
+    async def scenario():
+        saver = MemorySaver.open(tmp_path / "store.db", artifacts=str(artifacts))
+        assert await saver.collect(86_400) == 0
+        await saver.close()
+
+    asyncio.run(scenario())
+    assert all(path.read_text() == "mine" for path in strange)
+
+
+def test_a_folder_is_one_stores_alone(tmp_path):
+    async def scenario():
+        for _ in range(2):  # its own store may come again
+            one = MemorySaver.open(tmp_path / "one.db", artifacts=str(tmp_path / "kept"))
+            await one.close()
+        with pytest.raises(StoreUnavailable, match=r"belongs to another store: set store\.artifacts"):
+            MemorySaver.open(tmp_path / "two.db", artifacts=str(tmp_path / "kept"))
+        (tmp_path / "file").touch()
+        with pytest.raises(StoreUnavailable, match=r"can't be used .*see store\.artifacts"):
+            MemorySaver.open(tmp_path / "three.db", artifacts=str(tmp_path / "file"))
 
     asyncio.run(scenario())

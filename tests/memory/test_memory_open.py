@@ -36,7 +36,7 @@ def test_a_store_keeps_its_epoch_and_what_was_committed(tmp_path, story):
     assert again.epoch == epoch
     assert again.view("ada", "nb:penguins").tasks()["state"].tolist() == ["completed"]
     asyncio.run(again.close())
-    other = MemorySaver.open(tmp_path / "other.db")
+    other = MemorySaver.open(tmp_path / "other.db", artifacts=str(tmp_path / "others"))
     assert other.epoch != epoch
     asyncio.run(other.close())
 
@@ -307,7 +307,7 @@ def test_a_store_of_version_1_is_read_whole(tmp_path):
         await saver.close()
 
     asyncio.run(main())
-    fresh = MemorySaver.open(tmp_path / "fresh.db")
+    fresh = MemorySaver.open(tmp_path / "fresh.db", artifacts=str(tmp_path / "fresh"))
     asyncio.run(fresh.close())
     assert version(path) == version(tmp_path / "fresh.db")
     with sqlite3.connect(path) as old, sqlite3.connect(tmp_path / "fresh.db") as new:
