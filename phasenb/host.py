@@ -21,7 +21,9 @@ from phasenb.core.keeper import Keeper
 from phasenb.core.phase_manager import PhaseManager
 from phasenb.core.ports import HostInfo
 from phasenb.executors.process import ProcessExecutor
+from phasenb.memory.location import MEMORY
 from phasenb.memory.saver import MemorySaver
+from phasenb.web.http_protocol import StorePlace
 from phasenb.web.websocket_manager import WebSocketManager
 
 if TYPE_CHECKING:
@@ -107,6 +109,13 @@ class Host:
         closing.push_async_callback(self.manager.stop)
         closing.push_async_callback(keeper.stop_looking)
         await (keeper.look() if self._reading else keeper.start())
+
+    @property
+    def place(self) -> StorePlace | None:
+        """Where the store is; None for one in memory."""
+        if self.store.url == MEMORY:
+            return None
+        return StorePlace(url=self.store.url, artifacts=self.store.artifacts_url)
 
     def _make_executors(self) -> dict[str, Executor]:
         made: dict[str, Executor] = {

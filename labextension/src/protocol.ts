@@ -141,7 +141,10 @@ export interface Feed {
   next: string | null;
 }
 
-/** `tasks`: how many this host carries. */
+/**
+ * `tasks`: how many this host carries. `store`: told to who may run code here, and asks as `machine`, which
+ * must be the server's own.
+ */
 export interface Health {
   status: 'ok';
   version: string;
@@ -149,6 +152,7 @@ export interface Health {
   epoch: string;
   host: string;
   tasks: number;
+  store: StorePlace | null;
 }
 
 export interface Hello {
@@ -496,6 +500,12 @@ export type State =
   | 'completed'
   | 'failed'
   | 'cancelled';
+
+/** A store as a process of its machine opens it: the path of its file, and where its objects are. */
+export interface StorePlace {
+  url: string;
+  artifacts: string;
+}
 
 /** A line of an attempt's output; `line` counts in the attempt, `cursor` is its place in the log. */
 export interface StoredLine {

@@ -11,11 +11,13 @@ import asyncio
 import sys
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakValueDictionary
 
 from phasenb.client.backend import Backend
+from phasenb.client.callbacks import tell
 from phasenb.client.channel import Channel
 from phasenb.client.discovery import backend_for
 from phasenb.client.launching import Prepared, prepare
@@ -67,7 +69,7 @@ class AsyncClient:
         self._end_callbacks: list[Callable[[PhasenbError], None]] = []
         self._feed_scope: str | None = None
         self._cursor: str | None = None
-        self._notice = notice
+        self._notice = notice = partial(tell, notice)
         self._chores: set[asyncio.Task[None]] = set()
         self._channel = Channel(
             self.backend, self.session, take=self._take, back=self._resume, ended=self._ended, notice=notice
@@ -247,7 +249,7 @@ class AsyncClient:
         else:
             for model in tuple(self._live.values()):
                 if model.state is not None:
-                    callback(model.state)
+                    tell(callback, model.state)
         return lambda: self._feeds.remove(callback) if callback in self._feeds else None
 
     async def ping(self) -> None:
@@ -329,7 +331,7 @@ class AsyncClient:
     def _tell_feeds(self, model: TaskModel) -> None:
         if model.state is not None:
             for callback in tuple(self._feeds):
-                callback(model.state)
+                tell(callback, model.state)
 
     # --- after a break ---------------------------------------------------------------------------------------------
 

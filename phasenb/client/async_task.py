@@ -38,9 +38,9 @@ class AsyncTaskHandle(TaskFacts):
     def __await__(self) -> Generator[Any, None, Any]:
         return self.result().__await__()
 
-    async def wait(self, timeout_s: float | None = None) -> None:
-        """Return when the task has ended, however. Raises TimeoutError."""
-        async with asyncio.timeout(timeout_s):
+    async def wait(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the name that TaskHandle's has
+        """Return when the task has ended, however. Raises TimeoutError after ``timeout`` seconds."""
+        async with asyncio.timeout(timeout):
             await self._model.until_ended()
         if self._model.problem is not None:
             raise self._model.problem
@@ -99,11 +99,12 @@ class AsyncTaskHandle(TaskFacts):
     async def retry(self, from_phase: str | None = None, agent: Any = None) -> None:
         """Run a failed or cancelled task again, from a phase on (None: where it stopped); phases before it stay.
 
-        ``agent``: corrected code instead of the launch's. Raises IllegalTransition, LaunchError and its kin.
+        ``agent``: corrected code instead of the launch's. Raises IllegalTransition, LaunchError and its kin; Conflict
+        where the task is not any more as it was seen here.
         """
         prepared = None if agent is None else await asyncio.to_thread(prepare_code, agent, self._values)
         more: dict[str, Any] = {} if from_phase is None else {"from_phase": from_phase}
-        await self._client.steer("retry", self.task_id, prepared, **more)
+        await self._client.steer("retry", self.task_id, prepared, if_seq=self.snapshot.seq, **more)
 
     def _gate(self) -> Approval:
         gate = self.snapshot.approval

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from phasenb.memory.view import MemoryView
 
 JsonObject = dict[str, Any]
+AFTER_FAILURE_S = 1.0  # before a link is called lost whose message a client could not take: it may happen again
 Load = Callable[[Any], Any]
 Receive = Callable[[str | bytes | ServerMessage], None]
 Lost = Callable[[str, PhasenbError | None], None]

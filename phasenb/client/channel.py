@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import random
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
@@ -42,6 +43,7 @@ from phasenb.web.message_protocol import (
     parse_server_message,
 )
 
+log = logging.getLogger(__name__)
 R = TypeVar("R", bound=Reply)
 
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.05, 10.0
@@ -199,7 +201,7 @@ class Channel:
             await self._send(link, pending.command)
 
     def _receive(self, frame: str | bytes | ServerMessage, welcomed: asyncio.Future[Welcome]) -> None:
-        message = parse_server_message(frame) if isinstance(frame, str | bytes) else frame
+        message = self._parsed(frame) if isinstance(frame, str | bytes) else frame
         if message is None:
             return
         if not welcomed.done():
@@ -215,6 +217,17 @@ class Channel:
             pending = self._pending.get(message.reply_to)
             if pending is not None and not pending.future.done():
                 pending.future.set_result((message, taken))
+
+    def _parsed(self, frame: str | bytes) -> ServerMessage | None:
+        """The message; None for one that this release can't read: it harms whoever waits for it, and nobody else."""
+        try:
+            return parse_server_message(frame)
+        except BadMessage as error:
+            log.warning("a message of %s is left out: %s", self.backend.url, error)
+            pending = self._pending.get(_reply_to(frame))
+            if pending is not None and not pending.future.done():
+                pending.future.set_exception(error)
+            return None
 
     def _refused(self, message: ErrorMessage) -> None:
         error = from_wire(message.code, message.message, message.details)
@@ -268,3 +281,10 @@ def _as_json(part: Any) -> Any:
     if isinstance(part, Frozen):
         return part.model_dump(mode="json", exclude_unset=True)
     raise TypeError(f"a {type(part).__name__} is no JSON")
+
+
+def _reply_to(frame: str | bytes) -> str:
+    try:
+        return str(orjson.loads(frame)["reply_to"])
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return ""

@@ -8,6 +8,7 @@ exit waits for its live tasks (Ctrl-C ends the waiting); a kernel's does not: wh
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import os
 import sys
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 
-from phasenb.client.backend import JsonObject, Link, Load, Lost, Receive
+from phasenb.client.backend import AFTER_FAILURE_S, JsonObject, Link, Load, Lost, Receive
 from phasenb.client.loop_thread import LoopThread, shared_loop
 from phasenb.codecs.objects import ObjectFolder
 from phasenb.display.surroundings import in_kernel
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from phasenb.web.connection import Frame
     from phasenb.web.message_handler import WebSocketMessageHandler
     from phasenb.web.message_protocol import ServerMessage
+
+log = logging.getLogger(__name__)
 
 _LOOK_S = 0.05
 _SOON_S = 0.5  # not worth a word: a task whose end was told a moment ago is still being put away
@@ -214,6 +217,8 @@ class _Pipe:
         self.host_loop = host_loop
         self.loop = loop
         self.open = True
+        self.left = False
+        self.closed: Callable[[], None] = lambda: None  # the host's: the client has left
         self._receive = receive
         self._lost = lost
 
@@ -226,9 +231,27 @@ class _Pipe:
             raise ConnectionError("the client has left")
         message = cast("str | ServerMessage", frame)  # what a host sends is what the protocol knows
         if self.one_loop:
-            self._receive(message)
+            self._deliver(message)
         else:
-            self.loop.call_soon_threadsafe(self._receive, message)
+            self.loop.call_soon_threadsafe(self._deliver, message)
+
+    def _deliver(self, message: str | ServerMessage) -> None:
+        if self.left:
+            return
+        try:
+            self._receive(message)
+        except Exception:
+            # Of the client's making, and none of the host's, which is telling others as well: a fresh link may do.
+            log.exception("a message of the embedded host could not be taken")
+            self.hang_up()
+            self.loop.call_later(AFTER_FAILURE_S, self._lost, "a message could not be taken", None)
+
+    def hang_up(self) -> None:
+        """The client hears nothing more."""
+        self.left = True
+        if self.open:
+            self.open = False
+            self.host_loop.call_soon_threadsafe(self.closed)
 
     def close(self, code: int, reason: str) -> None:
         if self.open:
@@ -242,6 +265,7 @@ class _MemoryLink:
     def __init__(self, pipe: _Pipe, handler: WebSocketMessageHandler) -> None:
         self._pipe = pipe
         self._handler = handler
+        pipe.closed = handler.closed
         self._turn = asyncio.Lock()  # frames are taken one after the other, as a socket's are
 
     async def send(self, command: str | JsonObject) -> None:
@@ -254,9 +278,7 @@ class _MemoryLink:
             asyncio.run_coroutine_threadsafe(self._take(command), self._pipe.host_loop)
 
     async def close(self) -> None:
-        if self._pipe.open:
-            self._pipe.open = False
-            self._pipe.host_loop.call_soon_threadsafe(self._handler.closed)
+        self._pipe.hang_up()
 
     async def _take(self, command: JsonObject) -> None:
         async with self._turn:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import json
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote, urlencode, urlsplit, urlunsplit
 
 import orjson
 
-from phasenb.client.backend import JsonObject, Link, Load, Lost, Receive
+from phasenb.client.backend import AFTER_FAILURE_S, JsonObject, Link, Load, Lost, Receive
 from phasenb.errors import AccessDenied, PhasenbError, ServerUnreachable, StoreUnavailable, from_wire
 from phasenb.web.http_protocol import ARROW, JSON
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from phasenb.codecs.objects import ObjectFolder
     from phasenb.memory.saver import MemorySaver
     from phasenb.memory.view import MemoryView
+
+log = logging.getLogger(__name__)
 
 TIMEOUT_S = 30.0
 _BLOCK = 1 << 20
@@ -68,11 +71,12 @@ class HttpBackend:
     # --- the socket ------------------------------------------------------------------------------------------------
 
     async def connect(self, receive: Receive, lost: Lost) -> Link:
-        from websockets.asyncio.client import connect
         from websockets.exceptions import InvalidHandshake, InvalidStatus
 
+        from phasenb.client.redirects import SameOriginConnect, denied_redirect
+
         try:
-            socket = await connect(
+            socket = await SameOriginConnect(
                 "ws" + self._url.removeprefix("http") + "phasenb/ws",
                 additional_headers=self._headers(),
                 compression=None,
@@ -81,7 +85,8 @@ class HttpBackend:
                 proxy=None if self._loopback else True,
             )
         except InvalidStatus as error:
-            raise self._refused(error.response.status_code) from None
+            status, location = error.response.status_code, error.response.headers.get("Location")
+            raise denied_redirect(self._url, status, location) or self._refused(status) from None
         except (OSError, InvalidHandshake) as error:
             raise ServerUnreachable(self._url, _plain(error)) from None
         return _SocketLink(socket, self._url, receive, lost)
@@ -190,17 +195,20 @@ class HttpBackend:
     # --- the store -------------------------------------------------------------------------------------------------
 
     async def memory(self, owner: str, session: str) -> MemoryView:
-        """The server's store, if it is a file that this process can read."""
+        """The server's store, where it is a file of this machine and the server tells this user of it."""
         from phasenb.config.machine import machine_id
         from phasenb.memory.saver import MemorySaver
 
-        health = await asyncio.to_thread(self.health) or {}
-        store, artifacts = health.get("store"), health.get("artifacts")
-        if not store or health.get("machine") != machine_id() or not await asyncio.to_thread(Path(store).is_file):
-            problem = "it is not on this machine, or not yours to read: use tasks(), results() and the handles' frames"
+        health = await self._get("health", machine=machine_id())
+        place = health.get("store")
+        if not place or not await asyncio.to_thread(Path(place["url"]).is_file):
+            problem = (
+                "it is on another machine, or you may run no code there: client.tasks() and client.results() give the "
+                "same frames"
+            )
             raise StoreUnavailable(f"of {self._url}", problem)
         if self._saver is None:
-            self._saver = await asyncio.to_thread(MemorySaver.open, store, artifacts=artifacts)
+            self._saver = await asyncio.to_thread(MemorySaver.open, place["url"], artifacts=place["artifacts"])
         return self._saver.view(owner, session)
 
     async def aclose(self) -> None:
@@ -221,7 +229,9 @@ class HttpBackend:
         from urllib.error import HTTPError
         from urllib.request import ProxyHandler, build_opener
 
-        opener = build_opener(*([ProxyHandler({})] if self._loopback else []))
+        from phasenb.client.redirects import SameOriginRedirects
+
+        opener = build_opener(SameOriginRedirects(self._url), *([ProxyHandler({})] if self._loopback else []))
         try:
             response: HTTPResponse = opener.open(request, timeout=timeout_s)
         except HTTPError as error:
@@ -285,6 +295,12 @@ class _SocketLink:
             status = _FINAL_CLOSES.get(code or 0)
             final = AccessDenied(self._url, status) if status else None
             self._lost(f"closed with {code} {reason or ''}".strip(), final)
+        except Exception:
+            # Of our own making: a fresh link, and fresh snapshots, may do. Not at once, as it may happen again.
+            log.exception("a message of %s could not be taken", self._url)
+            await self._socket.close()
+            await asyncio.sleep(AFTER_FAILURE_S)
+            self._lost("a message could not be taken", None)
 
 
 def _results_path(task_id: str | None, session: str | None) -> str:

@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
+from phasenb.client.callbacks import tell
 from phasenb.core.history import outdated
 from phasenb.core.task_schema import apply, with_update
 from phasenb.dto.events import Event, PhaseComplete, PhaseLog, PhaseUpdate
@@ -149,4 +150,4 @@ class TaskModel:
 
     def _tell(self) -> None:
         for changed in tuple(self._listeners):
-            changed(self)
+            tell(changed, self)

@@ -327,8 +327,16 @@ class NoServer(PhasenbError):
 
 @dataclass(eq=False)
 class AccessDenied(PhasenbError):
+    """The server refused the token or the user; or it leads to ``redirect``, where the token is not for."""
+
     url: str
     status: int = 403
+    redirect: str | None = None
 
     def __str__(self) -> str:
+        if self.redirect is not None:
+            return (
+                f"the server at {self.url} leads elsewhere, to {self.redirect} ({self.status}), and your token is not "
+                "sent there: give that server's own address (or its token) if it is the one you mean"
+            )
         return f"the server at {self.url} refused access ({self.status}): check the token"

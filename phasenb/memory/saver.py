@@ -92,6 +92,11 @@ class MemorySaver:
         return self._location.shown
 
     @property
+    def artifacts_url(self) -> str:
+        """Where its objects are: an absolute path, or an fsspec URL."""
+        return self._artifacts.url
+
+    @property
     def epoch(self) -> str:
         return self._database.epoch
 

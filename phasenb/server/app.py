@@ -144,7 +144,7 @@ class PhaseNB(ExtensionApp):
             self.log.exception("phasenb: the host could not be started")
             self._fail(StoreUnavailable(self._settings.store_url, f"{type(error).__name__}: {error}"))
             return
-        self.host, self.api = host, TaskApi(host.manager, version=self.version)
+        self.host, self.api = host, TaskApi(host.manager, version=self.version, place=host.place)
         self._activity = PeriodicCallback(self._tell_activity, _ACTIVITY_MS)
         self._activity.start()
         self.log.info("phasenb %s: store %s", self.version, self._settings.store_url)

@@ -16,6 +16,7 @@ from phasenb.web.http_protocol import (
     CONTENT_TYPES,
     JSON,
     EventsQuery,
+    HealthQuery,
     LogsQuery,
     ResultsQuery,
     TasksQuery,
@@ -26,8 +27,8 @@ from phasenb.web.negotiation import preferred
 class HealthHandler(PhaseHandler):
     @permitted("read")
     async def get(self) -> None:
-        api, _ = await self.caller()
-        self.answer(api.health())
+        api, identity = await self.caller()
+        self.answer(await api.health(identity, self.query(HealthQuery).machine))
 
 
 class AgentsHandler(PhaseHandler):

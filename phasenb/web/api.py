@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
+from phasenb.config.machine import machine_id
 from phasenb.core.phase_manager import PhaseManager
 from phasenb.core.ports import Store
 from phasenb.dto.task_state import TaskState
@@ -30,6 +31,7 @@ from phasenb.web.http_protocol import (
     LaunchedTask,
     LogsQuery,
     RegisteredAgent,
+    StorePlace,
     TasksQuery,
 )
 from phasenb.web.identity import Identity
@@ -45,14 +47,24 @@ _AT_ONCE = 50  # values that are turned into JSON on the loop: a few millisecond
 class TaskApi:
     """One host's tasks over calls. Every method raises Forbidden where the identity may not do it."""
 
-    def __init__(self, manager: PhaseManager, *, version: str = "") -> None:
+    def __init__(self, manager: PhaseManager, *, version: str = "", place: StorePlace | None = None) -> None:
         self._manager = manager
         self._store: Store = manager.store
         self._version = version
+        self._place = place
 
-    def health(self) -> Health:
+    async def health(self, identity: Identity, machine: str | None = None) -> Health:
+        """``machine``: the caller's. Who may run code here can read the store's file, and is told of it."""
+        await identity.require("read")
         manager = self._manager
-        return Health(version=self._version, epoch=self._store.epoch, host=manager.host, tasks=manager.running)
+        near = machine == machine_id() and await identity.may("code", None)
+        return Health(
+            version=self._version,
+            epoch=self._store.epoch,
+            host=manager.host,
+            tasks=manager.running,
+            store=self._place if near else None,
+        )
 
     async def agents(self, identity: Identity) -> AgentList:
         await identity.require("read")

@@ -44,6 +44,12 @@ class Query(Frozen):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class HealthQuery(Query):
+    """``machine``: the asking process's own, as a launch's ``runtime.host``."""
+
+    machine: str | None = Field(default=None, max_length=64)
+
+
 class TasksQuery(Query):
     """``session``: only that session's; by default all of the user's. ``before``: a task_id, exclusive."""
 
@@ -134,8 +140,17 @@ class AgentList(Frozen):
     agents: tuple[RegisteredAgent, ...]
 
 
+class StorePlace(Frozen):
+    """A store as a process of its machine opens it: the path of its file, and where its objects are."""
+
+    url: str
+    artifacts: str
+
+
 class Health(Frozen):
-    """``tasks``: how many this host carries."""
+    """``tasks``: how many this host carries. ``store``: told to who may run code here, and asks as ``machine``, which
+    must be the server's own.
+    """
 
     status: Literal["ok"] = "ok"
     version: str
@@ -143,6 +158,7 @@ class Health(Frozen):
     epoch: str
     host: str
     tasks: int
+    store: StorePlace | None = None
 
 
 class LaunchedTask(Frozen):
@@ -231,7 +247,10 @@ _STEERING: tuple[tuple[str, type[protocol.Command], str, tuple[str, ...]], ...] 
 )
 
 OPERATIONS: tuple[Operation, ...] = (
-    Operation("health", "GET", "/phasenb/api/health", "Whether the host works, and which store it has", "read", Health),
+    Operation(
+        "health", "GET", "/phasenb/api/health", "Whether the host works, and which store it has", "read", Health,
+        ("bad_message",), query=HealthQuery,
+    ),
     Operation("agents", "GET", "/phasenb/api/agents", "The registered agents", "read", AgentList),
     Operation(
         "tasks", "GET", "/phasenb/api/tasks", "The user's tasks, in pages", "read", TaskPage,

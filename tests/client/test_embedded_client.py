@@ -119,3 +119,30 @@ def test_run_is_here_and_now_with_real_exceptions(script):
         print("ran")
     """)
     assert done.stdout == "looking\nran\n"
+
+
+def test_what_goes_wrong_with_a_message_is_none_of_the_hosts(script):
+    done = script("""
+        import threading
+
+        client, other = pn.connect(), pn.connect(session="other")
+        take, failed, seen = client.on_loop._channel._take, [], threading.Event()
+
+        def fails_once(message):
+            if not failed:
+                failed.append(message)
+                raise ZeroDivisionError("in the client")
+            return take(message)
+
+        def raises(task):
+            raise ZeroDivisionError("in a callback")
+
+        client.on_loop._channel._take = fails_once
+        other.feed(raises)
+        other.feed(lambda task: seen.set() if task.state == "completed" else None)
+        assert client.launch(flow, n=21).result() == 42
+        assert other.launch(flow, n=1).result() == 2
+        assert failed and seen.wait(20)
+    """)
+    assert "ZeroDivisionError: in the client" in done.stderr
+    assert "ZeroDivisionError: in a callback" in done.stderr

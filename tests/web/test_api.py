@@ -6,13 +6,14 @@ import json
 
 import pytest
 
+from phasenb.config.machine import machine_id
 from phasenb.core.ports import LogChunk
 from phasenb.dto.base import new_ulid
 from phasenb.dto.phase import LogLine
 from phasenb.errors import BadMessage, Forbidden, UnknownObject, UnknownTask
 from phasenb.testing import FakeClock, ScriptedExecutor, finished
 from phasenb.web.api import TaskApi
-from phasenb.web.http_protocol import EventsQuery, KeptObject, LogsQuery, TasksQuery
+from phasenb.web.http_protocol import EventsQuery, KeptObject, LogsQuery, StorePlace, TasksQuery
 from phasenb.web.identity import Identity, local_identity, operating_system_user
 
 
@@ -29,6 +30,26 @@ async def read(call):
     return json.loads(answer)
 
 
+def test_the_place_of_the_store_is_told_to_who_may_run_code_on_the_same_machine(make_world):
+    def who(*denied):
+        async def may(action, task_id):
+            return action not in denied
+
+        return Identity("ada", "Ada", may)
+
+    async def main():
+        place = StorePlace(url="/data/phasenb.db", artifacts="/data/artifacts")
+        api = TaskApi(make_world().manager, place=place)
+        assert (await api.health(who(), machine_id())).store == place
+        assert (await api.health(who("code"), machine_id())).store is None
+        assert (await api.health(who(), "another")).store is None
+        assert (await api.health(who())).store is None
+        with pytest.raises(Forbidden):
+            await api.health(who("read"), machine_id())
+
+    asyncio.run(main())
+
+
 def test_a_finished_task(make_world):
     async def main():
         lines = tuple(LogLine(stream="stdout", text=f"line {n}", at=FakeClock().now()) for n in range(3))
@@ -38,7 +59,7 @@ def test_a_finished_task(make_world):
         task_id = await client.launch()
         await client.until_event(task_id, "task_complete")
         api = TaskApi(world.manager, version="1.2.3")
-        assert api.health().version == "1.2.3"
+        assert (await api.health(me)).version == "1.2.3"
         task = await api.task(me, task_id)
         assert (task.state, task.percent) == ("completed", 100.0)
         assert (await read(api.tasks(me, TasksQuery())))["tasks"] == [task.as_json()]

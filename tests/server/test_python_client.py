@@ -1,0 +1,141 @@
+"""AsyncClient against a real server: what goes wrong in a client, or on the way, does not stop it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from tornado.httpserver import HTTPServer
+from tornado.testing import bind_unused_port
+from tornado.web import Application, RequestHandler
+
+from phasenb.client.async_client import AsyncClient
+from phasenb.client.http_backend import HttpBackend
+from phasenb.config import machine
+from phasenb.errors import AccessDenied, BadMessage, Conflict, StoreUnavailable
+
+
+@pytest.fixture
+def make_client(app: Any, url: Any, jp_serverapp: Any) -> Any:
+    """``async with make_client() as client``."""
+    base, token = url("").removesuffix("phasenb/"), jp_serverapp.identity_provider.token
+    return lambda: AsyncClient(base, token=token, session="py:one")
+
+
+async def test_a_callback_that_raises_stops_nothing(make_client: Any, caplog: pytest.LogCaptureFixture) -> None:
+    def bad(_: Any) -> None:
+        raise ZeroDivisionError("mine")
+
+    async with make_client() as client:
+        seen: list[str] = []
+        await client.feed(bad)
+        await client.feed(lambda task: seen.append(task.state))
+        task = await client.launch("three", path="x")
+        (await client.subscribe(task.task_id)).listen(bad)
+        assert await task == 7
+        assert seen[-1] == "completed"
+    assert "ZeroDivisionError: mine" in caplog.text
+
+
+async def test_a_message_that_can_not_be_taken_costs_its_link_only(make_client: Any, monkeypatch: Any) -> None:
+    async with make_client() as client:
+        take, failed = client._channel._take, []
+
+        def fails_once(message: Any) -> Any:
+            if not failed:
+                failed.append(message)
+                raise ZeroDivisionError
+            return take(message)
+
+        monkeypatch.setattr(client._channel, "_take", fails_once)
+        async with asyncio.timeout(20):
+            await client.ping()
+            assert await (await client.launch("three", path="y")) == 7
+        assert failed
+
+
+async def test_a_message_that_can_not_be_read_is_told_to_who_waits_for_it(make_client: Any, monkeypatch: Any) -> None:
+    async with make_client() as client:
+        receive = client._channel._receive
+
+        def garbled(frame: Any, welcomed: Any) -> None:
+            receive(str(frame).replace('"pong"', '"tasks","tasks":7'), welcomed)
+
+        monkeypatch.setattr(client._channel, "_receive", garbled)
+        with pytest.raises(BadMessage, match="the server's `tasks` is not valid"):
+            await client.ping()
+        monkeypatch.undo()
+        await client.ping()
+
+
+async def test_wait_takes_the_timeout_that_the_other_handle_takes(make_client: Any) -> None:
+    async with make_client() as client:
+        task = await client.launch("slow", seconds=60)
+        with pytest.raises(TimeoutError):
+            await task.wait(timeout=0.01)
+        await task.cancel()
+        await task.wait()
+
+
+async def test_a_retry_is_of_the_task_as_it_was_seen(make_client: Any) -> None:
+    async with make_client() as client:
+        task = await client.launch("slow", seconds=60)
+        await task.cancel()
+        await task.wait()
+        seen = task._model.state
+        await task.retry()
+        await task.cancel()
+        await task.wait()
+        task._model.state = seen
+        with pytest.raises(Conflict, match="is at event"):
+            await task.retry(from_phase="wait")
+
+
+async def test_the_store_is_told_on_the_same_machine_only(make_client: Any, api: Any, monkeypatch: Any) -> None:
+    async with make_client() as client:
+        task = await client.launch("three", path="x")
+        await task
+        view = await client.backend.memory(client.welcome.owner, client.session)
+        assert list(view.tasks().index) == [task.task_id]
+        assert await asyncio.to_thread(view.output, task.task_id, "research") == {"rows": 3}
+        assert (await api("health"))[1]["store"] is None
+
+        monkeypatch.setattr(machine, "machine_id", lambda: "another")
+        with pytest.raises(StoreUnavailable, match=r"client\.results\(\)"):
+            await client.backend.memory(client.welcome.owner, client.session)
+
+
+class Elsewhere(RequestHandler):
+    """Leads on to ``target``, and keeps what came along."""
+
+    def initialize(self, target: str, seen: list[Any]) -> None:
+        self.target, self.seen = target, seen
+
+    def get(self) -> None:
+        self.seen.append(self.request.headers.get("Authorization"))
+        if self.target:
+            self.redirect(self.target)
+
+
+def listening(target: str, seen: list[Any]) -> tuple[HTTPServer, str]:
+    sock, port = bind_unused_port()
+    server = HTTPServer(Application([(r".*", Elsewhere, {"target": target, "seen": seen})]))
+    server.add_socket(sock)
+    return server, f"http://127.0.0.1:{port}/"
+
+
+async def test_a_token_is_not_sent_where_a_server_leads_to() -> None:
+    seen: list[Any] = []
+    far, target = listening("", seen)
+    near, url = listening(target, [])
+    backend = HttpBackend(url, "secret")
+    try:
+        with pytest.raises(AccessDenied, match=f"leads elsewhere, to {target}.*not sent there"):
+            await asyncio.to_thread(backend.health)
+        with pytest.raises(AccessDenied, match="leads elsewhere"):
+            await backend.connect(lambda frame: None, lambda reason, final: None)
+    finally:
+        far.stop()
+        near.stop()
+    assert seen == []
