@@ -27,11 +27,12 @@ from phasenb.core.thresholds import SessionFailures
 from phasenb.dto.events import Event, parse_event
 from phasenb.dto.phase_result import FAILURES, ErrorInfo, ResultStatus
 from phasenb.dto.task_state import State
-from phasenb.errors import Conflict, LeaseLost, PhasenbError, StoreUnavailable
+from phasenb.errors import Conflict, LeaseLost, PhasenbError, StoreUnavailable, WorkerLost
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 _CONFLICTS = 20  # more refusals of one decision than other hosts can cause by chance
+_QUESTIONS = 3  # to workers that die of it, one after the other
 WAITING = (State.AWAITING_APPROVAL, State.PAUSED)
 _STARTABLE = (State.QUEUED, State.RUNNING, State.RETRYING)
 
@@ -177,34 +178,42 @@ class Carrier:
         return ended
 
     async def _learn(self, live: LiveTask) -> None:
-        """Ask for the agent's fallbacks and compensations, at the first failure only. A task that is cancelled does not
-        wait for the answer: it may take as long as importing the agent does.
+        """Ask for the agent's fallbacks and compensations, at the first failure only. A task that is cancelled, or one
+        whose time is over, does not wait for the answer: it may take as long as importing the agent does.
         """
         learning = asyncio.create_task(self._learned(live), name=f"describe {live.task.task_id}")
         try:
-            while not learning.done() and live.task.state is not State.CANCELLING:
+            while not learning.done() and live.task.state is not State.CANCELLING and live.give_up is None:
                 live.wake.clear()
                 woken = asyncio.ensure_future(live.wake.wait())
                 await asyncio.wait((learning, woken), return_when=asyncio.FIRST_COMPLETED)
                 woken.cancel()
             if learning.done():
-                live.plan, live.learned = learning.result(), True
+                live.plan = learning.result()
+                live.learned = live.plan.unknown is None
         finally:
             learning.cancel()
 
-    async def _learned(self, live: LiveTask) -> Plan:
+    async def _learned(self, live: LiveTask, questions: int = _QUESTIONS) -> Plan:
         """The plan with the agent's fallbacks and compensations."""
-        launch, options = live.launch, live.launch.options
+        launch, options, problem = live.launch, live.launch.options, ""
         target = self.agents.get(launch.agent) if launch.agent else None
         url = self.store.objects_url(live.owner)
         try:
             spec = await self.executors[live.executor].describe(
                 live.owner, launch.runtime, target, launch.code, url, env=options.env, secrets=options.secrets
             )
+        except WorkerLost as error:
+            if questions > 1:
+                return await self._learned(live, questions - 1)
+            problem = str(error)
         except PhasenbError as error:
-            log.info("task %s: %s", live.task.task_id, error, extra=live.fields)
-            return replace(live.plan, unknown=str(error))
-        return replace(live.plan, fallbacks=frozenset(spec.fallbacks), compensations=frozenset(spec.compensations))
+            problem = str(error)
+        else:
+            can_undo = frozenset(spec.compensations)
+            return replace(live.plan, fallbacks=frozenset(spec.fallbacks), compensations=can_undo, unknown=None)
+        log.info("task %s: %s", live.task.task_id, problem, extra=live.fields)
+        return replace(live.plan, unknown=problem)
 
     async def _expire(self, live: LiveTask) -> None:
         """End the task when its own time is over; waiting for a person is not its own.
@@ -220,7 +229,9 @@ class Carrier:
         live.give_up = ErrorInfo(type="phasenb.TaskTimeout", message=message, retryable=False)
         if live.run is not None:
             self.attempts.stop(live)
-        elif not live.settling:
+        elif live.settling:
+            live.wake.set()
+        else:
             await self._end_with(live, live.give_up)
             self.heed(live)
 

@@ -11,7 +11,7 @@ from phasenb.dto.events import parse_event
 from phasenb.dto.launch import FunctionSpec, Launch, LaunchOptions
 from phasenb.dto.phase import Checkpoint
 from phasenb.dto.policies import RecoveryPolicy
-from phasenb.errors import Conflict, IllegalTransition, LaunchError, LeaseLost, StoreUnavailable
+from phasenb.errors import Conflict, IllegalTransition, LaunchError, LeaseLost, StoreUnavailable, WorkerLost
 from phasenb.testing import FakeClock, FakeStore, RecordingPublisher, ScriptedExecutor, failed, finished
 
 PHASES = ("research", "planning", "implementation")
@@ -252,6 +252,24 @@ def test_nothing_is_rolled_back_where_nobody_can_say_what_there_is_to_undo():
         assert (task.state, task.phase_named("planning").status) == ("failed", "complete")
         assert "disk\nNot rolled back" in task.error.error.message
         assert "no such module" in task.error.error.message
+
+    run(scenario())
+
+
+def test_a_worker_that_dies_of_a_question_is_asked_for_again_before_a_rollback():
+    async def scenario():
+        house = House({"implementation": [[failed("OSError")], [finished()]]}, policy=ROLLBACK, undo=("planning",))
+        describe, deaths = house.executor.describe, [WorkerLost("process-1", "was killed")] * 2
+
+        async def dying(*args, **options):
+            if deaths:
+                raise deaths.pop()
+            return await describe(*args, **options)
+
+        house.executor.describe = dying
+        task_id = await house.launch()
+        assert (await house.finish(task_id)).state == "completed"
+        assert [a.phase for a in house.executor.attempts if a.kind == "compensation"] == ["planning"]
 
     run(scenario())
 
