@@ -100,6 +100,9 @@ class TaskHandle(TaskFacts):
         """
         self._client.run(self._task.retry(from_phase, agent))
         self.note = "" if agent is not None else "runs the code of the launch"
+        from phasenb.client.showing import show_again
+
+        show_again(self, self._model, self._client, self.note)
 
     def arguments(self, phase: str) -> dict[str, Any]:
         """What a phase was given, decoded: the launch's inputs, and the outputs before it. Raises KeyError."""

@@ -61,6 +61,12 @@ def show(task: TaskHandle, model: TaskModel, client: Client, note: str) -> None:
     _shown[model] = surroundings.cell_number()
 
 
+def show_again(task: TaskHandle, model: TaskModel, client: Client, note: str) -> None:
+    """After a retry: the display where it was shown before may have been replaced by its end."""
+    if surroundings.in_kernel() and model in _shown:
+        show(task, model, client, note)
+
+
 def show_once(task: TaskHandle, model: TaskModel, client: Client, note: str) -> None:
     """As the last line of a cell: shows the task, unless this cell did already."""
     if not surroundings.in_kernel():

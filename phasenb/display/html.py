@@ -76,11 +76,15 @@ def _step(task: TaskState, phase: Phase, now: datetime) -> str:
     mark, tone, word = _MARKS[phase.status]
     if phase.status is PhaseStatus.FAILED and task.state is State.CANCELLED:
         mark, tone, word = "-", "idle", "cancelled"
+    if task.approval is not None and task.approval.phase == phase.name:
+        mark, tone, word = "?", "warn", "waiting for approval"
     if phase.status is PhaseStatus.RUNNING:
         took: str | None = words.percent(phase.percent)
     else:
         took = words.elapsed(phase.started_at, phase.ended_at, now) if phase.ended_at else None
-    tried = " · ".join(each for each in (words.attempt(phase), words.instead(phase)) if each)
+    # While it waits to be tried again, the line below says which attempt comes, and when.
+    number = None if task.state is State.RETRYING and phase.status is PhaseStatus.RETRYING else words.attempt(phase)
+    tried = " · ".join(each for each in (number, words.instead(phase)) if each)
     sub = f'<div class="pnb-sub">{escape(tried)}</div>' if tried else ""
     share = f"{min(100.0, phase.percent):.4g}"
     return (
@@ -109,10 +113,11 @@ def _gate(task: TaskState) -> str:
 
 
 def _error(task: TaskState, live: bool) -> str:
-    if task.error is None or task.state in (State.COMPLETED, State.CANCELLED):
+    failure = words.trouble(task)
+    if failure is None or task.state in (State.COMPLETED, State.CANCELLED):
         return ""
-    error = task.error.error
-    where = f" in {task.error.phase}" if task.error.phase else ""
+    error = failure.error
+    where = f" in {failure.phase}" if failure.phase else ""
     lines = [
         f"<p><b>{escape(error.type)}</b>{escape(where)}"
         f"{escape(f': {words.plain(error.message)}' if error.message else '')}</p>"

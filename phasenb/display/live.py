@@ -4,6 +4,8 @@ Rules: fed with TaskStates and log lines from any thread; painted by one backgro
 PAINTS_PER_S times a second and only where the HTML differs from what is there; its buttons ask for what the state
 allows; when the task ends, the output is replaced by a bundle that needs neither widget nor kernel. The widget stays
 alive for a while after that: a page that was reloaded meanwhile still shows it, and did not hear of the replacement.
+Where the task waits for a person, or for long, the output's own copy is brought up to date once: that is what a saved
+notebook keeps, and it may be all that is seen for days.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from phasenb.display.bundle import task_bundle
 from phasenb.display.html import task_html
 from phasenb.dto.base import new_ulid
 from phasenb.dto.phase import LogLine
-from phasenb.dto.task_state import TaskState
+from phasenb.dto.task_state import State, TaskState
 
 if TYPE_CHECKING:
     import ipywidgets
@@ -33,6 +35,7 @@ Steer = Callable[[str, TaskState], None]
 PAINTS_PER_S = 4
 TICK_S = 1.0  # the time so far is shown in seconds
 _KEPT_WIDGETS = 20
+_LONG_WAIT_S = 10.0
 _BUTTONS = {  # in the order in which they stand
     "approve": ("Approve", "Go on with the output as it is"),
     "deny": ("Deny", "End the task here; task.deny(reason, redo=...) runs a phase again instead"),
@@ -56,6 +59,7 @@ class LiveView:
         self._display_id = f"phasenb-{new_ulid()}"
         self._ended = False
         self._painted = ""
+        self._copied = task.seq
         self._pressed: tuple[str, int] | None = None
         self._make_widgets(steer)
 
@@ -64,11 +68,10 @@ class LiveView:
         now = datetime.now(UTC)
         if self._task.state.terminal:
             self._ended = True
-            self._publish(self._final(now))
+            self._publish(self._copy(now))
             return
         self._paint(now)
-        bundle = {**self._box._repr_mimebundle_(), **task_bundle(self._task, self._log, now=now, notes=self._notes)}
-        self._publish(bundle)
+        self._publish(self._with_widget(now))
         PAINTER.add(self)
 
     def update(self, task: TaskState, log: Sequence[LogLine] = ()) -> None:
@@ -85,6 +88,9 @@ class LiveView:
         if self._task.state.terminal and not self._ended:
             self._ended = True
             self._finish(now)
+        elif self._task.seq != self._copied and _waits(self._task, now):
+            self._copied = self._task.seq
+            self._publish(self._with_widget(now), update=True)
         return self._ended
 
     def _paint(self, now: datetime) -> None:
@@ -101,7 +107,7 @@ class LiveView:
     def _finish(self, now: datetime) -> None:
         for button in self._buttons.values():
             button.layout.display = "none"
-        self._publish(self._final(now), update=True)
+        self._publish(self._copy(now), update=True)
         _kept.append(self._box)
         while len(_kept) > _KEPT_WIDGETS:
             _kept.popleft().close_all()
@@ -112,9 +118,12 @@ class LiveView:
             transient = {"display_id": self._display_id}
             shell.display_pub.publish(data=bundle, metadata={}, transient=transient, update=update)
 
-    def _final(self, now: datetime) -> dict[str, Any]:
+    def _copy(self, now: datetime) -> dict[str, Any]:
         with self._lock:
             return task_bundle(self._task, self._log, now=now, notes=self._notes)
+
+    def _with_widget(self, now: datetime) -> dict[str, Any]:
+        return {**self._box._repr_mimebundle_(), **self._copy(now)}
 
     def _make_widgets(self, steer: Steer) -> None:
         import ipywidgets
@@ -135,6 +144,13 @@ class LiveView:
         self._pressed = (command, task.seq)  # until the task has moved on: a second press would ask for the same
         self._buttons[command].disabled = True
         steer(command, task)
+
+
+def _waits(task: TaskState, now: datetime) -> bool:
+    """For a person, or for long."""
+    if task.state is State.RETRYING and task.retry_at is not None:
+        return (task.retry_at - now).total_seconds() > _LONG_WAIT_S
+    return task.state in (State.AWAITING_APPROVAL, State.PAUSED)
 
 
 class Painter:

@@ -44,6 +44,7 @@ def task_text(task: TaskState, *, now: datetime, notes: Sequence[str] = ()) -> s
 def _phase_line(phase: Phase, width: int, now: datetime) -> str:
     took = words.elapsed(phase.started_at, phase.ended_at, now) if phase.attempt else None
     facts = [words.percent(phase.percent).rjust(5) if phase.attempt else "", took, words.attempt(phase)]
+    facts.append(words.instead(phase))
     told = "  ".join(fact for fact in facts if fact)
     return f"  [{_MARKS[phase.status]}] {phase.name.ljust(width)}  {told}".rstrip()
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from phasenb.dto.phase import Phase, PhaseStatus
-from phasenb.dto.task_state import State, TaskState
+from phasenb.dto.task_state import State, TaskFailure, TaskState
 
 STATE_WORDS: dict[State, str] = {
     State.QUEUED: "queued",
@@ -105,9 +105,7 @@ def activity(task: TaskState, now: datetime | None = None) -> str | None:
     if task.state is State.QUEUED and task.queue is not None:
         return f"{task.queue.reason}, number {task.queue.position} in the queue"
     if task.state is State.RETRYING and task.retry_at is not None:
-        if now is None:
-            return f"tries again at {clock(task.retry_at)}"
-        return f"next try in {whole((task.retry_at - now) / timedelta(seconds=1))}"
+        return _retrying(task, task.retry_at, now)
     if task.state is State.AWAITING_APPROVAL and task.approval is not None:
         return f'waits for approval before {task.approval.phase}: task.approve() or task.deny("why")'
     if task.state is State.PAUSED:
@@ -117,8 +115,28 @@ def activity(task: TaskState, now: datetime | None = None) -> str | None:
     return None if task.state.terminal or not task.message else plain(task.message)
 
 
+def trouble(task: TaskState) -> TaskFailure | None:
+    """The newest failure, unless the phase that failed is complete by now: then it is history."""
+    failure = task.error
+    if failure is None or task.state is State.FAILED:
+        return failure
+    return (
+        None if failure.phase in {each.name for each in task.phases if each.status is PhaseStatus.COMPLETE} else failure
+    )
+
+
+def _retrying(task: TaskState, due: datetime, now: datetime | None) -> str:
+    """``"attempt 2 of 5, next in 8 s"``."""
+    waits = next((phase for phase in task.phases if phase.status is PhaseStatus.RETRYING), None)
+    told = (attempt(waits) if waits is not None else None) or "next attempt"
+    if now is None:
+        return f"{told}, next at {clock(due)}"
+    return f"{told}, next in {whole((due - now) / timedelta(seconds=1))}"
+
+
 def _paused(task: TaskState) -> str:
-    error = task.error.error if task.error is not None else None
+    failure = trouble(task)
+    error = failure.error if failure is not None else None
     if error is not None and error.type == "phasenb.SecretUnavailable":
         return f"paused, as a secret is missing: {plain(error.message)}; task.resume() tries again"
     running = f"; {task.running.name} finishes first" if task.running is not None else ""

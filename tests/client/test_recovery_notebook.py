@@ -13,6 +13,23 @@ CODE = ["".join(cell["source"]) for cell in CELLS if cell["cell_type"] == "code"
 WIDE = "import pandas as pd; pd.set_option('display.width', 500, 'display.max_columns', 50, 'display.max_colwidth', 80)"
 SHOWN = ("display_data", "execute_result", "stream", "error")
 TASK = "application/vnd.phasenb.task+json"
+WIDGET = "application/vnd.jupyter.widget-view+json"
+GATED = """
+import phasenb as pn
+
+flow = pn.Workflow("gated")
+
+@flow.planning
+def plan():
+    return 2
+
+@flow.implementation
+def do(planning):
+    assert planning
+    return 1 / planning
+
+task = flow.with_options(approve_before=["implementation"]).launch()
+"""
 
 
 class Cells:
@@ -58,9 +75,16 @@ class Cells:
         return [self.after(later) for later in range(number + 1, len(CODE))]
 
     def cards(self):
-        """The displays by the name of their task, as they are at the end."""
-        shown = {output["data"][TASK]["snapshot"]["name"]: output["data"] for output in self.displays.values()}
-        return {name: (data[TASK]["snapshot"], data["text/html"], data["text/plain"]) for name, data in shown.items()}
+        """The cards that were shown, in order, as they are by now: bundles."""
+        return [output["data"] for output in self.displays.values() if TASK in output["data"]]
+
+    def until(self, holds):
+        """Look again and again, as messages come only while a cell runs."""
+        for _ in range(400):
+            if holds():
+                return
+            self.run("import time; time.sleep(0.05)")
+        raise AssertionError([card["text/plain"] for card in self.cards()])
 
 
 @pytest.mark.timeout(300)
@@ -119,6 +143,27 @@ def test_every_cell_shows_what_its_text_says(jupyter_process):
         ("research", "1", "complete"), ("implementation", "1", "failed"), ("implementation", "2", "complete"),
     ]  # fmt: skip
     assert not list(server.folder.glob("split-*")), "the notebook leaves nothing behind"
+
+    cards = [(card[TASK]["snapshot"]["name"], card[TASK]["snapshot"]["state"]) for card in cells.cards()]
+    ended = [(name, "completed") for name in ("fetching", "telling penguins apart", "study", "survey", "weighing")]
+    assert cards == [*ended, ("report", "failed"), ("report", "completed")], "a retry is shown where it is asked for"
+    assert "fallback" in cells.cards()[1]["text/plain"]
+    assert WIDGET not in {kind for card in cells.cards() for kind in card}
+
+
+def test_a_cell_keeps_what_a_task_waits_for_and_a_retry_says_whose_code_runs(jupyter_process):
+    cells = Cells(jupyter_process().kernel("one.ipynb"))
+    cells.run(GATED)
+    cells.until(lambda: "waits for approval before implementation" in cells.cards()[0]["text/plain"])
+    assert WIDGET in cells.cards()[0], "its buttons must stay"
+    cells.run("task.pause()")
+    cells.until(lambda: "task.resume() goes on" in cells.cards()[0]["text/plain"])
+    cells.run("task.resume(); task.approve(edit=0); task.wait()")
+    cells.until(lambda: "failed" in cells.cards()[0]["text/plain"])
+    assert WIDGET not in cells.cards()[0]
+    cells.run("task.retry(); task.wait()")
+    cells.until(lambda: len(cells.cards()) == 2 and "failed" in cells.cards()[1]["text/plain"])
+    assert "runs the code of the launch" in cells.cards()[1]["text/html"]
 
 
 def test_the_notebook_is_committed_without_outputs_or_paths_of_a_machine():

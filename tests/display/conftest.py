@@ -50,13 +50,15 @@ class Life:
         times = {"started_at": self.now, "ended_at": self.now, "duration_s": 1}
         return self.add(ev.PhaseComplete, phase=phase, attempt=attempt, result=PhaseResult(**made, **times))
 
-    def fail(self, phase, message="no such column", attempt=1, then="abort"):
+    def fail(self, phase, message="no such column", attempt=1, then="abort", agent=None):
         error = ErrorInfo(type="KeyError", message=message, traceback=TRACEBACK)
         self.add(ev.PhaseFailed, phase=phase, attempt=attempt, error=error, next=then)
         if then == "retry":
             due = self.now + timedelta(seconds=8)
             more = {"maximum_attempts": 5, "delay_s": 8, "due_at": due}
             return self.add(ev.PhaseRetrying, phase=phase, attempt=attempt + 1, **more)
+        if then == "fallback":
+            return self.add(ev.PhaseFallback, phase=phase, agent=agent)
         return self.add(ev.TaskError, error=error, phase=phase)
 
     def updated(self, **fields):

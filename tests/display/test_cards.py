@@ -94,9 +94,25 @@ def test_a_retry_says_which_attempt_and_when(life):
     task = life().start("research").fail("research", then="retry").task
     told = read(task_html(task, now=task.updated_at, live=True))
     assert "waiting to try again" in told
-    assert "attempt 2 of 5" in told
-    assert "next try in 8 s" in told
-    assert f"tries again at {words.clock(task.retry_at)}" in read(task_html(task, now=task.updated_at))
+    assert told.count("attempt 2 of 5") == 1
+    assert "attempt 2 of 5, next in 8 s" in told
+    assert f"attempt 2 of 5, next at {words.clock(task.retry_at)}" in read(task_html(task, now=task.updated_at))
+    assert f"attempt 2 of 5, next at {words.clock(task.retry_at)}" in task_text(task, now=task.updated_at)
+
+
+def test_a_failure_that_was_overcome_is_no_trouble_any_more(life):
+    again = life().start("research").fail("research", then="retry").start("research", attempt=2)
+    assert "KeyError" in read(task_html(again.task, now=again.now, live=True))
+    done = again.complete("research", attempt=2).add(ev.ApprovalRequested, phase="planning", output=1, revision=1).task
+    told = read(task_html(done, now=done.updated_at, live=True))
+    assert "KeyError" not in told
+    assert "?planning, waiting for approval" in told
+
+
+def test_a_fallback_is_named_in_every_display(life):
+    task = life().start("research").fail("research", then="fallback", agent="own").task
+    for told in (read(task_html(task, now=task.updated_at)), task_text(task, now=task.updated_at)):
+        assert "fallback" in told
 
 
 def test_a_failure_shows_the_persons_own_line(life):

@@ -1,6 +1,7 @@
 """The live card: painted by one thread, only where something changed, and replaced by plain HTML at the end."""
 
 import threading
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -97,3 +98,29 @@ def test_a_gate_offers_to_approve_and_to_deny(shell, life):
     assert shown(view) == ["approve", "deny", "pause", "cancel"]
     assert "waits for approval before planning" in view._html.value
     assert "{&quot;rows&quot;:344}" in view._html.value
+
+
+def test_what_waits_for_a_person_is_copied_into_the_output_once(shell, life):
+    lived = life().start("research")
+    view = view_of(lived.task)
+    view.show()
+    view.update(lived.complete("research", 1).add(ev.ApprovalRequested, phase="planning", output=1, revision=1).task)
+    assert shell.replaced.wait(10)
+    data, display_id, _ = shell.published[-1]
+    assert display_id == shell.published[0][1]
+    assert "application/vnd.jupyter.widget-view+json" in data
+    assert "waiting for approval" in data["text/plain"]
+    assert "waits for approval before planning" in data["text/html"]
+    for _ in range(3):
+        view.paint()
+    assert len(shell.published) == 2
+    view.update(lived.add(ev.CancelRequested, by="ada").add(ev.TaskCancelled, by="ada").task)
+
+
+def test_a_short_wait_for_another_attempt_is_not_copied_a_long_one_is(shell, life):
+    task = life().start("research").fail("research", then="retry").task
+    view = view_of(life().start("research").task)
+    for seconds, copies in ((5, 0), (3600, 1)):
+        view.update(task.changed(retry_at=datetime.now(UTC) + timedelta(seconds=seconds), seq=task.seq + seconds))
+        view.paint()
+        assert sum(update for *_, update in shell.published) == copies
