@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
-from phasenb.agents.local_run import run_here
 from phasenb.core.extended_agent import ExtendedAgent
 from phasenb.core.launch_check import CONTEXT, nearest
 from phasenb.core.phase_functions import Functions, PhaseFunction, check_phase_name
@@ -115,6 +114,8 @@ class Workflow(ExtendedAgent):
         Nothing is pickled or stored; what a phase raises comes out as it is; progress and log lines go to stderr.
         Raises LaunchError for inputs that don't fit.
         """
+        from phasenb.agents.local_run import run_here  # late: a launch does not need it
+
         return run_here(self, inputs)
 
     def _functions(self) -> Functions:

@@ -19,12 +19,13 @@ _last: tuple[tuple[object, ...], Runtime] | None = None
 def runtime() -> Runtime:
     """This process, as workers need to know it. Made anew only when the directory or ``sys.path`` changed."""
     global _last
-    key = (os.getpid(), Path.cwd(), *sys.path)
+    cwd = os.getcwd()  # noqa: PTH109 - asked at each launch, and a Path costs more than the launch's own check
+    key = (os.getpid(), cwd, *sys.path)
     if _last is None or _last[0] != key:
         made = Runtime(
             python=platform.python_version(),
             executable=sys.executable,
-            cwd=str(Path.cwd()),
+            cwd=cwd,
             sys_path=additions(sys.path),
             host=machine_id(),
         )

@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import sys
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,10 @@ def _script() -> str | None:
 
 def _named(kind: str, path: str) -> str:
     # Not resolved: two links to one file are two places to a person, and a moved target keeps its session.
-    absolute = str(Path(path).absolute())
+    return _name_of(kind, path if os.path.isabs(path) else str(Path(path).absolute()))
+
+
+@lru_cache(maxsize=16)  # asked at each launch
+def _name_of(kind: str, absolute: str) -> str:
     slug = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(absolute).stem).strip("-")[:_SLUG_LENGTH] or "unnamed"
     return f"{kind}:{slug}-{hashlib.sha256(absolute.encode()).hexdigest()[:8]}"

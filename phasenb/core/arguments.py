@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from phasenb.dto.launch import FunctionSpec
+from phasenb.dto.agent_spec import FunctionSpec
 from phasenb.errors import LaunchError
 
 _POSITIONAL_ONLY = inspect.Parameter.POSITIONAL_ONLY

@@ -22,14 +22,16 @@ from datetime import UTC, datetime
 from math import inf
 from operator import length_hint
 from time import monotonic
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from phasenb.core.ports import Beat, LogChunk, Report
 from phasenb.core.tracks import Track
 from phasenb.dto.phase import LogLine, Step
-from phasenb.dto.phase_result import ErrorInfo
 from phasenb.dto.texts import printable, text_of
-from phasenb.dto.values import Artifact
+
+if TYPE_CHECKING:
+    from phasenb.dto.phase_result import ErrorInfo
+    from phasenb.dto.values import Artifact
 
 T = TypeVar("T")
 

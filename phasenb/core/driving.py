@@ -7,7 +7,6 @@ ends a generator at its next step and a coroutine at its next await, with Cancel
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import inspect
 import threading
@@ -71,6 +70,7 @@ async def _awaited(value: Awaitable[Any], ctx: Context, iterators: bool, steps: 
 
 def _in_loop(begin: Callable[[], Coroutine[Any, Any, Any]], ctx: Context) -> Any:
     """Run a coroutine to its end, here or, where this thread's loop is running, in a thread with another loop."""
+    import asyncio  # late: most phases await nothing, and it takes its time
 
     async def main() -> Any:
         loop = asyncio.get_running_loop()

@@ -39,7 +39,7 @@ from phasenb.core.phase_functions import (
     phased,
 )
 from phasenb.core.steps import Steps
-from phasenb.dto.launch import AgentSpec, FunctionSpec
+from phasenb.dto.agent_spec import AgentSpec, FunctionSpec
 from phasenb.errors import LaunchError
 
 Phases = Targets | Sequence[str]

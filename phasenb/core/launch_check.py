@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 
-from phasenb.dto.launch import AgentSpec, FunctionSpec
+from phasenb.dto.agent_spec import AgentSpec, FunctionSpec
 from phasenb.errors import LaunchError
 
 CONTEXT = "ctx"

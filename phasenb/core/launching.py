@@ -15,8 +15,9 @@ from phasenb.core.launch_check import check_launch, check_named_phases, nearest
 from phasenb.core.plan import Plan
 from phasenb.core.ports import Clock, Executor, Store
 from phasenb.core.thresholds import SessionFailures
+from phasenb.dto.agent_spec import AgentSpec
 from phasenb.dto.base import format_time
-from phasenb.dto.launch import AgentSpec, Launch
+from phasenb.dto.launch import Launch
 from phasenb.dto.policies import PhasePolicy, RecoveryPolicy, Rollback
 from phasenb.errors import LaunchError, LaunchesPaused, UnknownAgent
 

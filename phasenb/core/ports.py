@@ -10,15 +10,19 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from phasenb.dto.events import Event, PhaseLog, PhaseUpdate
-from phasenb.dto.launch import AgentSpec, Launch, Runtime
-from phasenb.dto.phase import AttemptKind, Checkpoint, LogLine, Step
-from phasenb.dto.phase_result import ErrorInfo, PhaseResult, ResultStatus
-from phasenb.dto.task_state import State, TaskState
-from phasenb.dto.values import Artifact, Json
-from phasenb.errors import RuntimeMismatch
+from phasenb.dto.phase import Checkpoint, Step
+
+if TYPE_CHECKING:  # whoever imports this for a Context alone (a workflow, a worker) needs none of them
+    from phasenb.dto.agent_spec import AgentSpec
+    from phasenb.dto.events import Event, PhaseLog, PhaseUpdate
+    from phasenb.dto.launch import Launch, Runtime
+    from phasenb.dto.phase import AttemptKind, LogLine
+    from phasenb.dto.phase_result import ErrorInfo, PhaseResult, ResultStatus
+    from phasenb.dto.task_state import State, TaskState
+    from phasenb.dto.values import Artifact, Json
+    from phasenb.errors import RuntimeMismatch
 
 
 class Clock(Protocol):

@@ -1,4 +1,4 @@
-"""What a client asks for in a launch, and what an agent says of itself."""
+"""What a client asks for in a launch."""
 
 from __future__ import annotations
 
@@ -67,26 +67,3 @@ class Launch(Frozen):
     runtime: Runtime | None = None
     idempotency_key: str | None = None
     traceparent: str | None = None
-
-
-class FunctionSpec(Frozen):
-    """The arguments of one phase's function. ``open``: it takes ``**kwargs``, so any input is welcome."""
-
-    name: str
-    required: tuple[str, ...] = ()
-    optional: tuple[str, ...] = ()
-    open: bool = False
-
-
-class AgentSpec(Frozen):
-    """What an agent says of itself, so that a launch can be checked without running its code.
-
-    ``functions`` has one entry for each of ``phases``; ``fallbacks`` and ``compensations`` one for each phase that has
-    a function of that kind.
-    """
-
-    name: str
-    phases: tuple[PhaseName, ...]
-    functions: dict[str, FunctionSpec]
-    fallbacks: dict[str, FunctionSpec] = Field(default_factory=dict)
-    compensations: dict[str, FunctionSpec] = Field(default_factory=dict)

@@ -21,7 +21,8 @@ from time import sleep
 
 from phasenb.core.context import Cancelled
 from phasenb.core.ports import NONE, Attempt, LogChunk, Outcome, Report, Run, Slot
-from phasenb.dto.launch import AgentSpec, Runtime
+from phasenb.dto.agent_spec import AgentSpec
+from phasenb.dto.launch import Runtime
 from phasenb.dto.phase_result import ResultStatus
 from phasenb.dto.values import Json
 from phasenb.errors import LaunchError

@@ -26,7 +26,8 @@ from pydantic import ValidationError
 
 from phasenb.config.machine import machine_id
 from phasenb.core.ports import NONE, Slot
-from phasenb.dto.launch import AgentSpec, Runtime
+from phasenb.dto.agent_spec import AgentSpec
+from phasenb.dto.launch import Runtime
 from phasenb.dto.values import Json
 from phasenb.errors import LaunchError, PhasenbError, RuntimeMismatch, WorkerLost
 from phasenb.executors.frames import Header

@@ -26,8 +26,9 @@ from phasenb.core.ports import (
     Report,
     StoredTask,
 )
+from phasenb.dto.agent_spec import AgentSpec, FunctionSpec
 from phasenb.dto.events import Event, PhaseLog, PhaseUpdate
-from phasenb.dto.launch import AgentSpec, FunctionSpec, Launch, Runtime
+from phasenb.dto.launch import Launch, Runtime
 from phasenb.dto.phase import Checkpoint
 from phasenb.dto.phase_result import FAILURES, ErrorInfo, PhaseResult, ResultStatus
 from phasenb.dto.task_state import State, TaskState

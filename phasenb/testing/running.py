@@ -26,8 +26,9 @@ from phasenb.core.launch_check import check_launch
 from phasenb.core.phase_manager import PhaseManager
 from phasenb.core.ports import NONE, Attempt, Outcome, Report, Run, Slot
 from phasenb.core.task_schema import fold
+from phasenb.dto.agent_spec import AgentSpec
 from phasenb.dto.events import Event, parse_event
-from phasenb.dto.launch import AgentSpec, Launch, LaunchOptions, Runtime
+from phasenb.dto.launch import Launch, LaunchOptions, Runtime
 from phasenb.dto.phase_result import ResultStatus
 from phasenb.dto.task_state import State, TaskState
 from phasenb.dto.values import Json

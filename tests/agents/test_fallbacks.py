@@ -13,7 +13,7 @@ from phasenb.client.launching import _options
 from phasenb.core.context import Context
 from phasenb.core.extended_agent import ExtendedAgent
 from phasenb.core.launch_check import check_launch
-from phasenb.dto.launch import FunctionSpec
+from phasenb.dto.agent_spec import FunctionSpec
 from phasenb.dto.values import Artifact
 from phasenb.errors import LaunchError
 
@@ -195,10 +195,10 @@ def test_env_is_read_here_and_a_gate_is_one_of_the_phases(monkeypatch: pytest.Mo
         env=["PN_TEST_DEVICES"], secrets={"KEY": "env:KEY", "OTHER": "file:~/.key"}, approve_before="planning"
     )
     told = _options({**given.options, "phases": given.phases})
-    assert told["env"] == {"PN_TEST_DEVICES": "0,1"}
-    assert told["secrets"] == {"KEY": "env:KEY", "OTHER": "file:~/.key"}
-    assert told["approve_before"] == ["planning"]
-    assert _options({"env": {"A": "1"}})["env"] == {"A": "1"}
+    assert told.env == {"PN_TEST_DEVICES": "0,1"}
+    assert told.secrets == {"KEY": "env:KEY", "OTHER": "file:~/.key"}
+    assert told.approve_before == ("planning",)
+    assert _options({"env": {"A": "1"}}).env == {"A": "1"}
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from phasenb.agents.workflow import Workflow
 from phasenb.core import extended_agent
 from phasenb.core.extended_agent import ExtendedAgent, set_finder, set_launcher
 from phasenb.core.launch_check import check_launch
-from phasenb.dto.launch import AgentSpec, FunctionSpec
+from phasenb.dto.agent_spec import AgentSpec, FunctionSpec
 from phasenb.errors import LaunchError
 
 

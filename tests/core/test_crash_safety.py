@@ -7,8 +7,9 @@ import pytest
 from phasenb.core.keeper import Keeper
 from phasenb.core.phase_manager import PhaseManager
 from phasenb.core.ports import Append, HostInfo
+from phasenb.dto.agent_spec import FunctionSpec
 from phasenb.dto.events import parse_event
-from phasenb.dto.launch import FunctionSpec, Launch, LaunchOptions
+from phasenb.dto.launch import Launch, LaunchOptions
 from phasenb.dto.phase import Checkpoint
 from phasenb.dto.policies import RecoveryPolicy
 from phasenb.errors import Conflict, IllegalTransition, LaunchError, LeaseLost, StoreUnavailable, WorkerLost

@@ -6,8 +6,9 @@ import pytest
 
 from phasenb.core.history import history_of
 from phasenb.core.phase_manager import PhaseManager
+from phasenb.dto.agent_spec import FunctionSpec
 from phasenb.dto.events import parse_event
-from phasenb.dto.launch import FunctionSpec, Launch, LaunchOptions
+from phasenb.dto.launch import Launch, LaunchOptions
 from phasenb.dto.phase import Step
 from phasenb.dto.policies import RecoveryPolicy
 from phasenb.dto.task_state import State
