@@ -62,11 +62,12 @@ def _script() -> str | None:
 
 
 def _named(kind: str, path: str) -> str:
+    return _named_in(kind, path, os.getcwd())  # noqa: PTH109 - asked at each launch, where a Path costs too much
+
+
+@lru_cache(maxsize=16)
+def _named_in(kind: str, path: str, folder: str) -> str:
     # Not resolved: two links to one file are two places to a person, and a moved target keeps its session.
-    return _name_of(kind, path if os.path.isabs(path) else str(Path(path).absolute()))
-
-
-@lru_cache(maxsize=16)  # asked at each launch
-def _name_of(kind: str, absolute: str) -> str:
+    absolute = str(Path(folder, path))
     slug = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(absolute).stem).strip("-")[:_SLUG_LENGTH] or "unnamed"
     return f"{kind}:{slug}-{hashlib.sha256(absolute.encode()).hexdigest()[:8]}"
