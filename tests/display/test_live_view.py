@@ -114,7 +114,9 @@ def test_what_waits_for_a_person_is_copied_into_the_output_once(shell, life):
     for _ in range(3):
         view.paint()
     assert len(shell.published) == 2
+    shell.replaced.clear()
     view.update(lived.add(ev.CancelRequested, by="ada").add(ev.TaskCancelled, by="ada").task)
+    assert shell.replaced.wait(10), "the painter would go on in another test"
 
 
 def test_a_short_wait_for_another_attempt_is_not_copied_a_long_one_is(shell, life):
