@@ -1,9 +1,10 @@
 """A task's whole life in a process that may be killed at any commit, and be started again to go on.
 
-usage: python life.py FOLDER SCENARIO [before|after EVENT_TYPE NTH]
-Steers the one task of a scenario to its end, looking only at its state: so it does not matter how often it is started.
-``told.txt`` gets a line for each event that was acknowledged, ``runs.txt`` one for each run of a phase's function.
-Exit 0: the task ended.
+usage: python life.py   and then, a line each: FOLDER SCENARIO [before|after EVENT_TYPE NTH]
+Each line is a life in a process of its own, forked (imports are most of what a life costs), and is answered by how that
+process ended: 0 where the task did. A life steers the one task of a scenario to its end, looking only at its state: so
+it does not matter how often it is started. ``told.txt`` gets a line for each event that was acknowledged, ``runs.txt``
+one for each run of a phase's function, ``life.err`` what the life said.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import asyncio
 import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 
 from phasenb.agents.packing import code_json, pack
@@ -22,8 +24,9 @@ from phasenb.dto.task_state import State
 from phasenb.host import Host
 from phasenb.memory.saver import MemorySaver
 
-FOLDER, SCENARIO = Path(sys.argv[1]), sys.argv[2]
+FOLDER, SCENARIO = Path(), ""
 OWNER, SESSION = "ada", "crash"
+LIFE_S = 120  # far more than one takes on a busy machine
 NO_WAIT = {"initial_interval": 0, "jitter": 0}
 
 
@@ -47,9 +50,9 @@ class DyingSaver(MemorySaver):
 # Everything here is in __main__, so it travels to workers by value, constants and all.
 
 
-def ran(what):
+def ran(ctx, kind="phase"):
     with (FOLDER / "runs.txt").open("a") as file:
-        file.write(what + "\n")
+        file.write(f"{ctx.task_id} {ctx.phase} {kind} {ctx.attempt}\n")
 
 
 def fails_in(scenario):
@@ -60,13 +63,13 @@ def fails_in(scenario):
 
 
 def research(ctx):
-    ran("research")
+    ran(ctx)
     fails_in("retry")
     return {"rows": 344}
 
 
 def planning(ctx, research):
-    ran("planning")
+    ran(ctx)
     if SCENARIO == "fallback":
         raise OSError("always")
     while SCENARIO == "pause" and not (FOLDER / "paused").exists():
@@ -75,13 +78,14 @@ def planning(ctx, research):
 
 
 def simpler(ctx, research):
-    ran("fallback")
+    ran(ctx)
     return [research["rows"], "simpler"]
 
 
 def implementation(ctx, planning):
-    ran("implementation")
-    fails_in("rollback")
+    ran(ctx)
+    if SCENARIO == "rollback" and not (FOLDER / "undone").exists():
+        raise OSError("until it was rolled back")
     fails_in("failure")
     while SCENARIO == "cancel" and not ctx.cancelled:
         ctx.update(message="busy")
@@ -89,7 +93,9 @@ def implementation(ctx, planning):
 
 
 def undo(ctx):
-    ran("undo implementation")
+    ran(ctx, "compensation")
+    if ctx.phase == "planning":
+        (FOLDER / "undone").touch()
 
 
 def workflow():
@@ -100,6 +106,7 @@ def workflow():
     if SCENARIO == "fallback":
         flow.fallback("planning")(simpler)
     if SCENARIO == "rollback":
+        flow.compensate("planning")(undo)
         flow.compensate("implementation")(undo)
     return flow
 
@@ -155,7 +162,30 @@ async def live():
     await host.stop()
 
 
-if __name__ == "__main__":
-    if len(sys.argv) > 3:
-        DyingSaver.when, DyingSaver.event_type, DyingSaver.left = sys.argv[3], sys.argv[4], int(sys.argv[5])
+def child(folder, scenario, *death):
+    global FOLDER, SCENARIO
+    FOLDER, SCENARIO = Path(folder), scenario
+    if death:
+        DyingSaver.when, DyingSaver.event_type, DyingSaver.left = death[0], death[1], int(death[2])
+    told = os.open(FOLDER / "life.err", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(told, 2)
+    signal.alarm(LIFE_S)
     asyncio.run(live())
+
+
+def serve():
+    for line in sys.stdin:
+        pid = os.fork()
+        if pid == 0:
+            try:
+                child(*line.split())
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+            os._exit(0)
+        _, status = os.waitpid(pid, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+if __name__ == "__main__":
+    serve()
