@@ -315,7 +315,10 @@ export interface PhaseComplete {
   result: PhaseResult;
 }
 
-/** `to`: with `next: rollback`, the phase that is run again after what came since is undone. */
+/**
+ * With `next: rollback`: `to` is the phase that is run again after what came since is undone, and
+ * `compensations` are the phases whose compensations do that, in their order.
+ */
 export interface PhaseFailed {
   task_id: string;
   session: string;
@@ -328,6 +331,7 @@ export interface PhaseFailed {
   error: ErrorInfo;
   next: 'retry' | 'fallback' | 'rollback' | 'abort';
   to: string | null;
+  compensations: string[];
 }
 
 export interface PhaseFallback {

@@ -18,11 +18,12 @@ from phasenb.core.attempts import EngineLimits
 from phasenb.core.carrier import WAITING, Carrier
 from phasenb.core.decisions import Decision
 from phasenb.core.folding import Folded, folded
-from phasenb.core.gates import approval, denial
+from phasenb.core.gates import Answer, approval, denial
 from phasenb.core.launching import Launching
 from phasenb.core.live_task import LiveTask
 from phasenb.core.observers import Observers
 from phasenb.core.ports import Adopted, Appended, Clock, Executor, Observer, Publisher, Store, StoredTask, Taking
+from phasenb.core.repeats import answered_alike, retried_alike
 from phasenb.core.task_schema import SCHEMA, with_update
 from phasenb.core.thresholds import SessionFailures
 from phasenb.core.told import Told
@@ -194,17 +195,18 @@ class PhaseManager:
         note: str | None = None,
         edit: tuple[Json] | None = None,
     ) -> TaskState:
-        """Open the gate that was asked for with event ``if_seq``; ``edit``: (value,) instead of the last output.
+        """Open the gate that was asked for with event ``if_seq``; ``edit``: (value,) instead of the last output. The
+        same answer may come twice.
 
         Raises Conflict where the gate has moved on.
         """
-        return await self._command(owner, task_id, approval(by, phase, if_seq, note, edit))
+        return await self._answer(owner, task_id, approval(by, phase, if_seq, note, edit))
 
     async def deny(
         self, owner: str, task_id: str, by: str, phase: str, if_seq: int, reason: str, redo: str | None = None
     ) -> TaskState:
         """Keep the gate shut: the task ends, or runs ``redo`` again. Raises Conflict, LaunchError (no such phase)."""
-        return await self._command(owner, task_id, denial(by, phase, if_seq, reason, redo))
+        return await self._answer(owner, task_id, denial(by, phase, if_seq, reason, redo))
 
     async def retry(
         self,
@@ -218,10 +220,12 @@ class PhaseManager:
         """Run a task that failed or was cancelled again, here: finished phases before ``from_phase`` stay.
 
         ``code`` replaces the launch's. Raises IllegalTransition (it has not ended, or is complete), Conflict
-        (``if_seq`` is not the newest), LaunchError.
+        (``if_seq`` is not the newest), LaunchError. With ``if_seq`` the same may be asked twice.
         """
         stored = await self._stored(owner, task_id)
         task_id = stored.task.task_id
+        if if_seq is not None and await retried_alike(self.store, task_id, if_seq, from_phase):
+            return await self.snapshot(owner, task_id)
         if not stored.task.state.terminal:
             raise SCHEMA.refusal(stored.task, "task_retried", "it has not ended")
         live = self._live.get(task_id)
@@ -247,6 +251,15 @@ class PhaseManager:
         if gone:
             raise asyncio.CancelledError
         return decision.state
+
+    async def _answer(self, owner: str, task_id: str, answer: Answer) -> TaskState:
+        try:
+            return await self._command(owner, task_id, answer.decide)
+        except Conflict:
+            task = await self.snapshot(owner, task_id)
+            if not await answered_alike(self.store, task.task_id, answer):
+                raise
+            return task
 
     async def _take(self, decision: Decision, owner: str, launch: Launch | None, kind: str) -> Appended:
         """Append a decision that makes the task this host's."""

@@ -16,7 +16,7 @@ from typing import Any, cast
 
 import orjson
 
-from phasenb.core.transitions import ACTIONS, CHECKS, CHOICES, TRANSITIONS, Table, known
+from phasenb.core.transitions import ACTIONS, CHECKS, CHOICES, COMMAND_OF, TRANSITIONS, Table, known
 from phasenb.dto import events as ev
 from phasenb.dto.phase import Phase, PhaseStatus
 from phasenb.dto.task_state import Approval, State, TaskFailure, TaskState
@@ -266,7 +266,8 @@ class TaskSchema:
     @staticmethod
     def refusal(task: TaskState, event_type: str, reason: str) -> IllegalTransition:
         """What is raised where the task's state does not allow an event."""
-        return IllegalTransition(task.task_id, task.state, event_type, reason, list(task.recent))
+        asked = COMMAND_OF.get(event_type, event_type)
+        return IllegalTransition(task.task_id, task.state, asked, reason, list(task.recent))
 
     def _refusal(self, task: TaskState | None, event: ev.Event, reason: str) -> IllegalTransition:
         return self.refusal(task, event.type, reason) if task else IllegalTransition(event.task_id, "", event.type)

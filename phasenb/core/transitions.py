@@ -88,6 +88,7 @@ COMMANDS: Mapping[str, str] = {
     "deny": "approval_denied",
     "retry": "task_retried",
 }
+COMMAND_OF: Mapping[str, str] = {event_type: name for name, event_type in COMMANDS.items()}
 ACTIONS: Mapping[State, tuple[str, ...]] = {
     state: tuple(name for name, event_type in COMMANDS.items() if event_type in TRANSITIONS[state]) for state in State
 }

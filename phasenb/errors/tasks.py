@@ -82,7 +82,8 @@ class UnknownObject(PhasenbError):
 
 @dataclass(eq=False)
 class IllegalTransition(PhasenbError):
-    """An event or command that the task's state does not allow. The task is unchanged.
+    """A command that the task's state does not allow (``command``: ``pause``, ...; an event's type, such as
+    ``phase_started``, where no person asked for it). The task is unchanged.
 
     ``last_events``: the newest few events, ``"seq type"``, newest last.
     """

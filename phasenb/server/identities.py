@@ -14,9 +14,18 @@ if TYPE_CHECKING:
 RESOURCE = "phasenb"
 
 
-def identity_of(handler: JupyterHandler, *, owner: str | None, allow_code: bool) -> Identity:
-    """Who is behind an authenticated request. ``owner`` is the configured one, if there is one."""
+def identity_of(
+    handler: JupyterHandler, *, owner: str | None, allow_code: bool, unasked: dict[str, Any] | None = None
+) -> Identity:
+    """Who is behind an authenticated request. ``owner`` is the configured one, if there is one; ``unasked``: the
+    handler's attributes before anybody asked who it is, where that is to be asked again.
+    """
     user: Any = handler.current_user
+    invented = _invents_users(handler)
+
+    async def known() -> bool:
+        again: Any = await _user_of(handler, unasked) if unasked is not None else user
+        return again is not None and (invented or again.username == user.username)
 
     async def may(action: Action, task_id: str | None) -> bool:
         if action == "code":
@@ -24,10 +33,19 @@ def identity_of(handler: JupyterHandler, *, owner: str | None, allow_code: bool)
             return allow_code and await _authorized(handler, "execute", "kernels")
         return await _authorized(handler, action, RESOURCE)
 
-    if _invents_users(handler):
+    if invented:
         local = operating_system_user()
-        return Identity(owner=owner or local, name=local, may=may)
-    return Identity(owner=owner or user.username, name=user.display_name or user.username, may=may)
+        return Identity(owner=owner or local, name=local, may=may, known=known)
+    return Identity(owner=owner or user.username, name=user.display_name or user.username, may=may, known=known)
+
+
+async def _user_of(handler: JupyterHandler, unasked: dict[str, Any]) -> Any:
+    """Who the request's token or cookie stands for now. Providers keep their first answer in the handler, and may set a
+    cookie, which an open socket can't: so another one of the same request is asked.
+    """
+    asked = object.__new__(type(handler))
+    asked.__dict__.update(unasked)
+    return await ensure_async(handler.identity_provider.get_user(asked))
 
 
 def _invents_users(handler: JupyterHandler) -> bool:

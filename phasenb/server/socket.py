@@ -55,6 +55,10 @@ class PhaseSocket(ExtensionHandlerMixin, WebSocketMixin, WebSocketHandler, Jupyt
     messages: WebSocketMessageHandler | None = None
     problem: PhasenbError | None = None
 
+    def initialize(self, *args: Any, **kwargs: Any) -> None:
+        super().initialize(*args, **kwargs)
+        self._unasked = dict(self.__dict__)
+
     @property
     def phasenb(self) -> PhaseNB:
         return cast("PhaseNB", self.extensionapp)
@@ -75,7 +79,9 @@ class PhaseSocket(ExtensionHandlerMixin, WebSocketMixin, WebSocketHandler, Jupyt
         except PhasenbError as error:
             self.problem = error
             return
-        identity = identity_of(self, owner=self.phasenb.owner, allow_code=host.settings.allow_code)
+        identity = identity_of(
+            self, owner=self.phasenb.owner, allow_code=host.settings.allow_code, unasked=self._unasked
+        )
         server = f"phasenb/{self.phasenb.version}"
         self.messages = WebSocketMessageHandler(
             TornadoConnection(self), host.manager, host.hub, identity, server=server

@@ -202,8 +202,9 @@ STATUS: dict[str, int] = {
     "runtime_mismatch": 422,
     "secret_unavailable": 422,
     "rate_limited": 429,
+    "launches_paused": 429,
     "queue_full": 503,
-    "launches_paused": 503,
+    "worker_lost": 503,
     "store_unavailable": 503,
     "config_error": 503,
 }
@@ -211,7 +212,7 @@ STATUS: dict[str, int] = {
 
 _LAUNCH_ERRORS = (
     "bad_message", "code_not_allowed", "unknown_object", "conflict", "too_large", "invalid_launch", "unknown_agent",
-    "runtime_mismatch", "secret_unavailable", "queue_full", "launches_paused",
+    "runtime_mismatch", "secret_unavailable", "launches_paused", "queue_full", "worker_lost",
 )  # fmt: skip
 _STEER_ERRORS = ("bad_message", "unknown_task", "illegal_transition", "conflict", "too_large")
 

@@ -19,18 +19,25 @@ from phasenb.errors import CodeNotAllowed, Forbidden
 
 Action = Literal["read", "write", "execute", "code"]
 May = Callable[[Action, str | None], Awaitable[bool]]
+Known = Callable[[], Awaitable[bool]]
+
+
+async def _forever() -> bool:
+    return True
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
     """A user as a host sees them; ``name`` is for people (``by`` of events).
 
-    ``may(action, task_id)`` is the host's decision; ``task_id`` None where no task is meant.
+    ``may(action, task_id)`` is the host's decision; ``task_id`` None where no task is meant. ``known()``: whether the
+    authentication that told who it is still holds.
     """
 
     owner: str
     name: str
     may: May
+    known: Known = _forever
 
     async def require(self, action: Action, task_id: str | None = None, *, what: str = "code") -> None:
         """Raises Forbidden; CodeNotAllowed for ``code``, of which ``what`` says what it was."""

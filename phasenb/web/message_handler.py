@@ -37,6 +37,7 @@ from phasenb.web.feed import open_feed
 from phasenb.web.identity import Identity
 from phasenb.web.launching import launch
 from phasenb.web.rate_limit import TokenBucket
+from phasenb.web.standing import ASK_EVERY_S, Standing
 from phasenb.web.steering import steer
 from phasenb.web.subscriber import Feed, Subscriber
 from phasenb.web.websocket_manager import WebSocketManager
@@ -65,6 +66,7 @@ class WebSocketMessageHandler:
         *,
         server: str = "phasenb",
         hello_timeout_s: float = HELLO_TIMEOUT_S,
+        ask_every_s: float = ASK_EVERY_S,
     ) -> None:
         self._manager = manager
         self._hub = hub
@@ -72,6 +74,7 @@ class WebSocketMessageHandler:
         self._server = server
         self._hello_timeout_s = hello_timeout_s
         self._outbox = hub.outbox(connection)
+        self._standing = Standing(identity, self._outbox, ask_every_s)
         self._subscriber: Subscriber | None = None
         self._bucket = TokenBucket(hub.settings.commands_per_second)
         self._timer: asyncio.TimerHandle | None = None
@@ -120,6 +123,7 @@ class WebSocketMessageHandler:
     def closed(self) -> None:
         """The transport is gone. Launches under way go on: the client asks again by its idempotency key."""
         self._stop_timer()
+        self._standing.stop()
         if self._subscriber is not None:
             self._hub.leave(self._subscriber)
         self._outbox.lost()
@@ -151,6 +155,8 @@ class WebSocketMessageHandler:
             closing = asyncio.ensure_future(self._outbox.close_when_sent(UNSUPPORTED_PROTOCOL, str(error)))
             self._launches.add(closing)
             closing.add_done_callback(self._launches.discard)
+        elif self._subscriber is not None:
+            self._standing.refused(error)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -184,6 +190,7 @@ class WebSocketMessageHandler:
         )
         self._subscriber = self._hub.join(self._identity.owner, command.session, self._outbox)
         self._outbox.reply(welcome)
+        self._standing.start()
 
     async def _launch(self, command: protocol.LaunchCommand, subscriber: Subscriber) -> None:
         while len(self._launches) >= MAXIMUM_LAUNCHES:

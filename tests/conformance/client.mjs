@@ -192,7 +192,7 @@ const steps = {
     const cancelled = await client.event(id, "task_cancelled");
     assert.equal((await client.ask("cancel", { task_id: id })).type, "ok");
     const refused = await client.refused("illegal_transition", "pause", { task_id: id });
-    assert.deepEqual([refused.details.state, refused.details.command], ["cancelled", "task_paused"]);
+    assert.deepEqual([refused.details.state, refused.details.command], ["cancelled", "pause"]);
     await client.refused("conflict", "retry", { task_id: id, if_seq: 1 });
     assert.equal((await client.ask("retry", { task_id: id, if_seq: cancelled.seq })).type, "ok");
     await client.event(id, "task_retried");

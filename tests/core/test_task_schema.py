@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from phasenb.core.task_schema import SCHEMA, apply, fold, with_update
-from phasenb.core.transitions import TRANSITIONS
+from phasenb.core.transitions import COMMAND_OF, TRANSITIONS
 from phasenb.dto import events as ev
 from phasenb.dto.phase import PhaseStatus
 from phasenb.dto.phase_result import ErrorInfo, PhaseResult, ResultStatus
@@ -71,7 +71,7 @@ class TaskMachine(RuleBasedStateMachine):
         except IllegalTransition as refusal:
             assert self.task.model_dump_json() == before
             assert refusal.state == self.task.state
-            assert refusal.command == event.type
+            assert refusal.command == COMMAND_OF.get(event.type, event.type)
             return
         if isinstance(event, ev.PhaseStarted):
             assert (phase, attempt) not in self.started, "an attempt number was used twice"

@@ -11,6 +11,7 @@ from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
 from phasenb.web.identity import operating_system_user
+from phasenb.web.message_handler import WebSocketMessageHandler
 
 FOREIGN = {"Origin": "http://elsewhere.example"}
 
@@ -205,3 +206,48 @@ class TestCommandLine:
         assert app.problem is None
         assert app.host.settings.allow_code is False
         assert app.host.settings.limits.queued_tasks == 7
+
+
+class Expiring(ByName):
+    """Names that hold as long as they are in ``valid``; keeps its first answer in the handler, as JupyterHub's does."""
+
+    valid: ClassVar[set[str]] = set()
+
+    def get_user(self, handler):
+        if not hasattr(handler, "_kept"):
+            user = super().get_user(handler)
+            handler._kept = user if user is not None and user.username in self.valid else None
+        if handler._kept is not None:
+            handler.set_cookie("seen", "yes")  # which an open socket can't: the check must not ask through it
+        return handler._kept
+
+
+class TestExpiringUsers:
+    @pytest.fixture
+    def jp_server_config(self, jp_server_config, monkeypatch):
+        monkeypatch.setattr(Expiring, "valid", {"ada", "eve"})
+        monkeypatch.setitem(WebSocketMessageHandler.__init__.__kwdefaults__, "ask_every_s", 0.05)
+        jp_server_config["ServerApp"]["identity_provider_class"] = Expiring
+        return jp_server_config
+
+    async def test_a_login_that_expires_closes_its_sockets_and_no_others(self, open_socket):
+        ada = await open_socket(headers={"Authorization": "token ada"})
+        eve = await open_socket(headers={"Authorization": "token eve"})
+        Expiring.valid.discard("eve")
+        assert await eve.read() is None
+        assert eve.connection.close_code == 4001
+        assert (await ada.ask("ping"))["type"] == "pong"
+
+
+class TestRightsThatAreTakenAway:
+    @pytest.fixture
+    def jp_server_config(self, jp_server_config):
+        jp_server_config["ServerApp"]["authorizer_class"] = Readers
+        return jp_server_config
+
+    async def test_who_may_not_read_any_more_is_sent_away(self, open_socket, monkeypatch):
+        socket = await open_socket()
+        monkeypatch.setattr(Readers, "is_authorized", lambda *_: False)
+        assert (await socket.ask("list"))["code"] == "forbidden"
+        assert await socket.read() is None
+        assert socket.connection.close_code == 4003

@@ -92,6 +92,21 @@ class World:
 
         return Client(self, Identity(owner=owner, name=owner.title(), may=may), **options)
 
+    def client_with(self, rights: set[str], **options: Any) -> Client:
+        """A client that may do what ``rights`` says at the time; ``known``: its authentication holds; ``broken``: who
+        is asked raises.
+        """
+
+        async def may(action: str, task_id: str | None) -> bool:
+            return action in rights
+
+        async def known() -> bool:
+            if "broken" in rights:
+                raise RuntimeError("the hub does not answer")
+            return "known" in rights
+
+        return Client(self, Identity(owner="ada", name="Ada", may=may, known=known), **options)
+
 
 class Client:
     """Speaks the protocol to one WebSocketMessageHandler. ``limited`` False: as from the host's own process."""
