@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -79,8 +80,8 @@ def lab_settings(folder):
     return folder
 
 
-@pytest.fixture
-def jupyter_process(tmp_path):
+@contextmanager
+def jupyter_processes(tmp_path):
     """``start(app="jupyter_server", files=folder to copy, environ={}, options=[])`` -> JupyterProcess."""
     started = []
 
@@ -111,10 +112,27 @@ def jupyter_process(tmp_path):
         server.wait_until_healthy()
         return server
 
-    yield start
-    for server in started:
-        server.process.terminate()
-        server.process.wait(30)
+    try:
+        yield start
+    finally:
+        for server in started:
+            server.process.terminate()
+            server.process.wait(30)
+
+
+@pytest.fixture
+def jupyter_process(tmp_path):
+    """See ``jupyter_processes``."""
+    with jupyter_processes(tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def module_jupyter_process(tmp_path_factory):
+    """``(start, folder)``: as ``jupyter_process``, one for all tests of a module."""
+    folder = tmp_path_factory.mktemp("server")
+    with jupyter_processes(folder) as start:
+        yield start, folder
 
 
 class CuttingProxy:

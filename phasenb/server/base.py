@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from phasenb.web.identity import Identity
 
 
+METHOD_NOT_ALLOWED = 405
 Method = TypeVar("Method", bound=Callable[..., Any])
 Asked = TypeVar("Asked", bound=Query)
 
@@ -57,11 +58,12 @@ class PhaseHandler(ExtensionHandlerMixin, APIHandler):
     def phasenb(self) -> PhaseNB:
         return cast("PhaseNB", self.extensionapp)
 
-    async def caller(self) -> tuple[TaskApi, Identity]:
-        """The host's api, and who asks. Raises what was wrong with the host at its start."""
+    async def caller(self, query: type[Asked] = Query) -> tuple[TaskApi, Identity, Asked]:  # type: ignore[assignment]
+        """The host's api, who asks, and what the query says. Raises what was wrong with the host at its start."""
         await self.phasenb.ready()
         host, api = self.phasenb.running()
-        return api, identity_of(self, owner=self.phasenb.owner, allow_code=host.settings.allow_code)
+        identity = identity_of(self, owner=self.phasenb.owner, allow_code=host.settings.allow_code)
+        return api, identity, self._query(query)
 
     def answer(self, body: bytes | Frozen | dict[str, Any]) -> None:
         if isinstance(body, Frozen):
@@ -80,8 +82,7 @@ class PhaseHandler(ExtensionHandlerMixin, APIHandler):
             return
         self.finish(set_content_type=content_type)
 
-    def query(self, kind: type[Asked]) -> Asked:
-        """What the query says. Raises BadMessage."""
+    def _query(self, kind: type[Asked]) -> Asked:
         asked = self.request.query_arguments
         given = {name: self.get_query_argument(name) for name in asked if not _is_jupyters(name, asked[name])}
         try:
@@ -100,7 +101,13 @@ class PhaseHandler(ExtensionHandlerMixin, APIHandler):
         error = (kwargs.get("exc_info") or (None, None, None))[1]
         status, body = as_response(error, status_code)
         self.set_status(status)
+        if status == METHOD_NOT_ALLOWED:
+            self.set_header("Allow", ", ".join(self._methods()))
         self.answer(body)
+
+    def _methods(self) -> list[str]:
+        nothing = web.RequestHandler._unimplemented_method
+        return [name for name in self.SUPPORTED_METHODS if getattr(type(self), name.lower()) is not nothing]
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         # What we raise on purpose is an answer, not an incident; `as_response` logs the others under their id.

@@ -98,7 +98,7 @@ class ObjectHandler(DownloadHandler):
         """Before the body is read: the decorators of ``put`` come too late to keep strangers' bytes from the disk."""
         if self.current_user is None:
             raise web.HTTPError(403)
-        api, identity = await self.caller()
+        api, identity, _ = await self.caller()
         await identity.require("execute")
         digest, limit = _hash_of(self.path_args[0]), self.phasenb.max_object_bytes
         announced = int(self.request.headers.get("Content-Length", "0"))
@@ -127,12 +127,12 @@ class ObjectHandler(DownloadHandler):
 
     @permitted("read")
     async def get(self, digest: str) -> None:
-        api, identity = await self.caller()
+        api, identity, _ = await self.caller()
         await self.send(await api.open_object(identity, _hash_of(digest)), BYTES)
 
     @permitted("read")
     async def head(self, digest: str) -> None:
-        api, identity = await self.caller()
+        api, identity, _ = await self.caller()
         if not await api.has_object(identity, _hash_of(digest)):
             self.set_status(404)
         self.finish(set_content_type=BYTES)

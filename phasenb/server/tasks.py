@@ -18,6 +18,7 @@ from phasenb.web.http_protocol import (
     EventsQuery,
     HealthQuery,
     LogsQuery,
+    Query,
     ResultsQuery,
     TasksQuery,
 )
@@ -27,26 +28,26 @@ from phasenb.web.negotiation import preferred
 class HealthHandler(PhaseHandler):
     @permitted("read")
     async def get(self) -> None:
-        api, identity = await self.caller()
-        self.answer(await api.health(identity, self.query(HealthQuery).machine))
+        api, identity, query = await self.caller(HealthQuery)
+        self.answer(await api.health(identity, query.machine))
 
 
 class AgentsHandler(PhaseHandler):
     @permitted("read")
     async def get(self) -> None:
-        api, identity = await self.caller()
+        api, identity, _ = await self.caller()
         self.answer(await api.agents(identity))
 
 
 class TasksHandler(PhaseHandler):
     @permitted("read")
     async def get(self) -> None:
-        api, identity = await self.caller()
-        self.answer(await api.tasks(identity, self.query(TasksQuery)))
+        api, identity, query = await self.caller(TasksQuery)
+        self.answer(await api.tasks(identity, query))
 
     @permitted("execute")
     async def post(self) -> None:
-        api, identity = await self.caller()
+        api, identity, _ = await self.caller()
         headers = self.request.headers
         launched = await api.launch(
             identity, self.body(), traceparent=headers.get("traceparent"), key=headers.get("Idempotency-Key")
@@ -59,22 +60,22 @@ class TasksHandler(PhaseHandler):
 class TaskHandler(PhaseHandler):
     @permitted("read")
     async def get(self, task_id: str) -> None:
-        api, identity = await self.caller()
+        api, identity, _ = await self.caller()
         self.answer(await api.task(identity, task_id))
 
 
 class EventsHandler(PhaseHandler):
     @permitted("read")
     async def get(self, task_id: str) -> None:
-        api, identity = await self.caller()
-        self.answer(await api.events(identity, task_id, self.query(EventsQuery)))
+        api, identity, query = await self.caller(EventsQuery)
+        self.answer(await api.events(identity, task_id, query))
 
 
 class LogsHandler(PhaseHandler):
     @permitted("read")
     async def get(self, task_id: str) -> None:
-        api, identity = await self.caller()
-        self.answer(await api.logs(identity, task_id, self.query(LogsQuery)))
+        api, identity, query = await self.caller(LogsQuery)
+        self.answer(await api.logs(identity, task_id, query))
 
 
 class ResultsHandler(PhaseHandler):
@@ -82,8 +83,8 @@ class ResultsHandler(PhaseHandler):
 
     @permitted("read")
     async def get(self, task_id: str | None = None) -> None:
-        api, identity = await self.caller()
-        session = self.query(ResultsQuery).session if task_id is None else None
+        api, identity, query = await self.caller(ResultsQuery if task_id is None else Query)
+        session = query.session if isinstance(query, ResultsQuery) else None
         content_type = preferred(self.request.headers.get("Accept"), [JSON, *([ARROW] if arrow_installed() else [])])
         if content_type is None:
             raise HTTPError(406, f"results are sent as {JSON} here, and as {ARROW} where pyarrow is installed")
@@ -95,7 +96,7 @@ class ResultsHandler(PhaseHandler):
 class SteeringHandler(PhaseHandler):
     @permitted("write")
     async def post(self, task_id: str) -> None:
-        api, identity = await self.caller()
+        api, identity, _ = await self.caller()
         kind = self.request.path.rpartition("/")[2]
         self.answer(await api.steer(identity, kind, task_id, self.body()))
 
@@ -111,7 +112,7 @@ class DownloadHandler(PhaseHandler):
 class ArtifactHandler(DownloadHandler):
     @permitted("read")
     async def get(self, task_id: str, phase: str, attempt: str, name: str) -> None:
-        api, identity = await self.caller()
+        api, identity, _ = await self.caller()
         if not (attempt.isascii() and attempt.isdecimal()):
             raise BadMessage("the path is not valid", {"attempt": "a whole number is required"})
         artifact = await api.artifact(identity, task_id, phase, int(attempt), name)
@@ -122,12 +123,14 @@ class ArtifactHandler(DownloadHandler):
 class AsyncApiHandler(PhaseHandler):
     @permitted("read")
     async def get(self) -> None:
+        await self.caller()
         self.answer(await asyncapi_text())
 
 
 class OpenApiHandler(PhaseHandler):
     @permitted("read")
     async def get(self) -> None:
+        await self.caller()
         self.answer(await openapi_text())
 
 

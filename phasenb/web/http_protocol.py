@@ -211,16 +211,17 @@ STATUS: dict[str, int] = {
 """The HTTP status of each error code; any other is 500."""
 
 _LAUNCH_ERRORS = (
-    "bad_message", "code_not_allowed", "unknown_object", "conflict", "too_large", "invalid_launch", "unknown_agent",
+    "code_not_allowed", "unknown_object", "conflict", "too_large", "invalid_launch", "unknown_agent",
     "runtime_mismatch", "secret_unavailable", "launches_paused", "queue_full", "worker_lost",
 )  # fmt: skip
-_STEER_ERRORS = ("bad_message", "unknown_task", "illegal_transition", "conflict", "too_large")
+_STEER_ERRORS = ("unknown_task", "illegal_transition", "conflict", "too_large")
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One method of one path. ``answer``: a model, or the content types of bytes. ``errors``: codes of its own, beside
-    those of every path (forbidden, store_unavailable, config_error, internal). ``arrow``: also as an Arrow IPC stream.
+    those of every path (bad_message, forbidden, store_unavailable, config_error, internal). ``arrow``: also as an
+    Arrow IPC stream.
     """
 
     name: str
@@ -255,7 +256,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("agents", "GET", "/phasenb/api/agents", "The registered agents", "read", AgentList),
     Operation(
         "tasks", "GET", "/phasenb/api/tasks", "The user's tasks, in pages", "read", TaskPage,
-        ("bad_message",), query=TasksQuery,
+        query=TasksQuery,
     ),
     Operation(
         "launch", "POST", "/phasenb/api/tasks", "Launch a task: it is durable when this answers", "execute",
@@ -264,11 +265,11 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("task", "GET", _TASK, "A task as it is now", "read", TaskState, ("unknown_task",)),
     Operation(
         "events", "GET", _TASK + "/events", "A task's log, in pages", "read", EventPage,
-        ("bad_message", "unknown_task"), query=EventsQuery,
+        ("unknown_task",), query=EventsQuery,
     ),
     Operation(
         "logs", "GET", _TASK + "/logs", "What its phases printed, in pages", "read", LinePage,
-        ("bad_message", "unknown_task"), query=LogsQuery,
+        ("unknown_task",), query=LogsQuery,
     ),
     Operation(
         "task_results", "GET", _TASK + "/results", "The outcome of each of its attempts", "read", ResultList,
@@ -276,21 +277,21 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "results", "GET", "/phasenb/api/results", "The outcome of each attempt of all tasks", "read", ResultList,
-        ("bad_message", "not_acceptable"), query=ResultsQuery, arrow=True,
+        ("not_acceptable",), query=ResultsQuery, arrow=True,
     ),
     Operation(
         "artifact", "GET", _TASK + "/artifacts/{phase}/{attempt}/{name}", "What `ctx.artifact` kept", "read",
-        (*CONTENT_TYPES.values(), BYTES), ("bad_message", "unknown_task", "unknown_object"),
+        (*CONTENT_TYPES.values(), BYTES), ("unknown_task", "unknown_object"),
     ),
     Operation(
         "put_object", "PUT", _OBJECT, "Upload an input by its hash", "execute", KeptObject,
-        ("bad_message", "too_large"), status=201,
+        ("too_large",), status=201,
     ),
     Operation(
-        "get_object", "GET", _OBJECT, "The bytes of an object", "read", (BYTES,), ("bad_message", "unknown_object"),
+        "get_object", "GET", _OBJECT, "The bytes of an object", "read", (BYTES,), ("unknown_object",),
     ),
     Operation(
-        "has_object", "HEAD", _OBJECT, "Whether an object is here", "read", None, ("bad_message", "unknown_object"),
+        "has_object", "HEAD", _OBJECT, "Whether an object is here", "read", None, ("unknown_object",),
     ),
     *(
         Operation(name, "POST", f"{_TASK}/{name}", summary, "write", TaskState, (*_STEER_ERRORS, *more), body=body)

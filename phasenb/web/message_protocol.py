@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 import orjson
 from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, model_validator
+from pydantic.config import JsonDict
 
 from phasenb.dto.base import Frozen, Message, PhaseName, SessionName
 from phasenb.dto.events import EVENT_CLASSES, Event, PhaseLog, PhaseUpdate, parse_event
@@ -42,10 +43,15 @@ class Hello(Command):
     client: str | None = Field(default=None, max_length=200)
 
 
+def _exactly_one(*names: str) -> JsonDict:
+    """In the schema, what a validator asks for: one of these fields is there and not null."""
+    return {"oneOf": [{"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in names]}
+
+
 class LaunchRequest(Frozen):
     """Exactly one of ``agent`` and ``code``; see dto.launch.Launch. ``traceparent`` as W3 Trace Context writes it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=_exactly_one("agent", "code"))
 
     agent: str | None = None
     code: Json = None
@@ -84,6 +90,8 @@ class SubscribeFeed(Command):
 class Unsubscribe(Command):
     """One of ``task_id`` and ``feed: true``."""
 
+    model_config = ConfigDict(json_schema_extra=_exactly_one("task_id", "feed"))
+
     type: Literal["unsubscribe"] = "unsubscribe"
     task_id: str | None = None
     feed: Literal[True] | None = None
@@ -107,6 +115,8 @@ class Pause(Command):
 
 class Resume(Command):
     """One of ``task_id`` and ``launches: true``: let the session launch again before its threshold's window is over."""
+
+    model_config = ConfigDict(json_schema_extra=_exactly_one("task_id", "launches"))
 
     type: Literal["resume"] = "resume"
     task_id: str | None = None

@@ -11,7 +11,7 @@ from phasenb.web import message_protocol as protocol
 from phasenb.web.documents.schemas import COMPONENTS, HTTP_RECEIVED, HTTP_SENT, JsonSchema, schemas
 from phasenb.web.http_protocol import ARROW, BYTES, JSON, OPERATIONS, STATUS, Operation, Problem
 
-_EVERYWHERE = ("forbidden", "store_unavailable", "config_error", "internal")
+_EVERYWHERE = ("bad_message", "forbidden", "store_unavailable", "config_error", "internal")
 _IN_PATH: dict[str, JsonSchema] = {
     "task_id": {"type": "string", "description": "A ULID, or a suffix of one that is unique"},
     "phase": {"type": "string"},
@@ -124,7 +124,8 @@ def _body(command: JsonSchema) -> JsonSchema:
     """A command of the socket as a body: what the path says is not in it."""
     properties = {name: schema for name, schema in command["properties"].items() if name not in _IN_COMMAND_ONLY}
     required = [name for name in command.get("required", ()) if name in properties]
-    return {**command, "properties": properties, "required": required}
+    body = {name: value for name, value in command.items() if name != "oneOf"}
+    return {**body, "properties": properties, "required": required}
 
 
 def _without_null(schema: JsonSchema) -> JsonSchema:
