@@ -251,7 +251,7 @@ _STEERING: tuple[tuple[str, type[protocol.Command], str, tuple[str, ...]], ...] 
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "health", "GET", "/phasenb/api/health", "Whether the host works, and which store it has", "read", Health,
-        ("bad_message",), query=HealthQuery,
+        query=HealthQuery,
     ),
     Operation("agents", "GET", "/phasenb/api/agents", "The registered agents", "read", AgentList),
     Operation(
