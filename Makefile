@@ -1,6 +1,8 @@
 # Everything runs in .venv, made on first use. Needs Python >= 3.11 and make; nothing else.
 PYTHON ?= python3
 BIN := .venv/bin
+# A container's only user is often root, which Jupyter refuses without a word of consent.
+AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .PHONY: demo lab test lint labextension documents bench pictures clean
 .DEFAULT_GOAL := test
@@ -16,7 +18,7 @@ demo: .venv/.demo       ## run notebooks/quickstart.ipynb on a real Jupyter serv
 	@$(BIN)/python notebooks/demo.py
 
 lab: .venv/.lab labextension  ## open the notebooks in JupyterLab
-	@$(BIN)/jupyter lab --ServerApp.root_dir=notebooks
+	@$(BIN)/jupyter lab --ServerApp.root_dir=notebooks $(AS_ROOT)
 
 # Node and npm come with .venv/.lab and .venv/.test. The bundle is linked, so a page that is reloaded shows a new one.
 NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix labextension

@@ -5,6 +5,8 @@ Rules:
 * Every command is safe to send twice (a launch by its idempotency key), so what has no reply yet when a link breaks is
   sent again over the next one, in the order in which it was asked.
 * Messages are handed on in the order in which they came; a reply is handed on before whoever asked goes on.
+* Whoever asks while the host is away for long is told so, and what was asked is not sent any more: a launch that
+  happens after its caller gave up would be nobody's. Subscriptions come back by themselves whenever the host does.
 * A refusal that another try can't mend (access, protocol) ends the channel: everything that waits gets that error.
 * A short break is not worth a word; a longer one is told once, and its end too.
 """
@@ -45,10 +47,13 @@ from phasenb.web.message_protocol import (
 
 log = logging.getLogger(__name__)
 R = TypeVar("R", bound=Reply)
+Answer = tuple[Reply, Any]
 
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.05, 10.0
 WORTH_A_WORD_S = 1.0
+PATIENCE_S = 30.0  # a server restarts in less
 HELLO_S = 30.0
+_MEANWHILE = "tasks go on there, or as soon as it is started again"
 _FINAL = (AccessDenied, UnsupportedProtocol)
 
 
@@ -64,7 +69,7 @@ def delays_s(roll: Callable[[], float] = random.random) -> Iterator[float]:
 class _Pending:
     __slots__ = ("command", "future")
 
-    def __init__(self, command: str | JsonObject, future: asyncio.Future[tuple[Reply, Any]]) -> None:
+    def __init__(self, command: str | JsonObject, future: asyncio.Future[Answer]) -> None:
         self.command = command
         self.future = future
 
@@ -123,7 +128,8 @@ class Channel:
     async def ask(self, kind: str, answer: type[R], **fields: Any) -> tuple[R, Any]:
         """Send a command and wait for its reply, over as many links as it takes: (reply, what ``take`` returned).
 
-        Raises the error that was answered, TooLarge before anything is sent, and ``problem`` once there is one.
+        Raises the error that was answered, TooLarge before anything is sent, ServerUnreachable where the host is away
+        for PATIENCE_S, and ``problem`` once there is one.
         """
         while True:
             try:
@@ -135,7 +141,7 @@ class Channel:
                 raise BadMessage(f"the answer to `{kind}` is a {type(reply).__name__}")
             return reply, taken
 
-    async def _ask(self, kind: str, fields: dict[str, Any]) -> tuple[Reply, Any]:
+    async def _ask(self, kind: str, fields: dict[str, Any]) -> Answer:
         if self.problem is not None:
             raise self.problem
         number = str(next(self._numbers))
@@ -145,9 +151,20 @@ class Channel:
         try:
             if self._link is not None:
                 await self._send(self._link, pending.command)
-            return await pending.future
+            return await self._answered(kind, pending.future)
         finally:
             self._pending.pop(number, None)
+
+    async def _answered(self, kind: str, answer: asyncio.Future[Answer]) -> Answer:
+        if self.backend.embedded:
+            return await answer
+        while not answer.done():
+            away = self._link is None
+            await asyncio.wait({answer}, timeout=PATIENCE_S)
+            if away and self._link is None and not answer.done():
+                problem = f"no connection for {PATIENCE_S:.0f} s: whether `{kind}` arrived there is not known"
+                raise ServerUnreachable(self.backend.url, problem)
+        return await answer
 
     def _outgoing(self, command: JsonObject) -> str | JsonObject:
         """A command as the backend takes it. Raises TooLarge."""
@@ -253,7 +270,7 @@ class Channel:
             await asyncio.sleep(delay_s)
             if not told and loop.time() - since > WORTH_A_WORD_S:
                 told = True
-                self._notice(f"connection to {self.backend.url} lost, trying to get it back (tasks go on)")
+                self._notice(f"connection to {self.backend.url} lost, trying to get it back: {_MEANWHILE}")
             try:
                 await self._connect()
             except _FINAL as error:

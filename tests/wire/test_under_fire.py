@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 import phasenb as pn
+from phasenb.client import channel
 from phasenb.client.task_model import TaskModel
+from phasenb.errors import ServerUnreachable
 
 SEED = int(os.environ.get("PHASENB_FIRE_SEED", "20261125"))
 PHASES = tuple(f"p{number}" for number in range(25))
@@ -187,6 +189,35 @@ def test_commands_given_while_the_server_is_away_arrive_once(jupyter_process, cu
     asked, tasks = asyncio.run(asyncio.wait_for(main(), 60))
     assert len(set(asked)) == 5
     assert {task.task_id for task in tasks} == set(asked)
+
+
+def test_who_asks_a_server_that_stays_away_is_told_and_nothing_happens_later(
+    jupyter_process, cutting_proxy, monkeypatch
+):
+    server = jupyter_process()
+    monkeypatch.setattr(channel, "PATIENCE_S", 0.2)
+
+    async def main():
+        async with (
+            cutting_proxy(server.port) as proxy,
+            pn.AsyncClient(proxy.url, token=server.token, session="gone") as client,
+        ):
+            proxy.down = True
+            proxy.cut()
+            with pytest.raises(ServerUnreachable, match="whether `launch` arrived there is not known"):
+                await client.launch(chatty("given up", ("one",)))
+            proxy.down = False
+            return [task.name for task in await until_back(client)]
+
+    assert asyncio.run(asyncio.wait_for(main(), 60)) == []
+
+
+async def until_back(client):
+    while True:
+        try:
+            return await client.states()
+        except ServerUnreachable:
+            continue
 
 
 def wait_at(path):
