@@ -64,10 +64,11 @@ def watch(
 
 
 def seconds_of(duration: str | None) -> float | None:
+    """``"90"`` is seconds too. Raises BadParameter."""
     if duration is None:
         return None
     try:
-        return float(parse_duration(duration))
+        return float(parse_duration(float(duration) if duration.replace(".", "", 1).isdecimal() else duration))
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--timeout") from None
 

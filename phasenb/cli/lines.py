@@ -16,13 +16,13 @@ _QUARTER = 25
 
 def told(before: TaskState | None, task: TaskState) -> list[str]:
     """The lines that lead from ``before`` (None: nothing was told yet) to ``task``."""
-    lines: list[str] = []
+    phases: list[str] = []
     known = {phase.name: phase for phase in before.phases} if before else {}
     for phase in task.phases:
-        lines += _of_phase(known.get(phase.name), phase, task)
-    if before is None or before.state is not task.state or before.approval != task.approval:
-        lines += _of_state(before, task)
-    return lines
+        phases += _of_phase(known.get(phase.name), phase, task)
+    changed = before is None or before.state is not task.state or before.approval != task.approval
+    state = _of_state(before, task) if changed else []
+    return [*state, *phases] if before is None and not task.state.terminal else [*phases, *state]
 
 
 def hint(task: TaskState) -> str | None:

@@ -1,5 +1,7 @@
 """Where launches go: the server that is named, the Jupyter server of this kernel, or this process itself.
 
+The Jupyter server of this kernel comes before the host that ``phasenb serve`` runs, and that before this process.
+
 Rules: a server that was found and does not answer is an error, never a silent fall-back; only one that answers and has
 no phasenb extension leaves the kernel to its embedded host.
 """
@@ -29,7 +31,8 @@ def backend_for(url: str | None = None, token: str | None = None) -> Backend:
 
 def server_for(url: str | None = None, token: str | None = None) -> HttpBackend | None:
     """The named server; else ``PHASENB_URL`` (and ``PHASENB_TOKEN``); else the Jupyter server that started this
-    kernel, where it has the extension; else None. Blocks for at most one question to that server.
+    kernel, where it has the extension; else the host that ``phasenb serve`` runs for this store; else None. Blocks
+    for at most one question to that server.
 
     Raises ValueError for an empty ``url``, ServerUnreachable, AccessDenied, and what keeps the server's extension
     from working.
@@ -42,7 +45,9 @@ def server_for(url: str | None = None, token: str | None = None) -> HttpBackend 
     server = kernels_server()
     if server is not None and server.health(HEALTH_S) is not None:
         return server
-    return None
+    from phasenb.client.served import served_backend
+
+    return served_backend()
 
 
 def kernels_server() -> HttpBackend | None:

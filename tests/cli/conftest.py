@@ -113,6 +113,20 @@ def report(folder):
 
 
 @pytest.fixture
+def serve(start):
+    """``serve()``: `phasenb serve`, a host in the background; its pid. Ended with the test."""
+
+    def begun():
+        process = start("--json", "serve")
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+        return json.loads(out)["pid"]
+
+    yield begun
+    assert start("serve", "--stop").wait(60) == 0
+
+
+@pytest.fixture
 def server(jupyter_process, environ):
     """A real Jupyter server, on the store of the command; its URL and token are in ``where``."""
     return jupyter_process(environ={"PHASENB_STORE_URL": environ["PHASENB_STORE_URL"]})

@@ -1,0 +1,313 @@
+"""`phasenb launch`, as cron calls it: a file's workflow, here or on a host, and the exit code that says how it went."""
+
+import json
+import os
+import pty
+import signal
+import textwrap
+
+import pytest
+
+from phasenb.cli.exits import Exit
+
+
+@pytest.fixture
+def write(folder):
+    """``write(name, text)``: a file in the command's folder."""
+
+    def written(name, text):
+        path = folder / name
+        path.write_text(textwrap.dedent(text))
+        return path
+
+    return written
+
+
+ECHO = """
+    from dataclasses import dataclass
+    import phasenb as pn
+    import beside                       # a module in the file's own folder
+
+    @dataclass
+    class Kept:
+        values: dict
+
+    flow = pn.Workflow("echo", phases=("keep", "give"))
+
+    @flow.phase("keep")
+    def keep(a=None, b=None, c=None, d=None, e=None, f=None):
+        return Kept(dict(a=a, b=b, c=c, d=d, e=e, f=f))
+
+    @flow.phase("give")
+    def give(keep):
+        return [keep.values, beside.WORD, __name__]
+
+    if __name__ == "__main__":
+        raise SystemExit("this block is for `python echo.py`")
+"""
+
+
+def test_a_file_is_loaded_as_python_would_and_inputs_are_json_where_they_parse(run, write, tmp_path, monkeypatch):
+    write("beside.py", "WORD = 'beside'")
+    path = write("echo.py", ECHO)
+    monkeypatch.chdir(tmp_path)  # not the file's folder
+    inputs = ["a=47", "b=true", "c=some text", 'd="47"', 'e={"x": [1, null]}', "f=a=b"]
+    done = run("launch", path, *inputs, "--wait", "--json")
+    assert done.code == 0, done.err
+    [last] = run("results", done.lines[-1]["task_id"], "--phase", "give", "--json").lines
+    values = {"a": 47, "b": True, "c": "some text", "d": "47", "e": {"x": [1, None]}, "f": "a=b"}
+    assert last["output"] == [values, "beside", "echo"]
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "told"),
+    [
+        ("", "gone.py", "there is no file gone.py"),
+        ("x = 1", "file.py", "no Workflow"),
+        ("from phasenb import Workflow as W\na, b = W('a'), W('b')", "file.py", "say which: file.py:NAME (it has a,"),
+        ("import phasenb as pn\nflow = pn.Workflow('a')", "file.py:flwo", "Did you mean `flow`?"),
+        ("def broken():\n    raise ValueError('as written')\n\nbroken()", "file.py", "line 2, in broken"),
+    ],
+)  # fmt: skip
+def test_a_file_that_cant_be_launched_is_told(run, write, text, target, told):
+    write("file.py", text)
+    answer = run("launch", target, "--wait")
+    assert (answer.code, answer.out) == (Exit.USAGE, "")
+    assert told in answer.err
+    assert "phasenb/cli" not in answer.err, "a person's own lines only"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["week"], "'week' is not NAME=VALUE"),
+        (["wek=47"], "Did you mean `week`?"),
+        ([], "week"),
+        (["week=1", "--approve-before", "plannin"], "plannin"),
+        (["week=1", "--env", "NOT_SET_HERE"], "NOT_SET_HERE is not set here"),
+        (["week=1", "--secret", "KEY=hunter2"], '"env:NAME" or "file:PATH"'),
+        (["week=1", "--timeout", "soon"], "'soon' is not a duration"),
+        (["week=1", "--session", "a b"], "characters"),
+    ],
+)
+def test_a_launch_that_cant_work_is_told_before_anything_runs(run, report, arguments, told):
+    answer = run("launch", report, *arguments, "--wait")
+    assert (answer.code, answer.out) == (Exit.USAGE, "")
+    assert told in answer.err
+    assert "hunter2" not in answer.err
+    assert run("tasks", "--json").out == ""
+
+
+def test_a_failure_is_exit_code_1_with_the_persons_own_line(run, write):
+    path = write("bad.py", """
+        import phasenb as pn
+        flow = pn.Workflow("bad", phases=("only",))
+
+        @flow.phase("only")
+        def only():
+            raise TypeError("no good")
+    """)  # fmt: skip
+    done = run("launch", path, "--wait")
+    assert done.code == Exit.FAILED
+    assert "only: failed, TypeError: no good" in done.out
+    task = run("tasks", "--json").lines[0]["task_id"]
+    shown = run("show", task).out
+    assert 'raise TypeError("no good")' in shown
+    assert run("watch", task).code == Exit.FAILED
+    assert "TypeError: no good" in run("results", task).out
+
+
+def test_a_key_makes_it_one_task(run, report):
+    first = run("launch", report, "week=47", "--key", "W47", "--wait", "--json")
+    again = run("launch", report, "week=47", "--key", "W47", "--wait")
+    assert (first.code, again.code) == (0, 0)
+    assert "attached to" in again.err
+    assert len(run("tasks", "--json").lines) == 1
+    refused = run("launch", report, "week=47", "--key", "W47", "--if-exists", "error", "--wait")
+    assert (refused.code, "W47" in refused.err) == (Exit.REFUSED, True)
+
+
+def test_options_reach_the_task(run, write, monkeypatch):
+    monkeypatch.setenv("PLAIN", "from here")
+    monkeypatch.setenv("HIDDEN", "hunter2")
+    path = write("env.py", """
+        import os
+        import phasenb as pn
+        flow = pn.Workflow("env", phases=("only",))
+
+        @flow.phase("only")
+        def only():
+            return [os.environ["GIVEN"], os.environ["PLAIN"], len(os.environ["KEPT"])]
+    """)  # fmt: skip
+    options = [
+        "--env",
+        "GIVEN=x=y",
+        "--env",
+        "PLAIN",
+        "--secret",
+        "KEPT=env:HIDDEN",
+        "--name",
+        "other",
+        "--priority",
+        "3",
+    ]
+    done = run("launch", path, *options, "--label", "a=1", "--label", "b=2", "--session", "mine", "--wait", "--json")
+    assert done.code == 0, done.err
+    task = done.lines[-1]
+    assert (task["name"], task["labels"], task["session"]) == ("other", {"a": "1", "b": "2"}, "mine")
+    assert run("results", task["task_id"], "--json").lines[0]["output"] == ["x=y", "from here", 7]
+
+
+ENDLESS = """
+    import pathlib, time
+    import phasenb as pn
+
+    flow = pn.Workflow("endless", phases=("first", "last"))
+
+    @flow.phase("first")
+    def first():
+        return 1
+
+    @flow.phase("last")
+    def last(ctx, gate):
+        print("waiting")
+        while not pathlib.Path(gate).exists():
+            time.sleep(0.02)
+        return "through"
+"""
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"), [(signal.SIGINT, Exit.INTERRUPTED), (signal.SIGTERM, Exit.TERMINATED), (None, Exit.TIMEOUT)]
+)
+def test_what_is_left_is_kept_and_taken_up_by_the_next_host(run, start, serve, write, folder, sent, code):
+    path, gate = write("endless.py", ENDLESS), folder / "gate"
+    timeout = ["--timeout", "3s"] if sent is None else []
+    process = start("launch", path, f"gate={gate}", "--wait", *timeout)
+    for line in process.stdout:
+        if "last: started" in line:
+            break
+    if sent is not None:
+        process.send_signal(sent)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    assert "is kept in the store" in err
+    assert "Traceback" not in err
+    [task] = run("tasks", "--json").lines
+    assert task["phases"][0]["status"] == "complete"
+    gate.touch()
+    serve()
+    assert run("watch", task["task_id"], "--json").lines[-1]["state"] == "completed"
+
+
+def test_steering_through_a_gate(run, serve, report):
+    serve()
+    gated = ["launch", report, "week=47", "--approve-before", "implementation"]
+    stopped = run(*gated, "--wait")
+    assert stopped.code == Exit.WAITING, stopped.err
+    task = run("tasks", "--state", "awaiting_approval", "--json").lines[0]["task_id"]
+    assert f"phasenb approve {task[-8:]}" in stopped.out
+    assert run("watch", task).code == Exit.WAITING
+    assert run("watch", task, "--on-approval", "wait", "--timeout", "0.2").code == Exit.TIMEOUT
+    assert run("approve", task, "--edit", "not json").code == Exit.USAGE
+    [state] = run("approve", task, "--edit", "-", "--note", "doubled", "--json", stdin="188").lines
+    assert state["task_id"] == task
+    assert run("watch", task).code == 0
+    assert run("results", task, "--last", "--phase", "implementation", "--json").lines[0]["output"] == 189
+    refused = run("approve", task)
+    assert (refused.code, "waits for no approval" in refused.err) == (Exit.REFUSED, True)
+
+    other = run(*gated, "--wait", "--json").lines[-1]["task_id"]
+    assert run("deny", other, "why not", "--redo", "planning").code == 0
+    assert run("watch", other).code == Exit.WAITING
+    assert run("deny", other, "enough").code == 0
+    assert run("watch", other).code == Exit.FAILED
+    assert run("show", other, "--json").lines[0]["state"] == "cancelled"
+    assert run("retry", other, "--from-phase", "nonsense").code == Exit.REFUSED
+    assert run("pause", other).code == Exit.REFUSED
+
+
+def test_cancel_pause_resume_retry(run, serve, write, folder):
+    serve()
+    path, gate = write("endless.py", ENDLESS), folder / "gate"
+    task = run("launch", path, f"gate={gate}").out.strip()
+    assert run("pause", task[-8:]).code == 0
+    assert run("resume", task[-8:]).code == 0
+    cancelled = run("cancel", task)
+    assert cancelled.code == 0
+    assert cancelled.out.startswith(f"endless {task[-8:]}: cancel")
+    assert run("watch", task).code == Exit.FAILED
+    write("endless.py", ENDLESS.replace('"through"', '"mended"'))
+    gate.touch()
+    assert run("retry", task, "--code", "endless.py").code == 0
+    assert run("watch", task).code == 0
+    assert run("results", task, "--last", "--phase", "last", "--json").lines[0]["output"] == "mended"
+
+
+def test_a_registered_agent_by_name(run, start, report, environ):
+    registered = {"PHASENB_AGENTS": '{"weekly": "report:flow"}', "PYTHONPATH": str(report.parent)}
+    assert start("serve", **registered).wait(60) == 0
+    try:
+        done = run("launch", "weekly", "week=47", "--wait", "--json", **registered)
+        assert (done.code, done.lines[-1]["state"]) == (0, "completed")
+        assert run("agents").out == "weekly\n"
+        unknown = run("launch", "wekly")
+        assert (unknown.code, "no agent named 'wekly'" in unknown.err) == (Exit.NOT_FOUND, True)
+    finally:
+        assert run("serve", "--stop").code == 0
+
+
+def test_all_live_tasks_are_watched_until_ctrl_c(run, serve, start, write, folder):
+    serve()
+    path, gate = write("endless.py", ENDLESS), folder / "gate"
+    first = run("launch", path, f"gate={gate}").out.strip()
+    watch = start("watch")
+    told = next(line for line in watch.stdout if "last: started" in line)
+    assert first[-8:] in told
+    second = run("launch", path, f"gate={gate}").out.strip()
+    next(line for line in watch.stdout if second[-8:] in line and "last: started" in line)
+    gate.touch()
+    seen = set()
+    for line in watch.stdout:
+        seen |= {task for task in (first, second) if f"{task[-8:]}: completed" in line}
+        if len(seen) == 2:
+            break
+    watch.send_signal(signal.SIGINT)
+    assert watch.wait(60) == Exit.INTERRUPTED
+    assert watch.stderr.read() == ""
+
+
+def test_a_terminal_gets_cards_that_move(environ, report, folder):
+    """On a pseudo-terminal: bars and marks in place, the last card left there."""
+    import subprocess
+    import sys
+
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "phasenb", "launch", str(report), "week=47", "--wait"]
+    terminal = {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "40"}
+    process = subprocess.Popen(command, cwd=folder, env=environ | terminal, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    written = b""
+    try:
+        while chunk := os.read(ours, 65536):
+            written += chunk
+    except OSError:
+        pass  # Linux says EIO where the other end is closed
+    os.close(ours)
+    assert process.wait(60) == 0
+    text = written.decode()
+    assert "\x1b[2K" in text, "painted in place"
+    last = text.rpartition("\x1b[2K")[2]
+    assert "completed" in last
+    assert last.count("✓") == 3
+    assert "━━━━" in last
+    assert last.splitlines()[4].strip().startswith("95"), "the result's preview"
+
+
+def test_json_is_a_snapshot_for_each_change(run, report):
+    done = run("launch", report, "week=47", "--wait", "--json")
+    states = [line["state"] for line in done.lines]
+    assert states[-1] == "completed"
+    assert [line["seq"] for line in done.lines] == sorted(line["seq"] for line in done.lines)
+    assert {"task_id", "phases", "percent", "actions", "inputs"} <= set(done.lines[0])
+    assert json.loads(done.out.splitlines()[-1])["phases"][0]["status"] == "complete"
