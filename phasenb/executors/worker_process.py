@@ -207,7 +207,9 @@ class WorkerProcess(asyncio.Protocol):
             self._transport.write(frame(header, payload))
 
     async def ask(self, header: Header, payload: bytes = b"") -> Header:
-        """Send, and wait for the answer. Raises what the worker refuses with, and LaunchError where it ends."""
+        """Send, and wait for the answer. Raises what the worker refuses with; where it ends by itself LaunchError, and
+        WorkerLost where it is killed.
+        """
         self.clean = False  # until it has answered: whoever asked may not wait so long
         self.send(header, payload)
         answer = await self._answered()
@@ -290,7 +292,10 @@ class WorkerProcess(asyncio.Protocol):
                 f"phasenb is not installed for {self.executable}, where this launch comes from: run "
                 f"`{self.executable} -m pip install phasenb` and launch again"
             )
-        return LaunchError(f"a worker of {self.executable} {self.ended_by()}, before it could answer: {last}")
+        how = f"{self.ended_by()}, before it could answer: {last}"
+        if self.returncode is not None and self.returncode < 0:  # not its own doing: another one may live
+            return WorkerLost(f"of {self.executable}", how)
+        return LaunchError(f"a worker of {self.executable} {how}")
 
 
 def _not_started(executable: str, error: OSError) -> PhasenbError:
