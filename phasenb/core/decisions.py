@@ -300,7 +300,8 @@ class Decision:
             not_undone=rolling.not_undone,
         )
         if rolling.not_undone:
-            told = ", ".join(rolling.not_undone)
+            why = zip(rolling.not_undone, rolling.problems, strict=True)
+            told = ", ".join(f"{name} ({error.type}: {error.message})" for name, error in why)
             message = f"{rolling.error.message}\nNot undone, as the compensation failed: {told}"
             self.add(ev.TaskError, error=rolling.error.changed(message=message), phase=rolling.phase)
         return None

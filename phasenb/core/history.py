@@ -27,7 +27,7 @@ _GOES_ON = ("approval_given", "approval_denied", "task_resumed", "task_retried",
 @dataclass(frozen=True, slots=True)
 class Rolling:
     """An open rollback: ``phase`` failed, work goes on at ``to``; the phases ``to_undo``, in their order; which of
-    them are undone so far, and which could not be.
+    them are undone so far, and which could not be; ``problems``: why, one for each of these.
     """
 
     phase: str
@@ -36,6 +36,7 @@ class Rolling:
     to_undo: tuple[str, ...] = ()
     compensated: tuple[str, ...] = ()
     not_undone: tuple[str, ...] = ()
+    problems: tuple[ErrorInfo, ...] = ()
 
     @property
     def next(self) -> str | None:
@@ -129,7 +130,8 @@ class History:
             return {"rolling": replace(rolling, compensated=(*rolling.compensated, event.phase))}
         failures = {**self.undo_failures, event.phase: self.undo_failures.get(event.phase, 0) + 1}
         if event.next == "abort":
-            rolling = replace(rolling, not_undone=(*rolling.not_undone, event.phase))
+            left, why = (*rolling.not_undone, event.phase), (*rolling.problems, event.error)
+            rolling = replace(rolling, not_undone=left, problems=why)
         return {"undo_failures": failures, "rolling": rolling}
 
     def _rolled_back(self, event: ev.PhaseRolledBack) -> dict[str, Any]:

@@ -52,7 +52,8 @@ def _phase_line(phase: Phase, width: int, now: datetime) -> str:
 def _error_lines(task: TaskState) -> list[str]:
     assert task.error is not None
     error = task.error.error
-    lines = [f"  {error.type}: {words.plain(error.message)}" if error.message else f"  {error.type}"]
+    message = words.plain(error.message).replace("\n", "\n  ")
+    lines = [f"  {error.type}: {message}" if message else f"  {error.type}"]
     own = words.own_line(error.traceback)
     if own is not None:
         lines.append(f"    {own.where}: {own.code}" if own.code else f"    {own.where}")

@@ -188,7 +188,7 @@ def test_a_compensation_is_retried_and_what_stays_undone_is_said():
         script = {
             "implementation": [[failed("OSError", "boom")]],
             "undo implementation": [[failed("OSError")], [finished()]],
-            "undo planning": [[failed("TypeError")]],
+            "undo planning": [[failed("TypeError", "the file is gone")]],
         }
         policy = {
             "defaults": {"retry": {"jitter": 0, "non_retryable": ["TypeError"]}},
@@ -204,7 +204,8 @@ def test_a_compensation_is_retried_and_what_stays_undone_is_said():
         task = await house.finish(task_id)
         assert task.state is State.FAILED
         assert "boom" in task.error.error.message
-        assert "Not undone, as the compensation failed: planning" in task.error.error.message
+        told = "Not undone, as the compensation failed: planning (TypeError: the file is gone)"
+        assert told in task.error.error.message
         rolled = next(event for event in await house.events(task_id) if event.type == "phase_rolled_back")
         assert (rolled.compensated, rolled.not_undone) == (("implementation",), ("planning",))
 
@@ -373,8 +374,9 @@ def test_a_pause_lets_the_attempt_finish_and_starts_nothing_new():
         await house.manager.resume("ada", task_id, "ada")
         await house.manager.resume("ada", task_id, "ada")
         assert (await house.finish(task_id)).state is State.COMPLETED
-        with pytest.raises(IllegalTransition):
+        with pytest.raises(IllegalTransition, match="is completed: pause is not possible") as refused:
             await house.manager.pause("ada", task_id, "ada")
+        assert refused.value.command == "pause"
         with pytest.raises(IllegalTransition):
             await house.manager.resume("ada", task_id, "ada")
 
