@@ -56,7 +56,7 @@ list-style:none!important;margin:0!important;padding:0!important}}
 .pnb-bar{{height:6px;border-radius:3px;background:var(--pnb-well);overflow:hidden}}
 .pnb-fill{{height:100%;border-radius:3px;background:var(--pnb-tone)}}
 .pnb-sub{{margin-top:3px;color:var(--pnb-dim);font-size:12px}}
-.pnb-pending .pnb-phase,.pnb-pending .pnb-mark{{color:var(--pnb-dim);font-weight:500}}
+.pnb-pending .pnb-phase,.pnb-pending.pnb-idle .pnb-mark{{color:var(--pnb-dim);font-weight:500}}
 .pnb-go{{--pnb-tone:var(--pnb-go)}}.pnb-good{{--pnb-tone:var(--pnb-good)}}.pnb-bad{{--pnb-tone:var(--pnb-bad)}}
 .pnb-warn{{--pnb-tone:var(--pnb-warn)}}.pnb-idle{{--pnb-tone:var(--pnb-dim)}}
 .pnb p{{margin:7px 0 0!important}}

@@ -107,6 +107,8 @@ def test_a_failure_that_was_overcome_is_no_trouble_any_more(life):
     told = read(task_html(done, now=done.updated_at, live=True))
     assert "KeyError" not in told
     assert "?planning, waiting for approval" in told
+    page = task_html(done, now=done.updated_at, live=True)
+    assert 'class="pnb-step pnb-warn pnb-pending"' in page, "the phase that waits for a person stands out"
 
 
 def test_a_fallback_is_named_in_every_display(life):
