@@ -87,7 +87,7 @@ def jupyter_processes(tmp_path):
 
     def start(app="jupyter_server", files=None, environ=None, options=()):
         folder = tmp_path / "notebooks"
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         if files:
             ignored = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
             shutil.copytree(files, folder, ignore=ignored, dirs_exist_ok=True)
@@ -105,7 +105,7 @@ def jupyter_processes(tmp_path):
         command = [sys.executable, "-m", app, f"--ServerApp.port={port}", f"--ServerApp.root_dir={folder}"]
         command += ["--no-browser", "--allow-root", *options]
         log = tmp_path / "server.log"
-        with log.open("w") as sink:
+        with log.open("a") as sink:
             process = subprocess.Popen(command, env={**os.environ, **own, **(environ or {})}, stdout=sink, stderr=sink)
         server = JupyterProcess(f"http://127.0.0.1:{port}/", token, folder, process, log)
         started.append(server)

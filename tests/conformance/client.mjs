@@ -1,18 +1,23 @@
 // A client of phasenb's protocol in plain Node: nothing of phasenb's own code, only protocol.md and the `ws` package.
 // usage: URL=http://host:port/ TOKEN=... TRACE=file node client.mjs
 // It walks every command, reply, event and error that a client can bring about; every frame is written to TRACE, as
-// {"sent": ...} or {"received": ...}, for the test to hold against the AsyncAPI document.
+// {"sent": ...} or {"received": ...}, for the test to hold against the AsyncAPI document. With LOST=task_id it only watches
+// how that task, whose server was killed, is taken over by the next one.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { appendFileSync } from "node:fs";
 import WebSocket from "ws";
 
-const { URL: base, TOKEN: token, TRACE: trace } = process.env;
+const { URL: base, TOKEN: token, TRACE: trace, LOST: lost } = process.env;
 const headers = { Authorization: `token ${token}` };
 
 class Connection {
+  static opened = 0;
+
   static async open(options = {}) {
     const connection = new Connection();
+    Connection.opened += 1;
+    connection.name = `c${Connection.opened}`;
     connection.socket = new WebSocket(`${base.replace("http", "ws")}phasenb/ws`, { headers, ...options });
     connection.frames = [];
     connection.seen = 0;
@@ -38,7 +43,7 @@ class Connection {
 
   async ask(type, fields = {}) {
     this.number += 1;
-    const command = { type, id: `n${this.number}`, ...fields };
+    const command = { type, id: `${this.name}.${this.number}`, ...fields };
     appendFileSync(trace, `${JSON.stringify({ sent: command })}\n`);
     this.socket.send(JSON.stringify(command));
     return this.next((frame) => frame.reply_to === command.id);
@@ -96,7 +101,7 @@ const steps = {
   async "a launch is followed from its first event to its end"() {
     const client = await Connection.open();
     const welcome = await client.hello();
-    assert.deepEqual(welcome.agents, ["fragile", "slow", "three"]);
+    assert.deepEqual(welcome.agents, ["careful", "fragile", "slow", "three"]);
     assert.ok(welcome.limits.max_message_bytes > 0);
     assert.equal((await client.ask("ping")).type, "pong");
     const id = await client.launch("three", { inputs: { path: "a.csv" }, options: { labels: { from: "node" } } });
@@ -224,6 +229,17 @@ const steps = {
     await client.close();
   },
 
+  async "what fails for good is done by its fallback"() {
+    const client = await Connection.open();
+    await client.hello();
+    const id = await client.launch("careful", { options: { recovery: { defaults: { retry: { maximum_attempts: 1 } } } } });
+    const fallback = await client.event(id, "phase_fallback");
+    assert.equal(fallback.phase, "act");
+    await client.event(id, "task_complete");
+    client.assertWhole(id);
+    await client.close();
+  },
+
   async "a feed holds every task of the session, new ones included"() {
     const watcher = await Connection.open();
     await watcher.hello("node:feed");
@@ -283,7 +299,21 @@ const steps = {
   },
 };
 
-for (const [name, step] of Object.entries(steps)) {
+const afterwards = {
+  async "a task that lost its host is taken over"() {
+    const client = await Connection.open();
+    await client.hello();
+    await client.ask("subscribe", { task_id: lost });
+    const recovered = await client.event(lost, "task_recovered");
+    assert.equal(recovered.lost_attempt, 1);
+    await client.ask("cancel", { task_id: lost });
+    await client.event(lost, "task_cancelled");
+    client.assertWhole(lost);
+    await client.close();
+  },
+};
+
+for (const [name, step] of Object.entries(lost ? afterwards : steps)) {
   const late = setTimeout(() => {
     console.error(`no end of: ${name}`);
     process.exit(1);
