@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import ceil
 
 from phasenb.dto.phase import Phase, PhaseStatus
 from phasenb.dto.task_state import State, TaskFailure, TaskState
@@ -131,7 +132,8 @@ def _retrying(task: TaskState, due: datetime, now: datetime | None) -> str:
     told = (attempt(waits) if waits is not None else None) or "next attempt"
     if now is None:
         return f"{told}, next at {clock(due)}"
-    return f"{told}, next in {whole((due - now) / timedelta(seconds=1))}"
+    left = ceil((due - now) / timedelta(seconds=1))  # a countdown that ends at 0 would stand there for a second
+    return f"{told}, next in {whole(left)}" if left > 0 else f"{told}, about to start"
 
 
 def _paused(task: TaskState) -> str:

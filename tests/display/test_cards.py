@@ -96,6 +96,9 @@ def test_a_retry_says_which_attempt_and_when(life):
     assert "waiting to try again" in told
     assert told.count("attempt 2 of 5") == 1
     assert "attempt 2 of 5, next in 8 s" in told
+    for left, said in ((0.2, "next in 1 s"), (0, "about to start"), (-5, "about to start")):
+        page = task_html(task, now=task.retry_at - timedelta(seconds=left), live=True)
+        assert f"attempt 2 of 5, {said}" in read(page)
     assert f"attempt 2 of 5, next at {words.clock(task.retry_at)}" in read(task_html(task, now=task.updated_at))
     assert f"attempt 2 of 5, next at {words.clock(task.retry_at)}" in task_text(task, now=task.updated_at)
 
