@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 
 from phasenb.client.callbacks import tell
-from phasenb.core.history import outdated
+from phasenb.core.history import OUTDATING, outdated
 from phasenb.core.task_schema import apply, with_update
 from phasenb.dto.events import Event, PhaseComplete, PhaseLog, PhaseUpdate
 from phasenb.dto.phase import LogLine
@@ -65,8 +65,9 @@ class TaskModel:
             return False  # the fold went wrong somewhere before: a fresh snapshot mends it
         if isinstance(event, PhaseComplete) and event.kind == "phase":
             self.results[event.phase] = event.result
-        for phase in outdated(event, tuple(each.name for each in state.phases)):
-            self.results.pop(phase, None)
+        if event.type in OUTDATING:
+            for phase in outdated(event, tuple(each.name for each in state.phases)):
+                self.results.pop(phase, None)
         self._become(state)
         return True
 

@@ -11,7 +11,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -44,7 +44,7 @@ class Rolling:
         return next((name for name in self.to_undo if name not in (*self.compensated, *self.not_undone)), None)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class History:
     """``failures`` by phase; ``undo_failures`` by phase, of the open rollback; ``rollbacks`` by the phase that failed;
     ``fallbacks``: phase -> what runs in its place; ``fresh``: phase -> the attempt from which on checkpoints count, as
@@ -72,36 +72,38 @@ class History:
 
     def after(self, event: ev.Event) -> History:
         """The history with one more event."""
-        change: dict[str, Any] = {}
-        if isinstance(event, ev.TaskCreated):
-            change = {"phases": event.phases, "since": event.at}
-        elif isinstance(event, ev.PhaseComplete | ev.PhaseFailed):
-            change = self._undo_ended(event) if event.kind == "compensation" else self._phase_ended(event)
-        elif isinstance(event, ev.PhaseFallback):
-            change = {
-                "fallbacks": {**self.fallbacks, event.phase: event.agent},
-                "failures": _without(self.failures, (event.phase,)),
-            }
-        elif isinstance(event, ev.PhaseRolledBack):
-            change = self._rolled_back(event)
-        elif isinstance(event, ev.TaskRetried):
-            change = {**self._again_from(event.from_phase), "rollbacks": {}, "rolling": None, "undo_failures": {}}
-            change["recoveries"] = 0
-        elif isinstance(event, ev.ApprovalGiven):
-            change = {"approved": self.approved | {event.phase}, **self._edited(event)}
-        elif isinstance(event, ev.ApprovalDenied) and event.redo:
-            change = {**self._again_from(event.redo), "feedback": {**self.feedback, event.redo: event.reason}}
-        elif isinstance(event, ev.PhaseRetrying):
-            change = {"delay_s": event.delay_s}
-        elif isinstance(event, ev.TaskRecovered):
-            change = {"recoveries": self.recoveries + 1}
-        return replace(self, **change, **self._clocked(event)) if change or event.type in _CLOCKED else self
+        fold = _FOLDS.get(event.type)
+        if fold is None and event.type not in _CLOCKED:
+            return self
+        # A copied dict: dataclasses.replace takes as long as the rest of the fold.
+        after = object.__new__(History)
+        after.__dict__.update(self.__dict__)
+        after.__dict__.update(fold(self, event) if fold else {}, **self._clocked(event))
+        return after
 
     def active(self, now: datetime) -> float:
         """Seconds of the task's own until now."""
         return self.active_s + (seconds_between(self.since, now) if self.since else 0.0)
 
     # --- parts of the fold -----------------------------------------------------------------------------------------
+
+    def _attempt_ended(self, event: ev.PhaseComplete | ev.PhaseFailed) -> dict[str, Any]:
+        return self._undo_ended(event) if event.kind == "compensation" else self._phase_ended(event)
+
+    def _replaced(self, event: ev.PhaseFallback) -> dict[str, Any]:
+        return {
+            "fallbacks": {**self.fallbacks, event.phase: event.agent},
+            "failures": _without(self.failures, (event.phase,)),
+        }
+
+    def _retried(self, event: ev.TaskRetried) -> dict[str, Any]:
+        undone: dict[str, Any] = {"rollbacks": {}, "rolling": None, "undo_failures": {}, "recoveries": 0}
+        return {**self._again_from(event.from_phase), **undone}
+
+    def _denied(self, event: ev.ApprovalDenied) -> dict[str, Any]:
+        if not event.redo:
+            return {}
+        return {**self._again_from(event.redo), "feedback": {**self.feedback, event.redo: event.reason}}
 
     def _phase_ended(self, event: ev.PhaseComplete | ev.PhaseFailed) -> dict[str, Any]:
         name = event.phase
@@ -169,6 +171,21 @@ class History:
         return {}
 
 
+_FOLDS: dict[str, Callable[[History, Any], dict[str, Any]]] = {
+    "task_created": lambda history, event: {"phases": event.phases, "since": event.at},
+    "phase_complete": History._attempt_ended,
+    "phase_failed": History._attempt_ended,
+    "phase_retrying": lambda history, event: {"delay_s": event.delay_s},
+    "phase_fallback": History._replaced,
+    "phase_rolled_back": History._rolled_back,
+    "approval_given": lambda history, event: {
+        "approved": history.approved | {event.phase},
+        **history._edited(event),
+    },
+    "approval_denied": History._denied,
+    "task_recovered": lambda history, event: {"recoveries": history.recoveries + 1},
+    "task_retried": History._retried,
+}
 _ENDS = ("task_complete", "task_error", "task_cancelled")
 _CLOCKED = frozenset({*_WAITS, *_GOES_ON, *_ENDS})
 
@@ -186,19 +203,28 @@ def history_of(events: Iterable[ev.Event]) -> History:
     return history
 
 
-def values_after(values: Mapping[str, Json], event: ev.Event, phases: tuple[str, ...]) -> dict[str, Json]:
-    """The values that phases may ask for, encoded, after one more event: launch inputs and the outputs that count."""
+def values_after(values: dict[str, Json], event: ev.Event, phases: tuple[str, ...]) -> dict[str, Json]:
+    """The values that phases may ask for, encoded, after one more event: launch inputs and the outputs that count.
+
+    ``values`` itself where they stay the same.
+    """
     if isinstance(event, ev.TaskCreated):
         return dict(event.inputs)
     if isinstance(event, ev.PhaseComplete) and event.kind == "phase":
         return {**values, event.phase: event.result.output}
     if isinstance(event, ev.ApprovalGiven) and event.revision is not None:
         return {**values, **dict.fromkeys(outdated(event, phases), event.edited)}
-    return _without(values, outdated(event, phases))
+    gone = outdated(event, phases)
+    return _without(values, gone) if gone else values
+
+
+OUTDATING = frozenset({"approval_given", "approval_denied", "phase_rolled_back", "task_retried"})
 
 
 def outdated(event: ev.Event, phases: tuple[str, ...]) -> tuple[str, ...]:
-    """The phases whose outputs, as they were, count no longer after an event."""
+    """The phases whose outputs, as they were, count no longer after an event; none but for those in OUTDATING."""
+    if event.type not in OUTDATING:
+        return ()
     if isinstance(event, ev.ApprovalGiven) and event.revision is not None:
         before = phases.index(event.phase) - 1
         return phases[before : before + 1]
