@@ -33,11 +33,16 @@ class TornadoConnection:
     def __init__(self, socket: WebSocketHandler) -> None:
         self._socket = socket
 
-    def write(self, frame: Frame) -> Awaitable[None]:
+    def write(self, frame: Frame) -> Awaitable[None] | None:
         try:
-            return _sent(self._socket.write_message(text_of(frame)))
+            written = self._socket.write_message(text_of(frame))
         except WebSocketClosedError as error:
             raise ConnectionError("the socket is closed") from error
+        connection = self._socket.ws_connection
+        stream = connection.stream if connection is not None else None
+        if stream is not None and not stream.writing():
+            return None  # the kernel took it all: to wait for that would cost each frame two turns of the loop
+        return _sent(written)
 
     def close(self, code: int, reason: str) -> None:
         self._socket.close(code, reason[:100])  # RFC 6455: 123 bytes at most
