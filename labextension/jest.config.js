@@ -2,7 +2,7 @@
 const translated = ['@jupyter', '@jupyterlab', '@lumino', 'lib0', 'y-protocols', 'yjs'];
 
 module.exports = {
-  testEnvironment: 'jsdom',
+  testEnvironment: 'node',
   testMatch: ['<rootDir>/tests/**/*.spec.ts'],
   transform: { '\\.[jt]sx?$': ['@swc/jest', { jsc: { parser: { syntax: 'typescript' }, target: 'es2022' } }] },
   transformIgnorePatterns: [`/node_modules/(?!(${translated.join('|')})/)`],

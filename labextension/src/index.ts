@@ -1,10 +1,30 @@
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
+import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+import { Client } from './client';
+import { TaskStore } from './model';
+import { RANK, rendererFactory } from './renderer';
+import { DOMAIN, ITasks } from './tokens';
 
-const plugin: JupyterFrontEndPlugin<void> = {
-  id: 'phasenb:renderer',
+const tasks: JupyterFrontEndPlugin<TaskStore> = {
+  id: 'phasenb:tasks',
+  description: 'The tasks of this user, over one connection that is made when something asks for it.',
   autoStart: true,
-  activate: (app: JupyterFrontEnd) => {
-    console.log('phasenb', app.name);
+  provides: ITasks,
+  activate: (app: JupyterFrontEnd) => new TaskStore(new Client({ settings: app.serviceManager.serverSettings }))
+};
+
+const renderer: JupyterFrontEndPlugin<void> = {
+  id: 'phasenb:renderer',
+  description: "Shows a task in a cell's output, live from the server.",
+  autoStart: true,
+  requires: [ITasks, IRenderMimeRegistry],
+  optional: [ITranslator],
+  activate: (_: JupyterFrontEnd, store: TaskStore, rendermime: IRenderMimeRegistry, translator: ITranslator | null) => {
+    const trans = (translator ?? nullTranslator).load(DOMAIN);
+    rendermime.addFactory(rendererFactory(store, trans), RANK);
   }
 };
-export default plugin;
+
+export default [tasks, renderer];
+export { ITasks };

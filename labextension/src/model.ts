@@ -24,12 +24,13 @@ export type Frame = (paint: () => void) => unknown;
 
 /** One task. `state` is null until the first event or snapshot came.
  *
- * `live`: what is shown is what the server has told since it was connected; a snapshot from a saved notebook is not.
+ * `live`: the server tells of it now; otherwise `state` is how it was at `asOf`, when that is known.
  * `problem`: why nothing more will be heard of it. `dropped`: lines of output that nobody kept.
  */
 export class TaskModel {
   state: TaskState | null = null;
   live = false;
+  asOf: Date | null = null;
   problem: ServerError | null = null;
   tail: readonly TailLine[] = [];
   dropped = 0;
@@ -180,11 +181,14 @@ export class TaskStore {
     Signal.clearData(this);
   }
 
-  /** The model of a task that is shown, kept up to date until as many `release`s; `saved` is what is known of it. */
-  follow(taskId: string, saved: TaskState | null = null): TaskModel {
+  /** The model of a task that is shown, kept up to date until as many `release`s. `saved`: what is known of it, and
+   * since when.
+   */
+  follow(taskId: string, saved: { snapshot: TaskState; at: Date } | null = null): TaskModel {
     const model = this._model(taskId);
-    if (saved !== null && (model.state === null || (!model.live && saved.seq > model.seq))) {
-      model.reset(saved);
+    if (saved !== null && (model.state === null || (!model.live && saved.snapshot.seq > model.seq))) {
+      model.reset(saved.snapshot);
+      model.asOf = saved.at;
     }
     model.following += 1;
     if (model.following === 1) {
@@ -255,8 +259,9 @@ export class TaskStore {
 
   private _connectionChanged(client: Client): void {
     for (const model of this._tasks.values()) {
-      if (client.connection.kind !== 'connected') {
+      if (client.connection.kind !== 'connected' && model.live) {
         model.live = false;
+        model.asOf = new Date();
       }
       model.touch(); // a view says how things stand
     }

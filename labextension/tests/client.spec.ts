@@ -1,4 +1,3 @@
-/** @jest-environment node */
 import { Client, ConnectionLost, ServerError, type Told } from '../src/client';
 import { FakeServer, TASK_ID, until } from './server';
 

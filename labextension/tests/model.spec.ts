@@ -1,4 +1,3 @@
-/** @jest-environment node */
 import { Client } from '../src/client';
 import { type TaskModel, TaskStore } from '../src/model';
 import type { Subscribe, TaskState } from '../src/protocol';
@@ -66,7 +65,7 @@ describe('the store of tasks', () => {
   });
 
   it('shows a saved snapshot at once, and the truth when the server has told it', async () => {
-    const model = store.follow(TASK_ID, snapshot({ seq: 1, state: 'queued' }));
+    const model = store.follow(TASK_ID, { snapshot: snapshot({ seq: 1, state: 'queued' }), at: new Date() });
     expect([model.state?.state, model.live]).toEqual(['queued', false]);
     await until(() => model.live);
     expect(model.state).toEqual(task);
@@ -157,7 +156,7 @@ describe('the store of tasks', () => {
   it('knows a task that the server does not know, and does not ask for it over and over', async () => {
     const refusal = { type: 'error', code: 'unknown_task', message: 'there is no task', details: {} };
     server.answer = (command, say) => command.type === 'subscribe' && say(refusal);
-    const model = store.follow(TASK_ID, task);
+    const model = store.follow(TASK_ID, { snapshot: task, at: new Date() });
     await until(() => model.problem !== null);
     expect([model.problem?.code, model.live, model.state?.seq]).toEqual(['unknown_task', false, 2]);
     expect(subscriptions().length).toBe(1);
@@ -173,7 +172,7 @@ describe('the store of tasks', () => {
       text
     });
     server.http = path => {
-      expect(path).toMatch(/logs\?last=200&?/);
+      expect(path).toBe(`tasks/${TASK_ID}/logs?last=200`);
       return [200, { lines: [line('one', 1), line('two', 2), line('three', 3)], next: null }];
     };
     const model = store.follow(TASK_ID);

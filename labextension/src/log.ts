@@ -1,0 +1,59 @@
+// The last lines of a task's output; all that are at hand when somebody asks for them.
+
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { h, setAttribute, setHidden, setOptional, setText } from './dom';
+import type { TailLine } from './model';
+import { plain } from './words';
+
+const FEW = 6;
+
+export class Log {
+  readonly node: HTMLElement;
+
+  constructor(private _trans: TranslationBundle) {
+    this._more = h('button', { type: 'button', class: 'phasenb-more', click: () => this._toggle() });
+    this._text = h('pre', { 'aria-label': _trans.__('log'), tabindex: 0 });
+    this._lost = h('p', { class: 'phasenb-sub', hidden: true });
+    this.node = h('div', { class: 'phasenb-log', hidden: true }, this._text, this._lost, this._more);
+  }
+
+  update(tail: readonly TailLine[], dropped: number): void {
+    if (tail === this._tail && dropped === this._dropped) {
+      return;
+    }
+    this._tail = tail;
+    this._dropped = dropped;
+    this._paint();
+  }
+
+  private _toggle(): void {
+    this._all = !this._all;
+    this._paint();
+  }
+
+  private _paint(): void {
+    const { _text: text, _tail: tail } = this;
+    setHidden(this.node, tail.length === 0);
+    const atEnd = text.scrollHeight - text.scrollTop - text.clientHeight < 8;
+    const lines = this._all ? tail : tail.slice(-FEW);
+    setText(text, lines.map(line => plain(line.text)).join('\n'));
+    if (atEnd) {
+      text.scrollTop = text.scrollHeight; // whoever has scrolled up reads on undisturbed
+    }
+    const trans = this._trans;
+    setOptional(
+      this._lost,
+      this._dropped ? trans._n('%1 line was dropped', '%1 lines were dropped', this._dropped) : null
+    );
+    setHidden(this._more, tail.length <= FEW);
+    setText(this._more, this._all ? trans.__('Fewer lines') : trans.__('All lines'));
+    setAttribute(this._more, 'aria-expanded', String(this._all));
+  }
+
+  private _tail: readonly TailLine[] = [];
+  private _dropped = 0;
+  private _all = false;
+  private _more: HTMLElement;
+  private _text: HTMLElement;
+  private _lost: HTMLElement;
+}

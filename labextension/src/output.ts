@@ -1,0 +1,180 @@
+// What a finished task gave: a table, a figure, text or JSON, and the artifacts that its last phase kept.
+//
+// Rules: bytes come from people's code, so they are shown as text or as an image and never become part of the page; they
+// are fetched when somebody can see them, once.
+
+import type { TranslationBundle } from '@jupyterlab/translation';
+import type { Client } from './client';
+import { h } from './dom';
+import type { TaskStore } from './model';
+import type { Artifact, Json, PhaseResult, TaskState } from './protocol';
+import { isReference } from './reducer';
+import { plain } from './words';
+
+const ROWS = 20;
+const COLUMNS = 12;
+const CHARACTERS = 20_000;
+
+export class Output {
+  readonly node = h('div', { class: 'phasenb-output', hidden: true });
+
+  constructor(
+    private _store: TaskStore,
+    private _trans: TranslationBundle
+  ) {}
+
+  /** `fetch`: the server can be asked. Until it has answered, the line that the snapshot has is shown. */
+  update(task: TaskState, fetch: boolean): void {
+    const last = task.phases[task.phases.length - 1];
+    const done = task.state === 'completed' && last !== undefined;
+    const key = done ? `${task.seq} ${fetch}` : '';
+    if (key === this._key) {
+      return;
+    }
+    this._key = key;
+    this.node.hidden = !done;
+    if (!done) {
+      this._show([]);
+      return;
+    }
+    const line = last.output_preview;
+    if (this.node.childElementCount === 0) {
+      this._show(line === null || line === 'null' ? [] : [this._pre(line)]);
+    }
+    if (fetch) {
+      this._load(task.task_id, last.name, key).catch(error => {
+        if (this._key === key) {
+          console.warn('phasenb: no result:', error);
+        }
+      });
+    }
+  }
+
+  dispose(): void {
+    this._key = '';
+    this._show([]);
+  }
+
+  private async _load(taskId: string, phase: string, key: string): Promise<void> {
+    const result = await this._store.result(taskId, phase);
+    const parts = result === undefined ? [] : await this._parts(taskId, result);
+    if (this._key === key && result !== undefined) {
+      this._show(parts);
+    } else {
+      release(parts);
+    }
+  }
+
+  private async _parts(taskId: string, result: PhaseResult): Promise<HTMLElement[]> {
+    const { client } = this._store;
+    const shown = await this._value(client, result.output);
+    const artifacts = await Promise.all(
+      result.artifacts.map(artifact => {
+        const path = `tasks/${taskId}/artifacts/${result.phase}/${result.attempt}/${encodeURIComponent(artifact.name)}`;
+        return artifact.codec === 'png'
+          ? figure(client, path, artifact.name)
+          : Promise.resolve(download(client, path, artifact, this._trans));
+      })
+    );
+    return [...shown, ...artifacts];
+  }
+
+  private async _value(client: Client, value: Json): Promise<HTMLElement[]> {
+    if (value === null) {
+      return [];
+    }
+    if (isReference(value)) {
+      const shape = Array.isArray(value.shape) ? ` ${value.shape.join(' × ')}` : '';
+      const caption = `${value.type}${shape}`;
+      if (value.codec === 'png') {
+        return [await figure(client, `objects/${String(value.$object).replace('sha256:', '')}`, caption)];
+      }
+      return [this._pre(String(value.preview ?? '')), h('p', { class: 'phasenb-sub' }, caption)];
+    }
+    if (typeof value === 'string') {
+      return [this._pre(value)];
+    }
+    const rows = rowsOf(value);
+    return rows === null
+      ? [this._pre(JSON.stringify(value, null, 2).slice(0, CHARACTERS))]
+      : [table(rows, this._trans)];
+  }
+
+  private _pre(text: string): HTMLElement {
+    return h('pre', { 'aria-label': this._trans.__('result'), tabindex: 0 }, plain(text));
+  }
+
+  private _show(parts: HTMLElement[]): void {
+    release([...this.node.children]);
+    this.node.replaceChildren(...parts);
+  }
+
+  private _key = '';
+}
+
+type Row = { [name: string]: Json };
+
+/** A list of flat objects is a table. */
+function rowsOf(value: Json): Row[] | null {
+  const isRow = (each: Json): each is Row =>
+    each !== null &&
+    typeof each === 'object' &&
+    !Array.isArray(each) &&
+    Object.values(each).every(cell => cell === null || typeof cell !== 'object');
+  return Array.isArray(value) && value.length > 0 && value.every(isRow) ? value : null;
+}
+
+function table(rows: Row[], trans: TranslationBundle): HTMLElement {
+  const all = [...new Set(rows.flatMap(row => Object.keys(row)))];
+  const columns = all.slice(0, COLUMNS);
+  const cell = (value: Json | undefined) =>
+    h(
+      'td',
+      { class: typeof value === 'number' ? 'phasenb-number' : '' },
+      plain(value === undefined ? '' : String(value))
+    );
+  const left = rows.length > ROWS || all.length > COLUMNS;
+  return h(
+    'div',
+    { class: 'phasenb-table', tabindex: 0, role: 'region', 'aria-label': trans.__('result') },
+    h(
+      'table',
+      {},
+      left ? h('caption', {}, trans.__('%1 rows, %2 columns', rows.length, all.length)) : null,
+      h('thead', {}, h('tr', {}, ...columns.map(name => h('th', { scope: 'col' }, plain(name))))),
+      h('tbody', {}, ...rows.slice(0, ROWS).map(row => h('tr', {}, ...columns.map(name => cell(row[name])))))
+    )
+  );
+}
+
+async function figure(client: Client, path: string, name: string): Promise<HTMLElement> {
+  const response = await client.get(path);
+  const image = h('img', { src: URL.createObjectURL(await response.blob()), alt: name });
+  return h('figure', { class: 'phasenb-figure' }, image, h('figcaption', { class: 'phasenb-sub' }, name));
+}
+
+function download(client: Client, path: string, artifact: Artifact, trans: TranslationBundle): HTMLElement {
+  const save = async () => {
+    const response = await client.get(path);
+    const url = URL.createObjectURL(await response.blob());
+    h('a', { href: url, download: artifact.name }).click();
+    URL.revokeObjectURL(url);
+  };
+  const click = () => void save().catch(error => console.warn('phasenb: no artifact:', error));
+  const size = trans.__('%1 bytes', artifact.bytes.toLocaleString());
+  const button = h('button', { type: 'button', class: 'phasenb-button', click }, artifact.name);
+  return h(
+    'p',
+    { class: 'phasenb-artifact' },
+    button,
+    h('span', { class: 'phasenb-sub' }, ` ${artifact.type} · ${size}`)
+  );
+}
+
+function release(parts: Iterable<Element>): void {
+  for (const part of parts) {
+    for (const image of part.querySelectorAll('img')) {
+      URL.revokeObjectURL(image.src);
+    }
+  }
+}

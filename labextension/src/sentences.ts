@@ -1,0 +1,61 @@
+// The truth about the connection, each case in a plain sentence of its own. Null where all is well.
+
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { type Connection, ConnectionLost, ServerError } from './client';
+
+/** How things stand with the server, for somebody who looks at a task that may be running (`goesOn`). */
+export function connectionSentence(connection: Connection, goesOn: boolean, trans: TranslationBundle): string | null {
+  switch (connection.kind) {
+    case 'idle':
+    case 'connected':
+      return null;
+    case 'connecting':
+      return trans.__('Connecting to the server…');
+    case 'reconnecting':
+      return goesOn
+        ? trans.__('The connection to the server is lost; the task goes on. Reconnecting…')
+        : trans.__('The connection to the server is lost. Reconnecting…');
+    case 'absent':
+      return trans.__('This server does not have the phasenb extension: what is shown was saved with the notebook.');
+    case 'forbidden':
+      return trans.__('This server does not let you see its tasks. Sign in again, or ask for permission.');
+    case 'outdated':
+      return trans.__('This page and the server speak different versions of the protocol. Reload the page.');
+    case 'trouble':
+      return trans.__('The server has no access to its tasks: %1. Trying again…', connection.message);
+  }
+}
+
+/** Why nothing more is heard of one task. */
+export function problemSentence(problem: ServerError, trans: TranslationBundle): string {
+  switch (problem.code) {
+    case 'unknown_task':
+      return trans.__('This server does not know the task: it is of another server or user, or was deleted.');
+    case 'store_unavailable':
+      return trans.__('The server has no access to its tasks: %1.', problem.message);
+    default:
+      return trans.__('The server does not tell about this task: %1.', problem.message);
+  }
+}
+
+/** Why what somebody asked for was not done. */
+export function refusalSentence(error: unknown, trans: TranslationBundle): string {
+  if (error instanceof ConnectionLost) {
+    return error.sent
+      ? trans.__('The connection was lost before the server answered: see whether it was done.')
+      : trans.__('There is no connection to the server: nothing was sent.');
+  }
+  if (error instanceof ServerError) {
+    switch (error.code) {
+      case 'conflict':
+        return trans.__('The task has moved on meanwhile: look again, then decide.');
+      case 'forbidden':
+        return trans.__('You may not do this.');
+      case 'illegal_transition':
+        return trans.__('The task is past that already.');
+      default:
+        return trans.__('Not done: %1', error.message);
+    }
+  }
+  throw error;
+}

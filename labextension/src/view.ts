@@ -1,0 +1,321 @@
+// One task as somebody sees it: in a cell's output, in the panel, in a widget. It renders a model, and asks.
+//
+// Rules: it paints when its model says `changed`, when the connection changes, and once a second where a time goes on;
+// it touches only what differs; what is not live says of which time it speaks; its buttons ask the server, never a
+// kernel, and only for what the state allows.
+
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { ANNOUNCER } from './announcer';
+import type { Request } from './client';
+import { h, setAttribute, setHidden, setOptional, setText } from './dom';
+import { Gate } from './gate';
+import { Log } from './log';
+import type { TaskModel, TaskStore } from './model';
+import { Output } from './output';
+import type { State, TaskFailure, TaskState } from './protocol';
+import { connectionSentence, problemSentence, refusalSentence } from './sentences';
+import { Steps } from './steps';
+import { TICKER } from './ticker';
+import * as words from './words';
+
+const TONES: Partial<Record<State, string>> = {
+  running: 'go',
+  retrying: 'warn',
+  awaiting_approval: 'warn',
+  cancelling: 'warn',
+  completed: 'good',
+  failed: 'bad'
+};
+const BUTTONS = ['resume', 'pause', 'retry', 'cancel'] as const; // in the order in which they stand
+const UNREACHED = new Set(['absent', 'forbidden', 'outdated']); // a person may try again; nothing does by itself
+
+type Command = (typeof BUTTONS)[number];
+
+/** What a notebook keeps of a task: how it was, and when. */
+export interface Saved {
+  snapshot: TaskState;
+  at: Date;
+}
+
+export namespace TaskView {
+  export interface IOptions {
+    store: TaskStore;
+    taskId: string;
+    saved?: Saved | null;
+    trans: TranslationBundle;
+  }
+}
+
+export class TaskView {
+  readonly node: HTMLElement;
+  readonly model: TaskModel;
+
+  constructor(options: TaskView.IOptions) {
+    this._store = options.store;
+    this._trans = options.trans;
+    this._steps = new Steps(this._trans);
+    this._gate = new Gate(request => this._ask(request), this._trans);
+    this._log = new Log(this._trans);
+    this._output = new Output(this._store, this._trans);
+    this.node = this._build();
+    this.model = this._store.follow(options.taskId, options.saved ?? null);
+    this.model.changed.connect(this.paint, this);
+    this._tick = () => this.paint();
+    this._observer = whenSeen(this.node, () => {
+      this._seen = true;
+      this.paint();
+    });
+    this.paint();
+  }
+
+  dispose(): void {
+    if (!this._disposed) {
+      this._disposed = true;
+      this._observer?.disconnect();
+      TICKER.remove(this._tick);
+      ANNOUNCER.forget(this.model.taskId);
+      this.model.changed.disconnect(this.paint, this);
+      this._output.dispose();
+      this._store.release(this.model.taskId);
+      this.node.remove();
+    }
+  }
+
+  /** Bring the page up to date. */
+  paint(): void {
+    const { state: task, live } = this.model;
+    const now = new Date();
+    this._paintConnection(task);
+    setHidden(this._body, task === null);
+    if (task === null || this._disposed) {
+      return;
+    }
+    setAttribute(this.node, 'aria-label', this._trans.__('task %1', task.name));
+    setAttribute(this.node, 'data-state', task.state);
+    setAttribute(this.node, 'data-tone', live || words.isTerminal(task.state) ? (TONES[task.state] ?? 'idle') : 'idle');
+    this._paintHead(task, live, now);
+    this._steps.update(task, now);
+    setOptional(this._says, words.isTerminal(task.state) || !live ? null : words.activity(task, now, this._trans));
+    this._gate.update(task);
+    this._paintError(task);
+    this._output.update(task, live && this._seen);
+    this._log.update(this.model.tail, this.model.dropped);
+    this._paintButtons(task, live);
+    this._paintTimes(task, live);
+    this._announce(task, live);
+  }
+
+  // --- parts -----------------------------------------------------------------------------------------------------
+
+  private _build(): HTMLElement {
+    this._name = h('h4', { class: 'phasenb-name' });
+    this._state = h('span', { class: 'phasenb-state' });
+    this._facts = h('span', { class: 'phasenb-facts' });
+    this._sentence = h('span', {});
+    const retry = () => this._store.client.connect();
+    this._tryAgain = h(
+      'button',
+      { type: 'button', class: 'phasenb-button', click: retry },
+      this._trans.__('Try again')
+    );
+    this._connection = h('p', { class: 'phasenb-connection', hidden: true }, this._sentence, this._tryAgain);
+    this._says = h('p', { class: 'phasenb-says', hidden: true });
+    this._error = h('div', { class: 'phasenb-error', hidden: true });
+    this._refusal = h('p', { class: 'phasenb-refusal', role: 'alert', hidden: true });
+    this._row = h('div', { class: 'phasenb-buttons', role: 'group', 'aria-label': this._trans.__('steer the task') });
+    for (const [command, [label, title]] of Object.entries(this._labels())) {
+      const click = () => this._press(command as Command);
+      const button = h('button', { type: 'button', class: 'phasenb-button', title, hidden: true, click }, label);
+      this._buttons.set(command as Command, button);
+      this._row.append(button);
+    }
+    this._id = h('code', {});
+    this._body = h(
+      'div',
+      { class: 'phasenb-body' },
+      h('div', { class: 'phasenb-head' }, this._name, this._state, this._facts),
+      this._steps.node,
+      this._says,
+      this._error,
+      this._gate.node,
+      this._row,
+      this._refusal,
+      this._output.node,
+      this._log.node,
+      h('div', { class: 'phasenb-foot' }, this._id)
+    );
+    return h('div', { class: 'phasenb-task', role: 'group' }, this._connection, this._body);
+  }
+
+  private _labels(): Record<Command, [label: string, title: string]> {
+    const trans = this._trans;
+    return {
+      resume: [trans.__('Resume'), trans.__('Go on')],
+      pause: [trans.__('Pause'), trans.__('Start nothing new after the running phase')],
+      retry: [trans.__('Retry'), trans.__('Run it again, from the phase that did not finish')],
+      cancel: [trans.__('Cancel'), trans.__('End this task')]
+    };
+  }
+
+  private _paintConnection(task: TaskState | null): void {
+    const { connection } = this._store.client;
+    const { problem } = this.model;
+    const goesOn = task !== null && !words.isTerminal(task.state);
+    const sentence =
+      problem === null ? connectionSentence(connection, goesOn, this._trans) : problemSentence(problem, this._trans);
+    const finished = task !== null && !goesOn && connection.kind !== 'connected' && problem === null;
+    setHidden(this._connection, sentence === null || finished); // what has ended is as true as ever
+    setText(this._sentence, sentence ?? '');
+    setHidden(this._tryAgain, !UNREACHED.has(connection.kind));
+  }
+
+  private _paintHead(task: TaskState, live: boolean, now: Date): void {
+    const ended = words.isTerminal(task.state);
+    setText(this._name, words.plain(task.name));
+    const told = live || ended || this.model.asOf === null;
+    const at = this.model.asOf ?? now;
+    setText(this._state, told ? words.stateWord(task.state, this._trans) : words.asOf(task, at, this._trans));
+    const facts: string[] = [];
+    if (live && !ended && task.state !== 'queued') {
+      facts.push(words.percent(task.percent));
+    }
+    const took = live || ended ? words.elapsed(task.started_at, task.ended_at, now) : null;
+    if (took !== null) {
+      facts.push(ended ? took : this._trans.__('%1 so far', took));
+    }
+    if (live && !ended && task.eta_s !== null) {
+      facts.push(this._trans.__('about %1 left in %2', words.seconds(Math.max(1, task.eta_s)), task.phase ?? ''));
+    }
+    if (ended) {
+      facts.push(words.asOf(task, now, this._trans).replace(`${words.stateWord(task.state, this._trans)} `, ''));
+    }
+    setText(this._facts, facts.join(' · '));
+    setText(this._id, task.task_id);
+  }
+
+  private _paintError(task: TaskState): void {
+    const failure = task.state === 'completed' || task.state === 'cancelled' ? null : task.error;
+    if (failure === this._failure) {
+      return;
+    }
+    this._failure = failure;
+    setHidden(this._error, failure === null);
+    this._error.replaceChildren(...(failure === null ? [] : this._errorParts(failure)));
+  }
+
+  private _errorParts({ phase, error }: TaskFailure): Node[] {
+    const where = phase === null ? '' : this._trans.__(' in %1', phase);
+    const message = error.message ? `${where}: ${words.plain(error.message)}` : where;
+    const parts: Node[] = [h('p', {}, h('b', {}, error.type), message)];
+    const own = words.ownLine(error.traceback);
+    if (own !== null) {
+      parts.push(h('p', { class: 'phasenb-where' }, own.where));
+      if (own.code) {
+        parts.push(h('pre', {}, words.plain(own.code)));
+      }
+    }
+    if (error.traceback) {
+      const text = h('pre', { tabindex: 0 }, words.printable(error.traceback));
+      parts.push(h('details', {}, h('summary', {}, this._trans.__('Traceback')), text));
+    }
+    return parts;
+  }
+
+  private _paintButtons(task: TaskState, live: boolean): void {
+    const rests = !live || this._asking;
+    for (const [command, button] of this._buttons) {
+      setHidden(button, !task.actions.includes(command));
+      button.disabled = rests;
+    }
+    this._gate.setDisabled(rests);
+    setHidden(this._row, !BUTTONS.some(command => task.actions.includes(command)));
+  }
+
+  private _paintTimes(task: TaskState, live: boolean): void {
+    const goesOn = live && !words.isTerminal(task.state) && (task.started_at !== null || task.retry_at !== null);
+    if (goesOn) {
+      TICKER.add(this._tick);
+    } else {
+      TICKER.remove(this._tick);
+    }
+  }
+
+  private _announce(task: TaskState, live: boolean): void {
+    const word = words.stateWord(task.state, this._trans);
+    const text = task.state === 'running' ? `${task.name}: ${task.phase}` : `${task.name}: ${word}`;
+    if (live && text !== this._announced) {
+      if (this._announced !== null) {
+        ANNOUNCER.say(task.task_id, text);
+      }
+      this._announced = text;
+    }
+  }
+
+  // --- asking ----------------------------------------------------------------------------------------------------
+
+  private _press(command: Command): void {
+    const task = this.model.state;
+    if (task !== null) {
+      const about = command === 'retry' ? { if_seq: task.seq } : {};
+      void this._ask({ type: command, task_id: task.task_id, ...about } as Request);
+    }
+  }
+
+  /** Ask for a command; the buttons rest until the server has answered. */
+  private async _ask(request: Request): Promise<void> {
+    this._asking = true;
+    setOptional(this._refusal, null);
+    this.paint();
+    try {
+      await this._store.client.request(request);
+    } catch (error) {
+      setOptional(this._refusal, refusalSentence(error, this._trans));
+    } finally {
+      this._asking = false;
+      this.paint();
+    }
+  }
+
+  private _store: TaskStore;
+  private _trans: TranslationBundle;
+  private _steps: Steps;
+  private _gate: Gate;
+  private _log: Log;
+  private _output: Output;
+  private _tick: () => void;
+  private _buttons = new Map<Command, HTMLButtonElement>();
+  private _failure: TaskFailure | null = null;
+  private _announced: string | null = null;
+  private _asking = false;
+  private _disposed = false;
+  private _seen = false;
+  private _observer: IntersectionObserver | null;
+  private _name!: HTMLElement;
+  private _state!: HTMLElement;
+  private _facts!: HTMLElement;
+  private _sentence!: HTMLElement;
+  private _tryAgain!: HTMLElement;
+  private _connection!: HTMLElement;
+  private _says!: HTMLElement;
+  private _error!: HTMLElement;
+  private _refusal!: HTMLElement;
+  private _row!: HTMLElement;
+  private _id!: HTMLElement;
+  private _body!: HTMLElement;
+}
+
+/** Calls `seen` once the element is on the screen; at once where nothing can tell. */
+function whenSeen(element: Element, seen: () => void): IntersectionObserver | null {
+  if (typeof IntersectionObserver === 'undefined') {
+    queueMicrotask(seen);
+    return null;
+  }
+  const observer = new IntersectionObserver(entries => {
+    if (entries.some(entry => entry.isIntersecting)) {
+      observer.disconnect();
+      seen();
+    }
+  });
+  observer.observe(element);
+  return observer;
+}

@@ -1,0 +1,190 @@
+// What a person reads of a task, as words; the same as phasenb/display/words.py, and translatable.
+//
+// Pure. Numbers are as coarse as they are of use, so that a view which shows them seldom changes.
+
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { type Phase, type PhaseStatus, type State, type TaskState, TERMINAL_STATES } from './protocol';
+import { running } from './reducer';
+
+const LONGEST = 2000;
+// ECMA-48 control sequences (colours, cursor) and the characters that are none: a page shows boxes for them.
+const CONTROL =
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  /\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-Z\\-_]|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/g;
+
+/** A task's own text as it can be shown: no control or direction characters, and not without end. */
+export function plain(text: string): string {
+  const shown = Array.from(printable(text));
+  return shown.length <= LONGEST ? shown.join('') : `${shown.slice(0, LONGEST - 1).join('')}…`;
+}
+
+/** Without control and direction characters. */
+export function printable(text: string): string {
+  return text.replace(CONTROL, '');
+}
+
+export function isTerminal(state: State): boolean {
+  return TERMINAL_STATES.includes(state);
+}
+
+/** `12 %`; never 100 before it is. */
+export function percent(value: number): string {
+  return `${value < 100 ? Math.min(Math.trunc(value), 99) : 100} %`;
+}
+
+/** `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`. */
+export function duration(seconds: number): string {
+  if (seconds < 10) {
+    return `${Math.max(0, seconds).toFixed(1)} s`;
+  }
+  const whole = Math.trunc(seconds);
+  if (whole < 60) {
+    return `${whole} s`;
+  }
+  const minutes = Math.trunc(whole / 60);
+  if (whole < 3600) {
+    return whole % 60 ? `${minutes} min ${whole % 60} s` : `${minutes} min`;
+  }
+  return `${Math.trunc(whole / 3600)} h ${minutes % 60} min`;
+}
+
+/** In whole seconds, for what goes on. */
+export function seconds(value: number): string {
+  return duration(Math.max(0, Math.trunc(value))).replace('.0 s', ' s');
+}
+
+/** How long it took, or takes so far in whole seconds; null where it has not begun. */
+export function elapsed(start: string | null, end: string | null, now: Date): string | null {
+  if (start === null) {
+    return null;
+  }
+  const begun = Date.parse(start);
+  return end === null ? seconds((now.getTime() - begun) / 1000) : duration((Date.parse(end) - begun) / 1000);
+}
+
+/** The local time of day, to the second. */
+export function clock(at: Date): string {
+  const two = (value: number) => String(value).padStart(2, '0');
+  return `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
+}
+
+function day(at: Date): string {
+  const two = (value: number) => String(value).padStart(2, '0');
+  return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+}
+
+export function stateWord(state: State, trans: TranslationBundle): string {
+  const words: Record<State, string> = {
+    queued: trans.__('queued'),
+    running: trans.__('running'),
+    retrying: trans.__('waiting to try again'),
+    awaiting_approval: trans.__('waiting for approval'),
+    paused: trans.__('paused'),
+    cancelling: trans.__('cancelling'),
+    completed: trans.__('completed'),
+    failed: trans.__('failed'),
+    cancelled: trans.__('cancelled')
+  };
+  return words[state];
+}
+
+export function statusWord(status: PhaseStatus, trans: TranslationBundle): string {
+  const words: Record<PhaseStatus, string> = {
+    pending: trans.__('not started'),
+    running: trans.__('running'),
+    retrying: trans.__('waiting to try again'),
+    complete: trans.__('complete'),
+    failed: trans.__('failed'),
+    rolled_back: trans.__('rolled back')
+  };
+  return words[status];
+}
+
+/** `as of 14:03:12: running, 12 %`: what can honestly be said of a task that nobody tells about just now. */
+export function asOf(task: TaskState, at: Date, trans: TranslationBundle): string {
+  const word = stateWord(task.state, trans);
+  if (isTerminal(task.state)) {
+    const ended = new Date(task.ended_at ?? task.updated_at);
+    return trans.__('%1 %2 at %3', word, day(ended), clock(ended));
+  }
+  const today = day(at) === day(new Date());
+  const time = today ? clock(at) : `${day(at)} ${clock(at)}`;
+  return trans.__('as of %1: %2, %3', time, word, percent(task.percent));
+}
+
+/** `attempt 2 of 3`; null for a first attempt, which is nothing to speak of. */
+export function attempt(phase: Phase, trans: TranslationBundle): string | null {
+  const retrying = phase.status === 'retrying';
+  if (phase.attempt < 2 && !retrying) {
+    return null;
+  }
+  const number = phase.attempt + Number(retrying);
+  return phase.maximum_attempts
+    ? trans.__('attempt %1 of %2', number, phase.maximum_attempts)
+    : trans.__('attempt %1', number);
+}
+
+/** What runs in the place of a phase's own function. */
+export function instead(phase: Phase, trans: TranslationBundle): string | null {
+  if (phase.fallback === null) {
+    return null;
+  }
+  return phase.fallback === 'own' ? trans.__('fallback') : trans.__('fallback %1', phase.fallback);
+}
+
+/** What it is doing, or waits for. */
+export function activity(task: TaskState, now: Date, trans: TranslationBundle): string | null {
+  if (task.state === 'queued' && task.queue !== null) {
+    return trans.__('%1, number %2 in the queue', task.queue.reason, task.queue.position);
+  }
+  if (task.state === 'retrying' && task.retry_at !== null) {
+    return trans.__('next try in %1', seconds((Date.parse(task.retry_at) - now.getTime()) / 1000));
+  }
+  if (task.state === 'awaiting_approval' && task.approval !== null) {
+    return trans.__('waits for approval before %1', task.approval.phase);
+  }
+  if (task.state === 'paused') {
+    return pausedActivity(task, trans);
+  }
+  if (task.state === 'cancelling') {
+    return trans.__('the running attempt is being stopped');
+  }
+  return isTerminal(task.state) || !task.message ? null : plain(task.message);
+}
+
+function pausedActivity(task: TaskState, trans: TranslationBundle): string {
+  const error = task.error?.error;
+  if (error?.type === 'phasenb.SecretUnavailable') {
+    return trans.__('paused, as a secret is missing: %1', plain(error.message));
+  }
+  const now = running(task);
+  return now === undefined
+    ? trans.__('paused: nothing new starts until it is resumed')
+    : trans.__('paused: %1 finishes first', now.name);
+}
+
+/** The innermost line of the user's own code in a traceback. `where`: `helpers.py, line 3, in explore`. */
+export interface OwnLine {
+  where: string;
+  code: string;
+}
+
+const FRAME = /^\s*File "([^"]+)", line (\d+), in (.+)$/;
+const NOT_OWN = /[/\\](?:site-packages|dist-packages|phasenb)[/\\]|[/\\]lib[/\\]python3|^<frozen/;
+const CELL = /ipykernel_\d+[/\\]|^<ipython-input/;
+
+/** Null where the traceback has no line of the user's own. */
+export function ownLine(traceback: string): OwnLine | null {
+  const lines = traceback.split(/\r\n|\r|\n/);
+  let found: OwnLine | null = null;
+  lines.forEach((line, index) => {
+    const [, file, number, name] = FRAME.exec(line) ?? [];
+    if (file === undefined || NOT_OWN.test(file)) {
+      return;
+    }
+    const following = (lines[index + 1] ?? '').trim();
+    const place = CELL.test(file) ? 'the notebook' : (file.split(/[/\\]/).pop() ?? file);
+    found = { where: `${place}, line ${number}, in ${name}`, code: FRAME.test(following) ? '' : following };
+  });
+  return found;
+}
