@@ -4,6 +4,7 @@ const translated = ['@jupyter', '@jupyterlab', '@lumino', 'lib0', 'y-protocols',
 module.exports = {
   testEnvironment: 'node',
   testMatch: ['<rootDir>/tests/**/*.spec.ts'],
+  openHandlesTimeout: 6000, // the live region's pause of 5 s
   transform: { '\\.[jt]sx?$': ['@swc/jest', { jsc: { parser: { syntax: 'typescript' }, target: 'es2022' } }] },
   transformIgnorePatterns: [`/node_modules/(?!(${translated.join('|')})/)`],
   moduleNameMapper: { '\\.(css|svg)$': '<rootDir>/tests/empty.js' }
