@@ -289,7 +289,8 @@ export interface Pause {
 
 /**
  * One stage of a task: the newest attempt counts. `percent` 0..100; `attempt` 0 before the first;
- * `fallback` is what runs in the place of the phase's own function, where something does.
+ * `fallback` is what runs in the place of the phase's own function, where something does. Attempts up to number
+ * `set_aside` count no longer: they came before a rollback over the phase, a denial or a manual retry.
  */
 export interface Phase {
   name: string;
@@ -301,6 +302,7 @@ export interface Phase {
   ended_at: string | null;
   output_preview: string | null;
   fallback: string | null;
+  set_aside: number;
 }
 
 export interface PhaseComplete {

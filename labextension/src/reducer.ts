@@ -36,11 +36,21 @@ function withPhase(task: TaskState, name: string, change: Partial<Phase>): Phase
   return task.phases.map(phase => (phase.name === name ? { ...phase, ...change } : phase));
 }
 
-/** Phases from `first` on start over; attempt numbers stay, since they are never used twice. */
+/** Phases from `first` on start over; attempt numbers go on, since they are never used twice. */
 function resetFrom(task: TaskState, first: string, status: PhaseStatus): Phase[] {
   const start = task.phases.findIndex(phase => phase.name === first);
-  const clean = { status, percent: 0, started_at: null, ended_at: null, output_preview: null, fallback: null };
-  return task.phases.map((phase, index) => (index >= start && phase.attempt ? { ...phase, ...clean } : phase));
+  const clean = {
+    status,
+    percent: 0,
+    started_at: null,
+    ended_at: null,
+    output_preview: null,
+    fallback: null,
+    maximum_attempts: null
+  };
+  return task.phases.map((phase, index) =>
+    index >= start && phase.attempt ? { ...phase, ...clean, set_aside: phase.attempt } : phase
+  );
 }
 
 function failOpen(task: TaskState, endedAt: string): Phase[] {
@@ -99,7 +109,7 @@ function changeOf(task: TaskState, event: TaskEvent): Change {
     case 'phase_rolled_back':
       return { rolling_back: null, phases: resetFrom(task, event.to, 'rolled_back') };
     case 'phase_fallback':
-      return { phases: withPhase(task, event.phase, { status: 'pending', fallback: event.agent }) };
+      return { phases: withPhase(task, event.phase, { status: 'pending', fallback: event.agent, maximum_attempts: null }) };
     case 'approval_requested': {
       const { phase, revision, seq, output } = event;
       return { approval: { phase, revision, seq, output } };
@@ -145,7 +155,8 @@ function created(event: TaskCreated): TaskState {
     started_at: null,
     ended_at: null,
     output_preview: null,
-    fallback: null
+    fallback: null,
+    set_aside: 0
   }));
   return {
     ...{ task_id, session, name, agent, phases, inputs, labels, key, created_at: at, updated_at: at },

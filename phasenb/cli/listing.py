@@ -95,10 +95,12 @@ def results(
     """List attempts and their outputs, oldest first. With --json: a PhaseResult a line, with its task_id."""
     with reading(call) as client:
         found = [each for each in _results(client, call, task) if phase in (None, each["phase"])]
-    if last:
-        from phasenb.memory.frames import that_count
+        if last:
+            from phasenb.memory.frames import set_aside, that_count
 
-        found = that_count(found)
+            scope = "session" if call.session else "user"
+            tasks = [client.task(task).snapshot] if task is not None else client.states(scope=scope)
+            found = that_count(found, set_aside(tasks))
     if call.json:
         for result in found:
             call.line(result)

@@ -233,9 +233,12 @@ class AsyncClient:
 
     async def results(self, *, last: bool = False, flatten: bool = False, scope: str = "session") -> pd.DataFrame:
         """A row per attempt that ended, oldest first; see memory.frames."""
+        from phasenb.memory.frames import set_aside
+
         session = self.session if scope == "session" else None
+        aside = set_aside(await self.states(scope=scope)) if last else {}
         return await self.backend.results_frame(
-            self.values.load, task_id=None, session=session, last=last, flatten=flatten
+            self.values.load, task_id=None, session=session, last=last, flatten=flatten, aside=aside
         )
 
     async def feed(self, callback: FeedCallback, *, scope: str = "session") -> Callable[[], None]:

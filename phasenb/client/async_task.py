@@ -131,7 +131,7 @@ class AsyncTaskHandle(TaskFacts):
         known = self._model.results.get(phase)
         if known is not None:
             return known.output
-        return output_of(await self.all_results(), self.task_id, phase).output
+        return output_of(await self.all_results(), self.snapshot, phase).output
 
     async def arguments(self, phase: str) -> dict[str, Any]:
         """What a phase was given, decoded: the launch's inputs, and the outputs of the phases before it that count.
@@ -141,11 +141,9 @@ class AsyncTaskHandle(TaskFacts):
         names = [each.name for each in self.snapshot.phases]
         if phase not in names:
             raise KeyError(f"task {self.task_id} has no phase {phase!r} (phases: {', '.join(names)})")
-        results = await self.all_results()
-        done = {result.phase for result in results if result.status == "complete" and result.kind == "phase"}
-        outputs = {
-            name: output_of(results, self.task_id, name).output for name in names[: names.index(phase)] if name in done
-        }
+        results, task = await self.all_results(), self.snapshot
+        found = {name: task.output_among(results, name) for name in names[: names.index(phase)]}
+        outputs = {name: result.output for name, result in found.items() if result is not None}
         return {name: await self._load(value) for name, value in {**self.snapshot.inputs, **outputs}.items()}
 
     async def all_results(self) -> Results:
@@ -161,8 +159,11 @@ class AsyncTaskHandle(TaskFacts):
 
     async def results(self, *, last: bool = False, flatten: bool = False) -> pd.DataFrame:
         """A row per attempt that ended; see memory.frames for the columns of all frames."""
+        from phasenb.memory.frames import set_aside
+
+        aside = set_aside([self.snapshot]) if last else {}
         return await self._client.backend.results_frame(
-            self._values.load, task_id=self.task_id, session=None, last=last, flatten=flatten
+            self._values.load, task_id=self.task_id, session=None, last=last, flatten=flatten, aside=aside
         )
 
     async def events(self) -> pd.DataFrame:

@@ -7,7 +7,7 @@ was awaited on, frames in order, and nothing more after ``lost``; errors are tho
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 JsonObject = dict[str, Any]
 AFTER_FAILURE_S = 1.0  # before a link is called lost whose message a client could not take: it may happen again
 Load = Callable[[Any], Any]
+Aside = Mapping[tuple[str, str], int]  # see memory.frames.set_aside
 Receive = Callable[[str | bytes | ServerMessage], None]
 Lost = Callable[[str, PhasenbError | None], None]
 """``lost(reason, final)``: the link is gone; ``final`` is the error that makes another try useless, if there is one."""
@@ -69,7 +70,7 @@ class Backend(Protocol):
         ...
 
     async def results_frame(
-        self, load: Load, *, task_id: str | None, session: str | None, last: bool, flatten: bool
+        self, load: Load, *, task_id: str | None, session: str | None, last: bool, flatten: bool, aside: Aside
     ) -> pd.DataFrame:
         """The results frame (memory.frames), made off the loop; ``load`` decodes references. Raises UnknownTask."""
         ...

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 
-from phasenb.client.backend import AFTER_FAILURE_S, JsonObject, Link, Load, Lost, Receive
+from phasenb.client.backend import AFTER_FAILURE_S, Aside, JsonObject, Link, Load, Lost, Receive
 from phasenb.client.loop_thread import LoopThread, shared_loop
 from phasenb.codecs.objects import ObjectFolder
 from phasenb.display.surroundings import in_kernel
@@ -167,12 +167,14 @@ class EmbeddedBackend:
         return dict(await asyncio.to_thread(orjson.loads, await self._on_host(whole())))
 
     async def results_frame(
-        self, load: Load, *, task_id: str | None, session: str | None, last: bool, flatten: bool
+        self, load: Load, *, task_id: str | None, session: str | None, last: bool, flatten: bool, aside: Aside
     ) -> pd.DataFrame:
         from phasenb.memory.frames import results_frame
 
         answer = await self.results(task_id=task_id, session=session)
-        return await asyncio.to_thread(results_frame, answer["results"], last=last, flatten=flatten, load=load)
+        return await asyncio.to_thread(
+            results_frame, answer["results"], last=last, flatten=flatten, load=load, aside=aside
+        )
 
     def input_folder(self) -> ObjectFolder | None:
         return self._folder

@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit, urlunsplit
 
 import orjson
 
-from phasenb.client.backend import AFTER_FAILURE_S, JsonObject, Link, Load, Lost, Receive
+from phasenb.client.backend import AFTER_FAILURE_S, Aside, JsonObject, Link, Load, Lost, Receive
 from phasenb.errors import AccessDenied, PhasenbError, ServerUnreachable, StoreUnavailable, from_wire
 from phasenb.web.http_protocol import ARROW, JSON
 
@@ -129,7 +129,7 @@ class HttpBackend:
         return await self._get(_results_path(task_id, session))
 
     async def results_frame(
-        self, load: Load, *, task_id: str | None, session: str | None, last: bool, flatten: bool
+        self, load: Load, *, task_id: str | None, session: str | None, last: bool, flatten: bool, aside: Aside
     ) -> pd.DataFrame:
         """Over Arrow where both sides have pyarrow: several times faster than JSON, and the same frame."""
 
@@ -138,12 +138,13 @@ class HttpBackend:
             from phasenb.memory.frames import results_frame
             from phasenb.memory.table_frames import results_frame_of
 
+            how: dict[str, Any] = {"last": last, "flatten": flatten, "load": load, "aside": aside}
             request = self._request("GET", _results_path(task_id, session))
             request.add_header("Accept", f"{ARROW}, {JSON};q=0.5" if arrow_installed() else JSON)
             with self._open(request, TIMEOUT_S) as response:
                 if response.headers.get_content_type() == ARROW:
-                    return results_frame_of(read_results(response), last=last, flatten=flatten, load=load)
-                return results_frame(self._object(response)["results"], last=last, flatten=flatten, load=load)
+                    return results_frame_of(read_results(response), **how)
+                return results_frame(self._object(response)["results"], **how)
 
         return await asyncio.to_thread(fetched)
 

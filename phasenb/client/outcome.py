@@ -36,14 +36,13 @@ def results_of(answer: dict[str, Any]) -> Results:
     return [PhaseResult.model_validate(result) for result in answer["results"]]
 
 
-def output_of(results: Iterable[PhaseResult], task_id: str, phase: str) -> PhaseResult:
+def output_of(results: Results, task: TaskState, phase: str) -> PhaseResult:
     """The complete attempt of a phase that counts. Raises KeyError where there is none."""
-    complete = [result for result in results if result.status == "complete" and result.kind == "phase"]
-    mine = [result for result in complete if result.phase == phase]
-    if not mine:
-        known = ", ".join(dict.fromkeys(result.phase for result in complete)) or "none yet"
-        raise KeyError(f"task {task_id} has no output of {phase!r} (phases with an output: {known})")
-    return max(mine, key=lambda result: (result.attempt, result.revision))
+    found = task.output_among(results, phase)
+    if found is None:
+        known = ", ".join(each.name for each in task.phases if task.output_among(results, each.name)) or "none yet"
+        raise KeyError(f"task {task.task_id} has no output of {phase!r} (phases with an output: {known})")
+    return found
 
 
 def artifact_of(results: Iterable[PhaseResult], task_id: str, name: str, phase: str | None) -> Artifact:

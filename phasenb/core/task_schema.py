@@ -36,7 +36,7 @@ def _with_phase(task: TaskState, name: str, **change: Any) -> tuple[Phase, ...]:
 
 
 def _reset_from(task: TaskState, first: str, status: PhaseStatus) -> tuple[Phase, ...]:
-    """Phases from ``first`` on start over; attempt numbers stay, since they are never used twice."""
+    """Phases from ``first`` on start over; attempt numbers go on, since they are never used twice."""
     names = [phase.name for phase in task.phases]
     clean = {
         "status": status,
@@ -45,9 +45,12 @@ def _reset_from(task: TaskState, first: str, status: PhaseStatus) -> tuple[Phase
         "ended_at": None,
         "output_preview": None,
         "fallback": None,
+        "maximum_attempts": None,
     }
     return tuple(
-        phase.changed(**(clean if phase.attempt else {})) if index >= names.index(first) else phase
+        phase.changed(**({**clean, "set_aside": phase.attempt} if phase.attempt else {}))
+        if index >= names.index(first)
+        else phase
         for index, phase in enumerate(task.phases)
     )
 
@@ -144,7 +147,7 @@ _FOLDS: dict[str, Callable[[TaskState, Any], dict[str, Any]]] = {
         "phases": _reset_from(task, event.to, P.ROLLED_BACK),
     },
     "phase_fallback": lambda task, event: {
-        "phases": _with_phase(task, event.phase, status=P.PENDING, fallback=event.agent)
+        "phases": _with_phase(task, event.phase, status=P.PENDING, fallback=event.agent, maximum_attempts=None)
     },
     "approval_requested": lambda task, event: {
         "approval": Approval(phase=event.phase, revision=event.revision, seq=event.seq, output=event.output)

@@ -32,7 +32,8 @@ class PhaseStatus(StrEnum):
 
 class Phase(Frozen):
     """One stage of a task: the newest attempt counts. ``percent`` 0..100; ``attempt`` 0 before the first;
-    ``fallback`` is what runs in the place of the phase's own function, where something does.
+    ``fallback`` is what runs in the place of the phase's own function, where something does. Attempts up to number
+    ``set_aside`` count no longer: they came before a rollback over the phase, a denial or a manual retry.
     """
 
     name: PhaseName
@@ -44,6 +45,7 @@ class Phase(Frozen):
     ended_at: Time | None = None
     output_preview: str | None = None
     fallback: str | None = None
+    set_aside: int = 0
 
 
 class Step(Frozen):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 
@@ -9,7 +10,7 @@ from pydantic import Field
 
 from phasenb.dto.base import Frozen, SessionName, Time
 from phasenb.dto.phase import Phase, PhaseStatus
-from phasenb.dto.phase_result import ErrorInfo
+from phasenb.dto.phase_result import ErrorInfo, PhaseResult, ResultStatus
 from phasenb.dto.values import Json
 
 
@@ -105,6 +106,17 @@ class TaskState(Frozen):
             if phase.status is PhaseStatus.RUNNING:
                 return phase
         return None
+
+    def output_among(self, results: Iterable[PhaseResult], phase: str) -> PhaseResult | None:
+        """Of this task's results the one with the phase's output as it counts now; None where there is none."""
+        aside = next((each.set_aside for each in self.phases if each.name == phase), 0)
+        mine = [
+            result
+            for result in results
+            if (result.phase, result.kind, result.status) == (phase, "phase", ResultStatus.COMPLETE)
+            and result.attempt > aside
+        ]
+        return max(mine, key=lambda result: (result.attempt, result.revision), default=None)
 
     def as_json(self) -> dict[str, Any]:
         return self.model_dump(mode="json")

@@ -18,6 +18,7 @@ stay quick.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["LazyValue", "events_frame", "flattened", "logs_frame", "newest", "results_frame", "shown", "tasks_frame"]
 
 Record = Mapping[str, Any]
+Aside = Mapping[tuple[str, str], int]
+NONE_ASIDE: Aside = MappingProxyType({})
 _TEXT, _TIME, _SECONDS, _COUNT, _COUNT_OR_NA, _VALUE = "string", "time", "float64", "int64", "Int64", "object"
 
 TASK_COLUMNS = {
@@ -84,16 +87,18 @@ def results_frame(
     last: bool = False,
     flatten: bool = False,
     load: Load | None = None,
+    aside: Aside = NONE_ASIDE,
 ) -> pd.DataFrame:
     """A row per attempt that ended, in the given order (oldest first from the store).
 
     ``results``: (task_id, PhaseResult), or the HTTP API's objects: a PhaseResult's fields and ``task_id``. ``last``:
-    only the attempts that count, the newest of each phase of a task (compensations never do). ``flatten``: a column
-    ``output.*`` for each key of outputs that are inline dicts, nested keys joined by dots.
+    only the attempts that count, the newest of each phase of a task; neither compensations nor those that were
+    ``set_aside``. ``flatten``: a column ``output.*`` for each key of outputs that are inline dicts, nested keys joined
+    by dots.
     """
     records = [_result_record(result) for result in results]
     if last:
-        records = that_count(records)
+        records = that_count(records, aside)
     added = _Added()
     for number, record in enumerate(records):
         for name, value in record.get("metrics", {}).items():
@@ -115,11 +120,18 @@ def flattened(frame: pd.DataFrame, outputs: Iterable[Json]) -> pd.DataFrame:
     return added.beside(frame)
 
 
-def newest(keys: Iterable[tuple[Any, ...]]) -> list[int]:
-    """Which rows count, of all rows' (kind, task_id, phase, attempt, revision): a phase's newest attempt each."""
+def set_aside(tasks: Iterable[TaskState]) -> Aside:
+    """{(task_id, phase): number of the last attempt that counts no longer}, of the phases that have one."""
+    return {(task.task_id, phase.name): phase.set_aside for task in tasks for phase in task.phases if phase.set_aside}
+
+
+def newest(keys: Iterable[tuple[Any, ...]], aside: Aside = NONE_ASIDE) -> list[int]:
+    """Which rows count, of all rows' (kind, task_id, phase, attempt, revision): a phase's newest attempt each, unless
+    it was set aside.
+    """
     best: dict[tuple[str, str], tuple[tuple[int, int], int]] = {}
     for place, (kind, task_id, phase, attempt, revision) in enumerate(keys):
-        if kind != "phase":
+        if kind != "phase" or attempt <= aside.get((task_id, phase), 0):
             continue
         rank = (attempt, revision)
         known = best.get((task_id, phase))
@@ -161,9 +173,10 @@ def _error(error: Record) -> Record:
     return {"error_type": error.get("type"), "error_message": error.get("message")}
 
 
-def that_count(records: Sequence[Record]) -> list[Record]:
+def that_count(records: Sequence[Record], aside: Aside) -> list[Record]:
     """The results that count, of the HTTP API's objects: the newest attempt of each phase of a task."""
-    return [records[place] for place in newest(tuple(record[name] for name in _KEY) for record in records)]
+    keys = (tuple(record[name] for name in _KEY) for record in records)
+    return [records[place] for place in newest(keys, aside)]
 
 
 def _leaves(prefix: str, value: Json) -> Iterable[tuple[str, Json]]:

@@ -9,19 +9,25 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from phasenb.memory.frames import RESULT_COLUMNS, flattened, newest, shown
+from phasenb.memory.frames import NONE_ASIDE, RESULT_COLUMNS, flattened, newest, shown
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from phasenb.memory.frames import Aside
     from phasenb.memory.lazy import Load
 
 _TEXT, _TIME, _COUNT_OR_NA, _VALUE = "string", "time", "Int64", "object"
 
 
 def results_frame_of(
-    table: pa.Table, *, last: bool = False, flatten: bool = False, load: Load | None = None
+    table: pa.Table,
+    *,
+    last: bool = False,
+    flatten: bool = False,
+    load: Load | None = None,
+    aside: Aside = NONE_ASIDE,
 ) -> pd.DataFrame:
     """See memory.frames.results_frame."""
     import pandas as pd
@@ -29,7 +35,7 @@ def results_frame_of(
 
     if last:
         keys = [table.column(name).to_pylist() for name in ("kind", "task_id", "phase", "attempt", "revision")]
-        table = table.take(pa.array(newest(zip(*keys, strict=True)), pa.int64()))
+        table = table.take(pa.array(newest(zip(*keys, strict=True), aside), pa.int64()))
     outputs = [orjson.loads(text) for text in table.column("output").to_pylist()]
     made = {
         name: pd.Series([shown(value, load) for value in outputs], dtype="object")

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from phasenb.codecs import decode
+from phasenb.dto.task_state import TaskState
 from phasenb.dto.values import Json
 from phasenb.errors import UnknownTask
 from phasenb.memory import queries, rows
 from phasenb.memory import statements as sql
-from phasenb.memory.frames import events_frame, logs_frame, results_frame, tasks_frame
+from phasenb.memory.frames import NONE_ASIDE, events_frame, logs_frame, results_frame, set_aside, tasks_frame
 from phasenb.memory.queries import NO_LIMIT
 from phasenb.memory.statements import Cursor
 
@@ -47,14 +48,15 @@ class MemoryView:
 
     def tasks(self) -> pd.DataFrame:
         """A row per task, newest first; see memory.frames for columns and dtypes of all frames."""
-        found = self._read(lambda cursor: queries.tasks(cursor, self._owner, session=self._session, limit=NO_LIMIT))
-        return tasks_frame(found, self._load)
+        return tasks_frame(self._tasks(), self._load)
 
     def results(self, last: bool = False, flatten: bool = False, task_id: str | None = None) -> pd.DataFrame:
         """A row per attempt that ended, oldest first."""
-        only = self._full_id(task_id) if task_id is not None else None
+        task = self._task(task_id) if task_id is not None else None
+        only = task.task_id if task is not None else None
         found = self._read(lambda cursor: queries.results(cursor, self._owner, session=self._session, task_id=only))
-        return results_frame(found, last=last, flatten=flatten, load=self._load)
+        aside = set_aside([task] if task is not None else self._tasks()) if last else NONE_ASIDE
+        return results_frame(found, last=last, flatten=flatten, load=self._load, aside=aside)
 
     def events(self, task_id: str | None = None) -> pd.DataFrame:
         """A row per event: one task's by seq, or the session's in the order they were committed."""
@@ -71,23 +73,26 @@ class MemoryView:
         return logs_frame(full, [rows.log_line(row) for row in found])
 
     def output(self, task_id: str, phase: str) -> Any:
-        """The output of a phase's last complete attempt, decoded. Raises KeyError where it has none."""
-        full = self._full_id(task_id)
+        """The output of a phase as it counts now, decoded. Raises KeyError where it has none."""
+        task = self._task(task_id)
+        full = task.task_id
         found = self._read(lambda cursor: queries.results(cursor, self._owner, session=self._session, task_id=full))
-        complete = [
-            result
-            for _, result in found
-            if result.phase == phase and result.kind == "phase" and result.status == "complete"
-        ]
-        if not complete:
+        counts = task.output_among([result for _, result in found], phase)
+        if counts is None:
             raise KeyError(f"task {full} has no output of {phase!r}")
-        return self._load(max(complete, key=lambda result: (result.attempt, result.revision)).output)
+        return self._load(counts.output)
+
+    def _tasks(self) -> list[TaskState]:
+        return self._read(lambda cursor: queries.tasks(cursor, self._owner, session=self._session, limit=NO_LIMIT))
 
     def _full_id(self, task_id: str) -> str:
+        return self._task(task_id).task_id
+
+    def _task(self, task_id: str) -> TaskState:
         stored = self._read(lambda cursor: queries.find(cursor, task_id, owner=self._owner, session=self._session))
         if stored is None:
             raise UnknownTask(task_id)
-        return stored.task.task_id
+        return stored.task
 
     def _load(self, value: Json) -> Any:
         return decode(value, self._folder)

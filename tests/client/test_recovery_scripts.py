@@ -184,3 +184,40 @@ def test_what_a_dead_process_left_behind_is_taken_up_by_the_next(script, tmp_pat
         """,
         flow=PLAN,
     )
+
+
+def test_what_was_denied_is_nobodys_output_any_more(script):
+    script("""
+        import time
+
+        @flow.research
+        def look(ctx, n):
+            if ctx.attempt > 1:
+                ctx.update(0.5, "again")
+                while not ctx.cancelled:
+                    time.sleep(0.02)
+            return {"n": n}
+
+        task = flow.with_options(executor="inline", approve_before=["planning"]).launch(n=1)
+        while task.state != "awaiting_approval":
+            time.sleep(0.02)
+        assert task.output("research") == {"n": 1}
+        assert task.arguments("planning") == {"n": 1, "research": {"n": 1}}
+        task.deny("too few", redo="research")
+        while task.snapshot.message != "again":
+            time.sleep(0.02)
+        again = pn.connect().task(task.task_id)  # which saw nothing of it happen
+        for handle in (task, again):
+            try:
+                handle.output("research")
+            except KeyError as error:
+                assert "none yet" in str(error)
+            else:
+                raise AssertionError("an output that was denied")
+            assert handle.arguments("planning") == {"n": 1}
+            assert len(handle.results()) == 1 and len(handle.results(last=True)) == 0
+        assert len(pn.results()) == 1 and len(pn.results(last=True)) == 0
+        assert len(pn.memory().results(last=True)) == 0
+        task.cancel()
+        task.wait()
+    """)

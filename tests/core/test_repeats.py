@@ -4,39 +4,16 @@ import asyncio
 
 import pytest
 
-from phasenb.core.phase_manager import PhaseManager
-from phasenb.dto.events import parse_event
-from phasenb.dto.launch import Launch, LaunchOptions
 from phasenb.errors import Conflict, IllegalTransition
-from phasenb.testing import FakeClock, FakeStore, RecordingPublisher, ScriptedExecutor, failed, finished
+from phasenb.testing import failed, finished
 
 PHASES = ("research", "planning", "implementation")
 
 
-class House:
-    def __init__(self, script=None):
-        self.store = FakeStore()
-        self.executor = ScriptedExecutor(script)
-        self.manager = PhaseManager(self.store, {"process": self.executor}, RecordingPublisher(), FakeClock())
-
-    async def launch(self, **options):
-        launch = Launch(code="eA==", options=LaunchOptions(phases=PHASES, **options))
-        return (await self.manager.launch("ada", "nb", launch)).task.task_id
-
-    async def until(self, task_id, state):
-        async with asyncio.timeout(5):
-            while (task := await self.manager.snapshot("ada", task_id)).state != state:
-                await asyncio.sleep(0)
-            return task
-
-    async def types(self, task_id):
-        return [parse_event(text).type for text in await self.store.events(task_id, 0, 1000)]
-
-
 @pytest.mark.parametrize("edit", [None, ({"better": 1},), (None,)])
-def test_the_same_approval_twice_is_fine_and_another_one_is_a_conflict(edit):
+def test_the_same_approval_twice_is_fine_and_another_one_is_a_conflict(edit, make_house):
     async def scenario():
-        house = House()
+        house = make_house()
         task_id = await house.launch(approve_before=("planning",))
         seq = (await house.until(task_id, "awaiting_approval")).approval.seq
         for _ in range(2):
@@ -53,9 +30,9 @@ def test_the_same_approval_twice_is_fine_and_another_one_is_a_conflict(edit):
     asyncio.run(scenario())
 
 
-def test_the_same_denial_twice_is_fine():
+def test_the_same_denial_twice_is_fine(make_house):
     async def scenario():
-        house = House()
+        house = make_house()
         task_id = await house.launch(approve_before=("planning",))
         seq = (await house.until(task_id, "awaiting_approval")).approval.seq
         for _ in range(2):
@@ -67,9 +44,9 @@ def test_the_same_denial_twice_is_fine():
     asyncio.run(scenario())
 
 
-def test_the_same_retry_twice_is_one():
+def test_the_same_retry_twice_is_one(make_house):
     async def scenario():
-        house = House({"research": [[failed("Bug")], [finished()]]})
+        house = make_house({"research": [[failed("Bug")], [finished()]]})
         house.executor.hold("planning")
         task_id = await house.launch(recovery={"defaults": {"retry": {"maximum_attempts": 1}}})
         seq = (await house.until(task_id, "failed")).seq
@@ -86,9 +63,9 @@ def test_the_same_retry_twice_is_one():
     asyncio.run(scenario())
 
 
-def test_a_refusal_names_the_command():
+def test_a_refusal_names_the_command(make_house):
     async def scenario():
-        house = House()
+        house = make_house()
         task_id = await house.launch()
         await house.until(task_id, "completed")
         for command in ("pause", "resume", "cancel"):

@@ -8,6 +8,7 @@ import pytest
 
 from phasenb.codecs import encode
 from phasenb.codecs.objects import ObjectFolder
+from phasenb.dto import events as ev
 from phasenb.dto.events import PhaseLog
 from phasenb.dto.phase import LogLine
 from phasenb.errors import StoreUnavailable, UnknownTask
@@ -105,6 +106,25 @@ def test_the_output_of_a_phase_is_that_of_its_last_complete_attempt(saver, story
     pd.testing.assert_frame_equal(frame["output"].iloc[1].load(), table)
     with pytest.raises(KeyError, match="no output of 'planning'"):
         view.output(told.task_id, "planning")
+
+
+def test_what_a_retry_set_aside_counts_no_longer(saver, story):
+    told = story()
+
+    async def tell():
+        appends = [told.created(), told.started(), told.complete(output=1), told.started("planning")]
+        appends += [told.complete("planning", output=2), told.cancelled()]
+        again = told.decide(told._event(ev.TaskRetried, from_phase="planning", by="ada"))
+        await told.tell(saver, [*appends, again])
+
+    asyncio.run(tell())
+    view = saver.view("ada", told.session)
+    assert view.output(told.task_id, "research") == 1
+    with pytest.raises(KeyError, match="no output of 'planning'"):
+        view.output(told.task_id, "planning")
+    for frame in (view.results(last=True), view.results(last=True, task_id=told.task_id)):
+        assert frame["phase"].tolist() == ["research"]
+    assert view.results()["phase"].tolist() == ["research", "planning"]
 
 
 def test_a_view_of_a_closed_store_says_so(saver):

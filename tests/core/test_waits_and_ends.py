@@ -1,0 +1,222 @@
+"""What holds a task back or ends it, over fakes and on a moved clock: time, thresholds, pause, cancel, manual retry."""
+
+import asyncio
+
+import pytest
+
+from phasenb.dto.launch import Launch, LaunchOptions
+from phasenb.dto.phase import Step
+from phasenb.dto.task_state import State
+from phasenb.errors import Conflict, IllegalTransition, LaunchesPaused
+from phasenb.testing import failed, finished
+
+PHASES = ("research", "planning", "implementation")
+ONCE = {"retry": {"maximum_attempts": 1}}
+
+
+def test_an_attempt_that_takes_too_long_is_a_failure_that_is_retried(make_house, run):
+    async def scenario():
+        house = make_house()
+        house.executor.hold("research")
+        task_id = await house.launch(timeouts={"attempt": "5m"})
+        await house.executor.started.get()
+        while not house.clock.sleeping:
+            await asyncio.sleep(0)
+        house.clock.advance(300)
+        task = await house.until(task_id, State.RETRYING)
+        assert task.error.error.type == "phasenb.AttemptTimeout"
+        assert "300 s" in task.error.error.message
+        house.executor.let_go("research")
+        while not house.clock.sleeping:
+            await asyncio.sleep(0)
+        house.clock.advance(10)
+        assert (await house.finish(task_id)).state is State.COMPLETED
+
+    run(scenario())
+
+
+def test_silence_is_a_failure_and_every_report_is_a_sign_of_life(make_house, run):
+    async def scenario():
+        house = make_house({"research": [[Step(percent=1), finished()]] * 5})
+        house.executor.hold("research")
+        task_id = await house.launch(timeouts={"heartbeat": 60})
+        await house.executor.started.get()
+        while not house.clock.sleeping:
+            await asyncio.sleep(0)
+        assert house.clock.sleeping == [60]
+        house.clock.advance(61)
+        task = await house.until(task_id, State.RETRYING)
+        assert task.error.error.type == "phasenb.HeartbeatTimeout"
+        await house.manager.cancel("ada", task_id, "ada")
+        assert (await house.finish(task_id)).state is State.CANCELLED
+
+    run(scenario())
+
+
+def test_a_task_has_its_own_time_and_waiting_for_a_person_is_not_part_of_it(make_house, run):
+    async def scenario():
+        house = make_house()
+        house.executor.hold("implementation")
+        task_id = await house.launch(timeouts={"task": 100}, approve_before=("implementation",))
+        task = await house.until(task_id, State.AWAITING_APPROVAL)
+        house.clock.advance(100_000)
+        await asyncio.sleep(0)
+        await house.manager.approve("ada", task_id, "ada", "implementation", task.approval.seq)
+        await house.until(task_id, State.RUNNING)
+        for _ in range(3):
+            for _ in range(20):
+                await asyncio.sleep(0)
+            house.clock.advance(60)
+        task = await house.finish(task_id)
+        assert task.state is State.FAILED
+        assert task.error.error.type == "phasenb.TaskTimeout"
+
+    run(scenario())
+
+
+def test_a_threshold_ends_a_task_instead_of_trying_again(make_house, run):
+    async def scenario():
+        thresholds = [{"errors": 2, "window": "1h", "action": "abort"}]
+        house = make_house({"research": [[failed("OSError", "no")]] * 9}, policy={"thresholds": thresholds})
+        task_id = await house.launch()
+        while not house.clock.sleeping:
+            await asyncio.sleep(0)
+        house.clock.advance(10)
+        task = await house.finish(task_id)
+        assert task.state is State.FAILED
+        assert "2 failures within 3600 s in session nb" in task.error.error.message
+
+    run(scenario())
+
+
+def test_a_threshold_holds_back_launches_until_someone_says_go_on(make_house, run):
+    async def scenario():
+        thresholds = [{"errors": 1, "window": "1h", "action": "pause_launches"}]
+        policy = {"defaults": ONCE, "thresholds": thresholds}
+        house = make_house({"research": [[failed("OSError", "no")], [finished()], [finished()]]}, policy=policy)
+        await house.finish(await house.launch())
+        with pytest.raises(LaunchesPaused, match="resume_launches"):
+            await house.launch()
+        house.manager.resume_launches("ada", "nb")
+        await house.finish(await house.launch())
+        assert (
+            await house.manager.launch("ada", "other", Launch(code="eA==", options=LaunchOptions(phases=PHASES)))
+        ).task
+
+    run(scenario())
+
+
+def test_a_pause_lets_the_attempt_finish_and_starts_nothing_new(make_house, run):
+    async def scenario():
+        house = make_house()
+        house.executor.hold("research")
+        task_id = await house.launch()
+        await house.executor.started.get()
+        await house.manager.pause("ada", task_id, "ada")
+        await house.manager.pause("ada", task_id, "ada")
+        house.executor.let_go("research")
+        while house.executor.out:
+            await asyncio.sleep(0)
+        task = await house.manager.snapshot("ada", task_id)
+        assert (task.state, task.phases[0].status) == (State.PAUSED, "complete")
+        await house.manager.resume("ada", task_id, "ada")
+        await house.manager.resume("ada", task_id, "ada")
+        assert (await house.finish(task_id)).state is State.COMPLETED
+        with pytest.raises(IllegalTransition, match="is completed: pause is not possible") as refused:
+            await house.manager.pause("ada", task_id, "ada")
+        assert refused.value.command == "pause"
+        with pytest.raises(IllegalTransition):
+            await house.manager.resume("ada", task_id, "ada")
+
+    run(scenario())
+
+
+def test_a_pause_during_the_last_phase_lets_the_task_complete(make_house, run):
+    async def scenario():
+        house = make_house()
+        house.executor.hold("implementation")
+        task_id = await house.launch()
+        while len(house.executor.attempts) < 3:
+            await asyncio.sleep(0)
+        await house.manager.pause("ada", task_id, "ada")
+        house.executor.let_go("implementation")
+        assert (await house.finish(task_id)).state is State.COMPLETED
+
+    run(scenario())
+
+
+def test_a_paused_retry_keeps_its_wait(make_house, run):
+    async def scenario():
+        house = make_house({"research": [[failed("OSError")], [finished()]]})
+        task_id = await house.launch()
+        await house.until(task_id, State.RETRYING)
+        await house.manager.pause("ada", task_id, "ada")
+        await house.until(task_id, State.PAUSED)
+        await house.manager.resume("ada", task_id, "ada")
+        assert (await house.until(task_id, State.RETRYING)).retry_at is not None
+        while not house.clock.sleeping:
+            await asyncio.sleep(0)
+        house.clock.advance(10)
+        assert (await house.finish(task_id)).state is State.COMPLETED
+
+    run(scenario())
+
+
+def test_a_secret_that_is_not_there_pauses_the_task_and_says_so(make_house, run):
+    async def scenario():
+        house = make_house(
+            {"research": [[failed("phasenb.SecretUnavailable", "OPENAI_API_KEY: env:X is not set")], [finished()]]}
+        )
+        task_id = await house.launch()
+        task = await house.until(task_id, State.PAUSED)
+        assert "OPENAI_API_KEY" in task.error.error.message
+        await house.manager.resume("ada", task_id, "ada")
+        assert (await house.finish(task_id)).state is State.COMPLETED
+
+    run(scenario())
+
+
+def test_a_failed_task_is_run_again_from_where_it_failed_with_other_code(make_house, run):
+    async def scenario():
+        house = make_house({"planning": [[failed("TypeError")], [finished("plan")]]}, policy={"defaults": ONCE})
+        task_id = await house.launch()
+        task = await house.finish(task_id)
+        with pytest.raises(Conflict):
+            await house.manager.retry("ada", task_id, "ada", if_seq=task.seq - 1, code="eQ==")
+        await house.manager.retry("ada", task_id, "ada", if_seq=task.seq, code="eQ==")
+        task = await house.finish(task_id)
+        assert task.state is State.COMPLETED
+        assert [(a.phase, a.attempt, a.code) for a in house.executor.attempts] == [
+            ("research", 1, "eA=="), ("planning", 1, "eA=="), ("planning", 2, "eQ=="), ("implementation", 1, "eQ=="),
+        ]  # fmt: skip
+        assert house.executor.attempts[2].values == {"research": "research"}
+        retried = next(event for event in await house.events(task_id) if event.type == "task_retried")
+        assert (retried.from_phase, retried.new_code, retried.by) == ("planning", True, "ada")
+        with pytest.raises(IllegalTransition):
+            await house.manager.retry("ada", task_id, "ada")
+
+    run(scenario())
+
+
+def test_a_cancel_does_not_wait_for_what_the_agent_says_of_itself(make_house, run):
+    async def scenario():
+        house = make_house({"research": [[failed()]]})
+        asked, answered = asyncio.Event(), asyncio.Event()
+
+        async def describe(*_, **__):
+            asked.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                answered.set()
+
+        house.executor.describe = describe
+        task_id = await house.launch()
+        await asyncio.wait_for(asked.wait(), 5)
+        await house.manager.cancel("ada", task_id, "ada")
+        task = await house.finish(task_id)
+        assert task.state == "cancelled"
+        assert answered.is_set()
+        return await house.types(task_id)
+
+    assert asyncio.run(scenario())[-2:] == ["cancel_requested", "task_cancelled"]
