@@ -123,7 +123,7 @@ export const TASK_ID = '01KC0000000000000000000000';
 
 /** A running task in its first phase. */
 export function snapshot(change: Partial<TaskState> = {}): TaskState {
-  const phase = { maximum_attempts: null, ended_at: null, output_preview: null, fallback: null };
+  const phase = { maximum_attempts: null, ended_at: null, output_preview: null, fallback: null, set_aside: 0 };
   return {
     task_id: TASK_ID,
     session: 'nb:one',
