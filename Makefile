@@ -4,7 +4,7 @@ BIN := .venv/bin
 # A container's only user is often root, which Jupyter refuses without a word of consent.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: demo lab test lint labextension documents bench pictures clean
+.PHONY: demo lab test lint labextension documents bench pictures soak clean
 .DEFAULT_GOAL := test
 
 # One stamp per set of extras, renewed when pyproject.toml changes.
@@ -58,6 +58,9 @@ bench: .venv/.bench     ## phasenb beside its peers: prints ratios; ONLY="wire c
 pictures: .venv/.test labextension  ## renew the pictures in docs/images: the browser tests take them
 	@sh tests/browser/install_chromium.sh
 	@PHASENB_TEST_PICTURES=1 $(BIN)/python -m pytest tests/browser
+
+soak: .venv/.test       ## hosts, workers and people at random for 15 minutes (SECONDS=), by a SEED= that it prints
+	@$(BIN)/python -m tests.crash.soak
 
 clean:
 	rm -rf .venv labextension/node_modules labextension/lib phasenb/labextension

@@ -1,0 +1,316 @@
+"""The soak: dozens of tasks, on hosts that share a store, while phases fail, workers and hosts are killed or frozen,
+and people change their minds, all at random. In the end each task has ended or waits for a person; nothing is lost.
+
+usage: python -m tests.crash.soak   with SEED= and SECONDS= in the environment (make soak)
+The seed brings the same decisions again, in the same order; what the machine makes of their timing is its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import random
+import secrets
+import signal
+import sqlite3
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from phasenb.memory.saver import MemorySaver
+from tests.crash.invariants import WAITS_FOR_A_PERSON, in_store, runs_in
+
+HOST = Path(__file__).with_name("soak_host.py")
+HOSTS = 3
+LEASE_S = 2.0  # as soak_host.py says
+PACE_S = 0.1  # from one decision to the next
+PATIENCE_S = 120.0
+ENDED = ("completed", "failed", "cancelled")
+COMMANDS = ("cancel", "pause", "resume", "resume", "retry", "retry", "approve", "approve", "approve", "deny")
+GONE = {"error": "gone"}
+
+
+class HostProcess:
+    """One host process, and the answers that are waited for."""
+
+    def __init__(self, name, process):
+        self.name = name
+        self.process = process
+        self.frozen = False
+        self._waiting = {0: asyncio.get_running_loop().create_future()}
+        self._numbers = itertools.count(1)
+        self._reader = asyncio.create_task(self._read())
+
+    @classmethod
+    async def start(cls, folder, name):
+        with (folder / f"{name}.err").open("w") as err:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, HOST, folder, name, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+                stderr=err,
+            )  # fmt: skip
+        host = cls(name, process)
+        return host if await host._waiting[0] is not GONE else None
+
+    @property
+    def alive(self):
+        return self.process.returncode is None
+
+    def tell(self, order):
+        """A future of the answer."""
+        number = next(self._numbers)
+        answer = self._waiting[number] = asyncio.get_running_loop().create_future()
+        try:
+            self.process.stdin.write(json.dumps({"id": number, **order}).encode() + b"\n")
+        except (BrokenPipeError, ConnectionResetError):
+            answer.set_result(GONE)
+        return answer
+
+    async def _read(self):
+        while line := await self.process.stdout.readline():
+            answer = json.loads(line)
+            self._waiting.pop(answer["id"]).set_result(answer)
+        await self.process.wait()
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_result(GONE)
+
+    def signal(self, number):
+        if self.alive:
+            self.process.send_signal(number)
+
+    async def end(self):
+        self.process.stdin.close()
+        return await asyncio.wait_for(self.process.wait(), PATIENCE_S)
+
+    def workers(self):
+        """The pids of its worker processes."""
+        try:
+            threads = list(Path(f"/proc/{self.process.pid}/task").iterdir())
+            return [int(pid) for thread in threads for pid in (thread / "children").read_text().split()]
+        except OSError:
+            return []
+
+
+@dataclass
+class Soak:
+    """``run`` gives what is wrong, as lines; ``done`` counts what was done."""
+
+    folder: Path
+    seed: int
+    seconds: float
+    tasks: int
+    done: Counter = field(default_factory=Counter)
+    wrong: list = field(default_factory=list)
+    task_ids: list = field(default_factory=list)
+
+    def __post_init__(self):
+        self.dice = random.Random(self.seed)
+        self.hosts = []
+        self.names = itertools.count(1)
+        self.later = set()
+
+    async def run(self):
+        try:
+            await self.chaos()
+            await self.calm()
+            await self.look_back()
+        finally:
+            for host in self.hosts:
+                host.signal(signal.SIGCONT)
+                host.signal(signal.SIGKILL)
+        return self.wrong
+
+    # --- chaos -----------------------------------------------------------------------------------------------------
+
+    async def chaos(self):
+        for _ in range(HOSTS):
+            await self.one_more_host()
+        ends_at = time.monotonic() + self.seconds
+        launched = 0
+        while time.monotonic() < ends_at or launched < self.tasks:
+            roll = self.dice.random()
+            if launched < self.tasks and (roll < 0.25 or time.monotonic() >= ends_at):
+                launched += 1
+                self.soon(self.launch(launched))
+            elif roll < 0.84:
+                self.soon(self.command())
+            elif roll < 0.93:
+                self.kill_a_worker()
+            elif roll < 0.96:
+                await self.kill_a_host()
+            else:
+                self.freeze_a_host()
+            await asyncio.sleep(self.dice.uniform(0, 2 * PACE_S))
+
+    def soon(self, work):
+        task = asyncio.create_task(work)
+        self.later.add(task)
+        task.add_done_callback(self.later.discard)
+
+    async def one_more_host(self):
+        host = await HostProcess.start(self.folder, f"host-{next(self.names)}")
+        if host is None:
+            self.wrong.append("a host could not start")
+        else:
+            self.hosts.append(host)
+
+    def a_host(self):
+        return self.dice.choice([host for host in self.hosts if not host.frozen])
+
+    async def launch(self, number):
+        """Ask until somebody answers: the key makes it one task."""
+        order = {"do": "launch", "key": f"task {number}", "options": self.options(), "script": self.script()}
+        if order["options"]["executor"] == "inline":  # a phase that kills its process would kill its host
+            order["script"] = {at: [word for word in words if word != "die"] for at, words in order["script"].items()}
+        while True:
+            answer = await self.a_host().tell(order)
+            if "ok" in answer:
+                self.done["tasks"] += 1
+                self.task_ids.append(answer["ok"])
+                return
+            if answer is not GONE and "LeaseLost" not in answer["error"]:
+                self.wrong.append(f"a launch was refused: {answer['error']}")
+                return
+            await asyncio.sleep(0.05)
+
+    def options(self):
+        retry = {"initial_interval": 0.05, "backoff_coefficient": 1, "maximum_attempts": self.dice.choice((1, 2, 3))}
+        recovery = {"defaults": {"retry": retry, "timeouts": {"attempt": 4}}}
+        if self.dice.random() < 0.5:
+            recovery["phases"] = {"implementation": {"rollback": {"to": self.dice.choice(("research", "planning"))}}}
+        gates = [phase for phase in ("planning", "implementation") if self.dice.random() < 0.25]
+        executor = self.dice.choice(("inline", "process"))
+        return {"executor": executor, "recovery": recovery, "approve_before": gates}
+
+    def script(self):
+        words = ("slow", "keep", "big", "hang", "fail", "die")
+        chances = (0.4, 0.3, 0.1, 0.03, 0.25, 0.08)
+        phases = ("research", "planning", "implementation", "undo planning", "undo implementation")
+        return {
+            f"{phase} {attempt}": [w for w, chance in zip(words, chances, strict=True) if self.dice.random() < chance]
+            for phase in phases
+            for attempt in range(1, 9)
+        }
+
+    async def command(self):
+        do, edit, host = self.dice.choice(COMMANDS), self.dice.random() < 0.5, self.a_host()
+        picked = self.dice.random()
+        if not self.task_ids:
+            return
+        task_id = self.task_ids[int(picked * len(self.task_ids))]
+        answer = await host.tell({"do": do, "task_id": task_id, "edit": edit})
+        told = answer.get("error", "")
+        self.done["commands refused" if told else "commands"] += 1
+        if told and not told.startswith(("gone", "IllegalTransition", "Conflict", "UnknownTask")):
+            self.wrong.append(f"{do} of {task_id}: {told}")
+
+    def kill_a_worker(self):
+        roll, pids = self.dice.random(), [pid for host in self.hosts for pid in host.workers()]
+        if pids:
+            try:
+                os.kill(pids[int(roll * len(pids))], signal.SIGKILL)
+                self.done["workers killed"] += 1
+            except ProcessLookupError:
+                pass  # it ended by itself
+
+    async def kill_a_host(self):
+        host = self.dice.choice(self.hosts)
+        self.hosts.remove(host)
+        host.signal(signal.SIGKILL)
+        self.done["hosts killed"] += 1
+        await self.one_more_host()
+
+    def freeze_a_host(self):
+        awake = [host for host in self.hosts if not host.frozen]
+        seconds = self.dice.uniform(0.2, 2 * LEASE_S)
+        host = self.dice.choice(awake)
+        if len(awake) > 1:
+            host.frozen = True
+            host.signal(signal.SIGSTOP)
+            self.done["hosts frozen"] += 1
+            self.soon(self.thaw(host, seconds))
+
+    async def thaw(self, host, seconds):
+        await asyncio.sleep(seconds)
+        host.signal(signal.SIGCONT)
+        host.frozen = False
+
+    # --- calm ------------------------------------------------------------------------------------------------------
+
+    async def calm(self):
+        """Everybody is awake, and nobody says anything any more: all tasks come to an end, or wait."""
+        while self.later:
+            await asyncio.wait(self.later, timeout=PATIENCE_S)
+        deadline = time.monotonic() + PATIENCE_S
+        while (busy := self.busy()) and time.monotonic() < deadline:
+            await asyncio.sleep(0.1)
+        self.wrong += [f"stuck: {task_id} is {state}" for task_id, state in busy]
+        for host in self.hosts:
+            workers = host.workers()
+            code = await host.end()
+            if code != 0:
+                said = (self.folder / f"{host.name}.err").read_text()[-2000:]
+                self.wrong.append(f"{host.name} ended with {code}: {said}")
+            self.wrong += [f"worker {pid} outlived its host" for pid in workers if Path(f"/proc/{pid}").exists()]
+
+    def busy(self):
+        with sqlite3.connect(self.folder / "store.db") as connection:
+            rows = connection.execute("SELECT task_id, state, snapshot FROM tasks").fetchall()
+        return [
+            (task_id, state)
+            for task_id, state, snapshot in rows
+            if state not in ENDED
+            and (
+                state not in WAITS_FOR_A_PERSON or any(p["status"] == "running" for p in json.loads(snapshot)["phases"])
+            )
+        ]
+
+    # --- what is left ----------------------------------------------------------------------------------------------
+
+    async def look_back(self):
+        path = self.folder / "store.db"
+        store = MemorySaver.open(path)
+        await store.collect(0.0)  # nothing runs any more: what goes now, nobody needs
+        for task in await store.tasks("ada", limit=10_000):
+            self.done[task.state.value] += 1
+        await store.close()
+        found = in_store(path, runs_in(self.folder / "runs.txt"))
+        self.wrong += [f"{key}: {line}" for key, lines in found.items() for line in lines]
+        with sqlite3.connect(path) as connection:
+            stored = {
+                f"{t} {seq} {kind}" for t, seq, kind in connection.execute("SELECT task_id, seq, type FROM events")
+            }
+        told = {line for file in self.folder.glob("*.told") for line in file.read_text().split("\n")[:-1]}
+        self.wrong += [f"acknowledged and lost: {line}" for line in told - stored]
+        self.done["events"] = len(stored)
+
+
+def soak(folder, seed, seconds, tasks):
+    """(what is wrong, what was done)."""
+    it = Soak(folder, seed, seconds, tasks)
+    return asyncio.run(it.run()), it.done
+
+
+def told(done):
+    return ", ".join(f"{name}: {count}" for name, count in sorted(done.items()))
+
+
+def main():
+    seed = int(os.environ.get("SEED") or secrets.randbelow(2**32))
+    seconds = float(os.environ.get("SECONDS") or 900)
+    print(f"soak for {seconds:g} s; SEED={seed} brings its decisions again", flush=True)
+    folder = Path(tempfile.mkdtemp(prefix="phasenb-soak-"))
+    wrong, done = soak(folder, seed, seconds, tasks=int(seconds * 1.5))
+    print(told(done))
+    if wrong:
+        sys.exit("\n".join([*wrong, f"SEED={seed}; what is left of it lies in {folder}"]))
+    print("every task has ended or waits for a person; every log, store and file is whole")
+
+
+if __name__ == "__main__":
+    main()
