@@ -109,7 +109,9 @@ function changeOf(task: TaskState, event: TaskEvent): Change {
     case 'phase_rolled_back':
       return { rolling_back: null, phases: resetFrom(task, event.to, 'rolled_back') };
     case 'phase_fallback':
-      return { phases: withPhase(task, event.phase, { status: 'pending', fallback: event.agent, maximum_attempts: null }) };
+      return {
+        phases: withPhase(task, event.phase, { status: 'pending', fallback: event.agent, maximum_attempts: null })
+      };
     case 'approval_requested': {
       const { phase, revision, seq, output } = event;
       return { approval: { phase, revision, seq, output } };
