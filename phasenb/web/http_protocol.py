@@ -221,7 +221,7 @@ _STEER_ERRORS = ("unknown_task", "illegal_transition", "conflict", "too_large")
 class Operation:
     """One method of one path. ``answer``: a model, or the content types of bytes. ``errors``: codes of its own, beside
     those of every path (bad_message, forbidden, store_unavailable, config_error, internal). ``arrow``: also as an
-    Arrow IPC stream.
+    Arrow IPC stream. ``permission``: the strongest that it needs; what is ``execute`` on a task needs ``write`` too.
     """
 
     name: str
@@ -294,7 +294,10 @@ OPERATIONS: tuple[Operation, ...] = (
         "has_object", "HEAD", _OBJECT, "Whether an object is here", "read", None, ("unknown_object",),
     ),
     *(
-        Operation(name, "POST", f"{_TASK}/{name}", summary, "write", TaskState, (*_STEER_ERRORS, *more), body=body)
+        Operation(
+            name, "POST", f"{_TASK}/{name}", summary, "execute" if name == "retry" else "write", TaskState,
+            (*_STEER_ERRORS, *more), body=body,
+        )
         for name, body, summary, more in _STEERING
     ),
     Operation(
