@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from phasenb.client.backend import Backend
 from phasenb.codecs import decode
@@ -34,12 +34,20 @@ class Values:
         reference = as_reference(value)
         if reference is None:
             return decode(value, _NOWHERE)
+        return decode(value, self._holding(reference.hash))
+
+    def open(self, hash: str) -> BinaryIO:
+        """The bytes of an object as they are stored. Blocks. Raises UnknownObject, ServerUnreachable."""
+        return self._holding(hash).open(hash)
+
+    def _holding(self, hash: str) -> ObjectFolder:
+        """The folder that has an object: the host's own, or ours, where it is brought first."""
         folder = self._backend.input_folder()
         if folder is None:
             folder = ObjectFolder(str(self._folder() / "objects"))
-            if not folder.has(reference.hash):
-                self._backend.download(reference.hash, folder)
-        return decode(value, folder)
+            if not folder.has(hash):
+                self._backend.download(hash, folder)
+        return folder
 
     def staging(self) -> tuple[ObjectFolder, Path | None]:
         """Where a launch's inputs are written: the host's own folder; or one of its own to be uploaded from and then

@@ -5,7 +5,7 @@ Rules: later wins, field by field; an error names file, line and field of the la
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,11 +21,21 @@ PathParts = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Layer:
-    """``source``: a file, ``environment`` or ``command line``; ``lines``: line from 1 of each field path."""
+    """``source``: a file, a variable, or the command line; ``lines``: line from 1 of each field path."""
 
     source: str
     data: Mapping[str, Any]
     lines: Mapping[PathParts, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A value in force: its ``field`` path, and what brought it: a file with its ``line`` from 1, a variable, ..."""
+
+    field: str
+    value: Any
+    source: str
+    line: int | None = None
 
 
 def read_layer(path: Path) -> Layer:
@@ -91,6 +101,24 @@ def _copied(value: Any, layer: Layer, path: PathParts, origins: dict[PathParts, 
     copy: dict[str, Any] = {}
     _lay(copy, value, layer, path, origins)
     return copy
+
+
+def settings_of(layers: list[Layer]) -> list[Setting]:
+    """Every value of all layers in the order of the first, with the layer that it came from."""
+    data, origins = merged(layers)
+    return [
+        Setting(".".join(path), value, origins[path].source, origins[path].lines.get(path))
+        for path, value in _leaves(data, ())
+    ]
+
+
+def _leaves(data: Mapping[str, Any], path: PathParts) -> Iterator[tuple[PathParts, Any]]:
+    for key, value in data.items():
+        inner = (*path, str(key))
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, inner)
+        else:
+            yield inner, value
 
 
 def validated(model: type[M], layers: list[Layer]) -> M:

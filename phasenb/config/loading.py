@@ -10,17 +10,19 @@ import difflib
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from phasenb.config.layers import Layer, read_layer, validated
+from phasenb.config.layers import Layer, Setting, read_layer, settings_of, validated
 from phasenb.config.settings import Settings
 from phasenb.dto.policies import RecoveryPolicy
 from phasenb.errors import ConfigError
 
 PREFIX = "PHASENB_"
+DEFAULT = "default"
 _HERE = Path(__file__).parent
 _FIELDS = Settings.model_fields
 _SECTIONS = {
@@ -40,32 +42,58 @@ def load_settings(
     Raises ConfigError with file, line and field for an unknown key, a wrong type or an impossible value.
     """
     folders = _config_folders(config_path)
-    layers = [read_layer(_HERE / "server_config.json"), *_found(folders, "server_config.json")]
-    layers.append(environment_layer(os.environ if environ is None else environ))
-    layers.append(Layer("the command line or jupyter_server_config", overrides or {}))
-    settings = validated(Settings, layers)
+    given = [Layer("the command line or jupyter_server_config", overrides)] if overrides else []
+    settings = validated(Settings, _settings_layers(given, folders, environ))
     return settings.with_policy(load_policy(settings.recovery, folders))
 
 
 def load_policy(path: str | None = None, folders: Sequence[Path] = ()) -> RecoveryPolicy:
     """error_recovery.yaml: the packaged one, with ``path`` or those in ``folders`` over it. Raises ConfigError."""
-    layers = [read_layer(_HERE / "error_recovery.yaml")]
-    layers += [read_layer(Path(path).expanduser())] if path else _found(folders, "error_recovery.yaml")
-    return validated(RecoveryPolicy, layers)
+    return validated(RecoveryPolicy, _policy_layers(path, folders))
 
 
-def environment_layer(environ: Mapping[str, str]) -> Layer:
-    """The ``PHASENB_*`` variables that are settings. Raises ConfigError for a misspelt field of a section."""
-    data: dict[str, Any] = {}
+def explain(
+    overrides: Sequence[Layer] = (),
+    config_path: Sequence[str] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> tuple[Settings, list[Setting]]:
+    """The settings of a host, and every value of both files with where it came from; those of error_recovery.yaml
+    under ``error_recovery``. ``overrides``: layers that win over all, weakest first. Raises ConfigError.
+    """
+    folders = _config_folders(config_path)
+    layers = _settings_layers(overrides, folders, environ)
+    settings = validated(Settings, layers)
+    policy_layers = _policy_layers(settings.recovery, folders)
+    policy = validated(RecoveryPolicy, policy_layers)
+    found = settings_of(layers)
+    found += [replace(each, field=f"error_recovery.{each.field}") for each in settings_of(policy_layers)]
+    packaged = {layers[0].source, policy_layers[0].source}
+    told = [replace(each, source=DEFAULT, line=None) if each.source in packaged else each for each in found]
+    return settings.with_policy(policy), told
+
+
+def _settings_layers(
+    overrides: Sequence[Layer], folders: Sequence[Path], environ: Mapping[str, str] | None
+) -> list[Layer]:
+    packaged = read_layer(_HERE / "server_config.json")
+    variables = environment_layers(os.environ if environ is None else environ)
+    return [packaged, *_found(folders, "server_config.json"), *variables, *overrides]
+
+
+def _policy_layers(path: str | None, folders: Sequence[Path]) -> list[Layer]:
+    over = [read_layer(Path(path).expanduser())] if path else _found(folders, "error_recovery.yaml")
+    return [read_layer(_HERE / "error_recovery.yaml"), *over]
+
+
+def environment_layers(environ: Mapping[str, str]) -> list[Layer]:
+    """A layer for each ``PHASENB_*`` variable that is a setting. Raises ConfigError for a misspelt one of a section."""
+    layers = []
     for variable, text in environ.items():
-        if not variable.startswith(PREFIX):
-            continue
-        path = _setting_of(variable)
+        path = _setting_of(variable) if variable.startswith(PREFIX) else None
         if path is not None:
             section, field = path
-            target = data.setdefault(section, {}) if field else data
-            target[field or section] = _value(text)
-    return Layer("the environment (PHASENB_*)", data)
+            layers.append(Layer(variable, {section: {field: _value(text)} if field else _value(text)}))
+    return layers
 
 
 def _setting_of(variable: str) -> tuple[str, str | None] | None:

@@ -58,7 +58,7 @@ def check(location: Location) -> None:
             raise StoreUnavailable(location.shown, "it is not a file")
     except OSError as error:
         raise StoreUnavailable(location.shown, error.strerror or str(error)) from None
-    network = network_file_system(path.parent.resolve(), _mounts())
+    network = network_file_system(path.parent.resolve(), mounts())
     if network:
         problem = f"it lies on a network file system ({network}): set store.url to a path on a local disk"
         raise StoreUnavailable(location.shown, problem)
@@ -66,6 +66,13 @@ def check(location: Location) -> None:
 
 def network_file_system(folder: Path, mounts: str) -> str | None:
     """The type of the network file system that ``folder`` is on, or None. ``mounts`` as in Linux's /proc/mounts."""
+    kind = file_system(folder, mounts)
+    over_fuse = kind.startswith("fuse.") and kind.removeprefix("fuse.").lower() in _NETWORK_FUSE
+    return kind if kind in _NETWORK or over_fuse else None
+
+
+def file_system(folder: Path, mounts: str) -> str:
+    """The type of the file system that ``folder`` is on; empty where ``mounts`` does not tell."""
     best, kind = -1, ""
     for line in mounts.splitlines():
         fields = line.split(" ")
@@ -74,11 +81,11 @@ def network_file_system(folder: Path, mounts: str) -> str | None:
         point = _OCTAL.sub(lambda found: chr(int(found[1], 8)), fields[1])
         if folder.is_relative_to(point) and len(point) >= best:
             best, kind = len(point), fields[2]
-    over_fuse = kind.startswith("fuse.") and kind.removeprefix("fuse.").lower() in _NETWORK_FUSE
-    return kind if kind in _NETWORK or over_fuse else None
+    return kind
 
 
-def _mounts() -> str:
+def mounts() -> str:
+    """Linux's table of mounts; empty elsewhere."""
     try:
         return Path("/proc/self/mounts").read_text(errors="replace")
     except OSError:

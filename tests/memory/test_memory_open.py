@@ -249,7 +249,7 @@ def test_network_file_systems_are_told_apart(folder, kind):
 
 
 def test_a_network_file_system_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(location, "_mounts", lambda: f"server:/x {tmp_path.resolve()} nfs4 rw 0 0")
+    monkeypatch.setattr(location, "mounts", lambda: f"server:/x {tmp_path.resolve()} nfs4 rw 0 0")
     problem = refused(tmp_path / "phasenb.db")
     assert "network file system (nfs4)" in problem
     assert "store.url" in problem

@@ -1,0 +1,241 @@
+"""What ``phasenb doctor`` looks at: each check is a function that tells what it found, and what to do about it.
+
+Rules: a check finds and changes nothing, except for a task of its own in a store in memory; a part that is not
+installed here (JupyterLab, a server) is no fault; a check that fails stops none of the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import shutil
+import sqlite3
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+
+from phasenb.cli.frame import Call
+from phasenb.cli.places import client_of, find_server
+from phasenb.client.discovery import HEALTH_S
+from phasenb.config import Settings
+from phasenb.config.layers import Layer, Setting
+from phasenb.errors import AccessDenied, PhasenbError
+from phasenb.web.message_protocol import PROTOCOL
+
+Status = Literal["ok", "note", "wrong"]
+_WORKER_S = 60.0
+_LITTLE_ROOM = 200_000_000  # bytes
+
+
+@dataclass(frozen=True)
+class Finding:
+    """``todo``: what to do about it. ``note``: nothing is wrong, and it may still be news."""
+
+    check: str
+    status: Status
+    text: str
+    todo: str = ""
+
+
+def installed() -> Iterator[Finding]:
+    names = ("phasenb", "jupyter_server", "pandas", "SQLAlchemy")
+    told = ", ".join(f"{name} {version(name)}" for name in names)
+    python = f"Python {platform.python_version()} ({sys.executable}) on {platform.system()}"
+    yield Finding("versions", "ok", f"{told}; {python}")
+
+
+def configuration() -> tuple[Settings | None, list[Setting], Finding]:
+    """The settings in force here, with the source of each. None where they can't be used."""
+    from phasenb.config.loading import DEFAULT, explain
+    from phasenb.server.jupyter_files import phasenb_sections
+
+    try:
+        layers = [Layer(str(path), section) for path, section in phasenb_sections()]
+        settings, told = explain([_settings_only(layer) for layer in layers])
+    except PhasenbError as error:
+        return None, [], Finding("configuration", "wrong", str(error), "mend that file, variable or trait")
+    own = sum(setting.source != DEFAULT for setting in told)
+    text = f"{len(told)} values, {own} of them not by default (below)" if own else f"{len(told)} values, all by default"
+    return settings, told, Finding("configuration", "ok", text)
+
+
+def _settings_only(layer: Layer) -> Layer:
+    """Without the traits of PhaseNB that are no settings of a host: ``owner`` and ``max_object_bytes``."""
+    known = {name: value for name, value in layer.data.items() if name in Settings.model_fields}
+    return Layer(f"c.PhaseNB in {layer.source}", known)
+
+
+def extension() -> Iterator[Finding]:
+    from jupyter_core.paths import jupyter_config_path
+    from jupyter_server.extension.config import ExtensionConfigManager
+
+    manager: Any = ExtensionConfigManager(read_config_path=jupyter_config_path())  # it has no types
+    known = manager.get_jpserver_extensions()
+    if known.get("phasenb"):
+        yield Finding("extension", "ok", "Jupyter servers of this environment load it")
+        return
+    said = "is disabled" if "phasenb" in known else "is not enabled"
+    todo = "`jupyter server extension enable phasenb`, then start the Jupyter server again"
+    yield Finding("extension", "wrong", f"the server extension {said} for Jupyter servers of this environment", todo)
+
+
+def server(call: Call) -> Iterator[Finding]:
+    """The server that commands use from here: reachable, with a good token, of a fitting version, socket and all."""
+    try:
+        found = find_server(call)
+    except AccessDenied as error:
+        yield Finding("token", "wrong", str(error), "give the server's token: --token, PHASENB_TOKEN, or in the URL")
+        return
+    except PhasenbError as error:
+        yield Finding("server", "wrong", str(error))
+        return
+    if found is None:
+        todo = "`phasenb serve` starts one; JupyterLab with phasenb is one too"
+        yield Finding("server", "note", "none was found: launches run in their own process", todo)
+        return
+    try:
+        health = found.health(HEALTH_S)
+        if health is None:
+            todo = "install phasenb where that Jupyter server runs, and start it again"
+            yield Finding("server", "wrong", f"{found.url} has no phasenb extension", todo)
+            return
+        with client_of(call, found) as client:
+            client.ping()
+            owner = client.owner
+    except AccessDenied as error:
+        yield Finding("token", "wrong", str(error), "give the server's token: --token, PHASENB_TOKEN, or in the URL")
+    except PhasenbError as error:
+        yield Finding("server", "wrong", str(error), "its log says more")
+    else:
+        yield Finding("server", "ok", f"{found.url} answers over HTTP and socket; you are {owner} there")
+        yield from _fitting(health)
+
+
+def _fitting(health: dict[str, Any]) -> Iterator[Finding]:
+    mine, theirs = version("phasenb"), health["version"]
+    if health["protocol"] != PROTOCOL:
+        text = f"the server speaks protocol {health['protocol']}, this phasenb {PROTOCOL}"
+        yield Finding("server version", "wrong", text, "install the same release of phasenb on both sides")
+    elif mine != theirs:
+        text = f"the server has phasenb {theirs}, this is {mine}; both speak protocol {PROTOCOL}"
+        yield Finding("server version", "note", text, "start the server again if phasenb was upgraded")
+    else:
+        yield Finding("server version", "ok", f"phasenb {theirs}, protocol {PROTOCOL}, as here")
+
+
+def store(settings: Settings) -> Iterator[Finding]:
+    """The configured store: its place, whether it can be written, its file system, its version."""
+    from phasenb.memory.location import check, file_system, locate, mounts
+
+    try:
+        location = locate(settings.store_url)
+        path = location.path
+        if path is None:
+            yield Finding("store", "note", "in memory: what is in it ends with its host", "set store.url to a path")
+            return
+        if settings.store.url is None and not path.parent.exists():
+            yield Finding("store", "ok", f"{path}: not there yet, made by the first launch")
+            return
+        check(location)
+    except PhasenbError as error:
+        yield Finding("store", "wrong", str(error), "set store.url (PHASENB_STORE_URL) to a path on a local disk")
+        return
+    kind = file_system(path.parent.resolve(), mounts()) or "unknown file system"
+    free = shutil.disk_usage(path.parent).free
+    where = f"{path} ({kind}, {free / 1e9:,.1f} GB free)"
+    closed = [str(each) for each in (path.parent, path) if each.exists() and not os.access(each, os.W_OK)]
+    if closed:
+        yield Finding("store", "wrong", f"{where}: {closed[0]} can't be written", "give yourself the right to write it")
+    elif free < _LITTLE_ROOM:
+        yield Finding("store", "wrong", f"{where}: the disk is nearly full", "make room, or set store.url elsewhere")
+    else:
+        yield _looked_into(path, where, settings)
+
+
+def _looked_into(path: Path, where: str, settings: Settings) -> Finding:
+    """Read-only at first: an old store is not migrated by looking at it. One of this release is opened as a host does,
+    its artifacts folder too.
+    """
+    from phasenb.memory.migrations import MIGRATIONS, version_of
+    from phasenb.memory.saver import MemorySaver
+
+    known = MIGRATIONS[-1].number
+    if not path.exists():
+        return Finding("store", "ok", f"{where}: not there yet, made by the first launch")
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+            cursor = connection.cursor()
+            found = version_of(cursor, str(path), known)
+            tasks = cursor.execute("SELECT count(*) FROM tasks").fetchone()[0] if found else 0
+        if found == known:
+            asyncio.run(MemorySaver.open(settings.store_url, artifacts=settings.store.artifacts).close())
+    except PhasenbError as error:
+        return Finding("store", "wrong", str(error))
+    except sqlite3.Error as error:
+        todo = "put a copy of it back, or set store.url (PHASENB_STORE_URL) to another path"
+        return Finding("store", "wrong", f"{where}: {error}", todo)
+    later = f", brought to {known} by the next host" if found < known else ""
+    return Finding("store", "ok", f"{where}: version {found}{later}, {tasks:,} tasks")
+
+
+def executor(settings: Settings) -> Iterator[Finding]:
+    """Runs a task of one phase in a worker process, in a store in memory."""
+    from phasenb.agents.workflow import Workflow
+    from phasenb.client.embedded import EmbeddedBackend, EmbeddedHost
+    from phasenb.client.loop_thread import shared_loop
+
+    in_memory = settings.store.model_copy(update={"url": ":memory:", "artifacts": None})
+    alone = settings.model_copy(update={"store": in_memory})
+    host = EmbeddedHost(shared_loop(), alone)
+    flow = Workflow("doctor", phases=("check",)).with_options(executor="process", show=False)
+    flow.phase("check")(_check)
+    began = time.monotonic()
+    try:
+        with client_of(Call(), EmbeddedBackend(host)) as client:
+            pid = client.launch(flow).result(timeout=_WORKER_S)
+    except (PhasenbError, TimeoutError) as error:
+        yield Finding("executor", "wrong", f"no worker ran a phase: {error}", f"see that {sys.executable} can start")
+    else:
+        took = time.monotonic() - began
+        text = f"process: a worker (pid {pid}) ran a phase in {took:.1f} s; {settings.workers} at most"
+        yield Finding("executor", "ok", text)
+    finally:
+        host.thread.run(host.stop())
+
+
+def _check() -> int:
+    return os.getpid()
+
+
+def browser() -> Iterator[Finding]:
+    """What a notebook's front end needs: the labextension, and ipywidgets where it is not there."""
+    from jupyter_core.paths import jupyter_path
+
+    try:
+        lab = version("jupyterlab")
+    except PackageNotFoundError:
+        yield Finding("browser", "note", "JupyterLab is not installed in this environment")
+        return
+    places = [Path(folder) / "phasenb" / "package.json" for folder in jupyter_path("labextensions")]
+    found = next((place for place in places if place.is_file()), None)
+    widgets = f"ipywidgets {version('ipywidgets')}"
+    manager = find_spec("jupyterlab_widgets") is not None
+    if found is not None:
+        built = orjson.loads(found.read_bytes()).get("version", "?")
+        text = f"JupyterLab {lab} has the phasenb labextension {built} ({found.parent}); {widgets}"
+        yield Finding("browser", "ok", text)
+    elif manager:
+        text = f"JupyterLab {lab} has no phasenb labextension: cells show tasks with {widgets}, and there is no panel"
+        yield Finding("browser", "note", text, "install phasenb from its wheel, which brings it")
+    else:
+        text = f"JupyterLab {lab} has neither the phasenb labextension nor jupyterlab_widgets: cells show no live tasks"
+        yield Finding("browser", "wrong", text, "pip install jupyterlab_widgets")
