@@ -9,7 +9,7 @@ functions: a cell that is run again changes both. A fallback or a compensation m
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from phasenb.core.extended_agent import ExtendedAgent
 from phasenb.core.launch_check import CONTEXT, nearest
@@ -45,6 +45,7 @@ class Workflow(ExtendedAgent):
         self._fallbacks = {}
         self._compensations = {}
         self._made = None
+        self._made_of: tuple[Any, ...] = ()
         self._declared = declared
         self._decorated: dict[str, Callable[..., Any]] = {}
 
@@ -118,13 +119,31 @@ class Workflow(ExtendedAgent):
 
         return run_here(self, inputs)
 
+    def travelling(self, sources: Mapping[str, str] | None = None) -> Self:
+        """See ExtendedAgent."""
+        copy = super().travelling(sources)
+        copy._made_of = ()
+        return copy
+
     def _functions(self) -> Functions:
+        """Made anew only where something was decorated since: each attempt and each launch asks."""
+        given = (_identity(self._decorated), _identity(self._fallbacks), _identity(self._compensations))
+        if self._made is None or self._made_of != given:
+            self._made, self._made_of = self._read_functions(), given
+        return self._made
+
+    def _read_functions(self) -> Functions:
         order = self.phases
         return Functions(
             {name: PhaseFunction(self._decorated[name]) for name in order if name in self._decorated},
             _read(self._fallbacks, order),
             _read(self._compensations, order),
         )
+
+
+def _identity(functions: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
+    """What was decorated, by identity: the functions that it was made of are kept, so that no id is used again."""
+    return tuple([(name, id(function)) for name, function in functions.items()])
 
 
 def _read(functions: Mapping[str, Any], order: Sequence[str]) -> dict[str, PhaseFunction]:

@@ -7,7 +7,7 @@ Rules and what they cost:
 * Cancelling is ``ctx.cancelled``, then an exception in the phase's thread. Python raises it at the next bytecode: a
   long call of C (``time.sleep``, a fit of a model) goes on until it returns, and no one can end it. After the grace
   the attempt counts as cancelled although its thread may still be in that call; what it returns then is not kept.
-* One ``call_soon_threadsafe`` for each batch of reports; an attempt without reports costs one.
+* The loop is woken once for what all threads have told since its last turn (executors.mailbox).
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from phasenb.executors import inline_output
 from phasenb.executors.inline_output import Output
 from phasenb.executors.inline_threads import Threads
 from phasenb.executors.loading import Agents, describe_failure
+from phasenb.executors.mailbox import Mailbox
 from phasenb.executors.performing import Performance, cancelled_error, folder_at
 from phasenb.executors.reports import COURTESY_S, StoppableRun
 
@@ -45,11 +46,9 @@ class InlineRun(StoppableRun):
         super().__init__(attempt.phase)
         self._executor = executor
         self._agents = agents
-        self._loop = asyncio.get_running_loop()
+        self._mailbox = executor.mailbox()
         self._lock = threading.Lock()
         self._telling = threading.Lock()  # lines that were taken are sent before anything that comes later
-        self._waiting: list[Report] = []
-        self._scheduled = False
         self._over = False  # the phase's code is left: no interrupt may be sent any more
         self._interrupted = False
         self.output = Output(attempt.log_bytes)
@@ -98,22 +97,11 @@ class InlineRun(StoppableRun):
                 self._send_in_thread([chunk])
 
     def _send_in_thread(self, reports: list[Report]) -> None:
-        with self._lock:
-            self._waiting += reports
-            if self._scheduled:
-                return
-            self._scheduled = True
-        try:
-            self._loop.call_soon_threadsafe(self._receive)
-        except RuntimeError:  # the loop was closed while a call of C went on: nobody listens any more
-            return
+        self._mailbox.put((self, reports))
 
     # --- the loop's side -----------------------------------------------------------------------------------------
 
-    def _receive(self) -> None:
-        with self._lock:
-            reports, self._waiting = self._waiting, []
-            self._scheduled = False
+    def receive(self, reports: list[Report]) -> None:
         for report in reports:
             if isinstance(report, Outcome):
                 self._end(report)
@@ -140,6 +128,11 @@ class InlineRun(StoppableRun):
             self._interrupted = True
             thread = ctypes.c_ulong(self._thread.ident or 0)
             ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(Cancelled))
+
+
+def _receive(told: tuple[InlineRun, list[Report]]) -> None:
+    run, reports = told
+    run.receive(reports)
 
 
 class InlineSlot:
@@ -175,6 +168,13 @@ class InlineExecutor:
         self._busy = threading.Event()
         self._closed = False
         self._flusher: threading.Thread | None = None
+        self._mailbox: Mailbox[tuple[InlineRun, list[Report]]] | None = None
+
+    def mailbox(self) -> Mailbox[tuple[InlineRun, list[Report]]]:
+        """What the threads' reports reach this loop by; one for all runs, as it wakes the loop once for all."""
+        if self._mailbox is None or not self._mailbox.here:
+            self._mailbox = Mailbox(_receive)
+        return self._mailbox
 
     def refusal(self, runtime: Runtime | None) -> None:
         """See ports.Executor: never."""
