@@ -1,6 +1,7 @@
 """Database: an open SQLite file, or a store in memory, with one writer and many readers.
 
-Rules: the file is only ever added to, never deleted or replaced; readers have connections of their own and are never
+Rules: the file is only ever added to, never deleted or replaced (where somebody else does, every use is refused: what
+is written to a file without a name is lost); readers have connections of their own and are never
 in the writer's way (WAL); a store in memory has one connection, so its readers go through the writer; a reader sees
 all that was handed to the writer before, log lines too.
 """
@@ -8,6 +9,7 @@ all that was handed to the writer before, log lines too.
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import time
 from collections.abc import Callable
@@ -23,7 +25,7 @@ from phasenb.memory.faults import BUSY_S, unavailable
 from phasenb.memory.location import Location, check
 from phasenb.memory.migrations import MIGRATIONS, migrate, version_of
 from phasenb.memory.statements import Cursor
-from phasenb.memory.writer import Writer, nothing
+from phasenb.memory.writer import Guard, Writer, nothing, nothing_against
 
 T = TypeVar("T")
 _WAL_RETRY_S = 0.02
@@ -32,11 +34,12 @@ _WAL_RETRY_S = 0.02
 class Database:
     """``open`` it first; ``read`` from any thread; ``writer`` runs what changes it."""
 
-    def __init__(self, location: Location, writer: Writer, readers: Engine | None, epoch: str) -> None:
+    def __init__(self, location: Location, writer: Writer, readers: Engine | None, epoch: str, guard: Guard) -> None:
         self.location = location
         self.writer = writer
         self.epoch = epoch
         self._readers = readers
+        self._guard = guard
         self._closed = False
         self._version: int | None = None
 
@@ -56,7 +59,8 @@ class Database:
         except BaseException:
             connection.close()
             raise
-        return cls(location, Writer(connection, location.shown), _reader_pool(location), epoch)
+        guard = _guard(location)
+        return cls(location, Writer(connection, location.shown, guard), _reader_pool(location), epoch, guard)
 
     def read(self, job: Callable[[Cursor], T]) -> T:
         """Run a reading job in the calling thread. Raises StoreUnavailable, and what the job raises."""
@@ -70,6 +74,7 @@ class Database:
         assert self._readers is not None
         if self._closed:
             raise StoreUnavailable(self.location.shown, "it is closed")
+        self._guard()
         try:
             with closing(self._readers.raw_connection()) as connection:
                 return job(connection.cursor())
@@ -103,6 +108,30 @@ class Database:
         self.writer.close()
         if self._readers is not None:
             self._readers.dispose()
+
+
+def _guard(location: Location) -> Guard:
+    """Raises StoreUnavailable once the path is no longer the file that it is now."""
+    if location.path is None:
+        return nothing_against
+    path = str(location.path)
+    opened = os.stat(path)  # noqa: PTH116 - asked at each commit: a Path costs more than the stat
+
+    def guard() -> None:
+        try:
+            found = os.stat(path)  # noqa: PTH116
+        except OSError:
+            same = False
+        else:
+            same = (found.st_ino, found.st_dev) == (opened.st_ino, opened.st_dev)
+        if not same:
+            raise StoreUnavailable(
+                location.shown,
+                "its file was removed or replaced while it was in use: put it back, or restart this host (the Jupyter "
+                "server; without one, the kernel or script) to go on with what is there now",
+            )
+
+    return guard
 
 
 def _connect(location: Location) -> sqlite3.Connection:

@@ -31,9 +31,14 @@ from phasenb.memory.statements import Cursor
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 Job = Callable[[Cursor], Any]
+Guard = Callable[[], None]  # raises StoreUnavailable where the store must not be used any more
 
 MAX_GROUP = 512
 _COMPANY_S = 0.05  # log lines reach a reader by the socket first; their fsync can wait for the next event's
+
+
+def nothing_against() -> None:
+    """The guard of a store that nobody can take away."""
 
 
 def nothing(cursor: Cursor) -> None:
@@ -52,11 +57,15 @@ class _Request:
 
 
 class Writer:
-    """Owns ``connection``, which is in autocommit mode and is used by no one else from now on."""
+    """Owns ``connection``, which is in autocommit mode and is used by no one else from now on.
 
-    def __init__(self, connection: sqlite3.Connection, store: str) -> None:
+    ``guard`` is asked before each transaction.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, store: str, guard: Guard = nothing_against) -> None:
         self._connection = connection
         self._store = store
+        self._guard = guard
         self._queue: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._gate = threading.Lock()
         self._closed = False
@@ -148,10 +157,11 @@ class Writer:
     def _begun(self, cursor: sqlite3.Cursor, waiting: list[_Request]) -> bool:
         """Begin a transaction. Where SQLite can't, all that wait hear why: one wait for a lock is enough for them."""
         try:
+            self._guard()
             cursor.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, StoreUnavailable) as error:
             for request in waiting:
-                request.error = unavailable(self._store, error)
+                request.error = unavailable(self._store, error) if isinstance(error, sqlite3.Error) else error
             return False
         return True
 
