@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from phasenb.config.machine import process_space, process_started
+from phasenb.config.settings import make_data_dir
 from phasenb.core.attempts import EngineLimits
 from phasenb.core.keeper import Keeper
 from phasenb.core.phase_manager import PhaseManager
@@ -85,6 +86,7 @@ class Host:
     async def _start(self, closing: AsyncExitStack) -> None:
         """What is made here is closed by ``closing`` in the opposite order."""
         settings = self.settings
+        await asyncio.to_thread(make_data_dir, settings)
         self.store = await asyncio.to_thread(self._open_store, settings.store_url, artifacts=settings.store.artifacts)
         closing.push_async_callback(self.store.close)
         self.hub = WebSocketManager(settings.websocket, self.store)

@@ -23,7 +23,7 @@ from phasenb.client.backend import AFTER_FAILURE_S, Aside, JsonObject, Link, Loa
 from phasenb.client.loop_thread import LoopThread, shared_loop
 from phasenb.codecs.objects import ObjectFolder
 from phasenb.display.surroundings import in_kernel
-from phasenb.errors import PhasenbError
+from phasenb.errors import PhasenbError, ServerUnreachable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,12 +52,15 @@ class EmbeddedHost:
         self._settings = settings
         self._reading = reading
         self._starting: asyncio.Task[tuple[Host, TaskApi]] | None = None
+        self._stopped = False
 
     async def running(self) -> tuple[Host, TaskApi]:
         """The host, started at the first call. Raises ConfigError, StoreUnavailable; the next call tries again.
 
-        To be awaited on the host's loop.
+        To be awaited on the host's loop. ServerUnreachable once it was stopped: a client that lost it asks again.
         """
+        if self._stopped:
+            raise ServerUnreachable("this process", "its host was stopped")
         if self._starting is None:
             self._starting = asyncio.get_running_loop().create_task(self._start(), name="phasenb embedded host")
         try:
@@ -86,7 +89,8 @@ class EmbeddedHost:
         return started.result()[0].manager
 
     async def stop(self) -> None:
-        """Let go of the tasks and close the store. Idempotent."""
+        """Let go of the tasks and close the store, for good. Idempotent."""
+        self._stopped = True
         starting, self._starting = self._starting, None
         if starting is not None:
             host, _ = await starting
@@ -107,13 +111,10 @@ class EmbeddedHost:
     async def _start(self) -> tuple[Host, TaskApi]:
         # Imported late: a client of a server needs no host, and SQLAlchemy takes its time.
         from phasenb.config import load_settings
-        from phasenb.config.settings import default_data_dir
         from phasenb.host import Host
         from phasenb.web.api import TaskApi
 
         settings = self._settings or load_settings()
-        if settings.store.url is None:
-            default_data_dir().mkdir(parents=True, exist_ok=True)
         host = Host(settings, embedded=True, reading=self._reading)
         await host.start()
         return host, TaskApi(host.manager)

@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field, PrivateAttr
 
 from phasenb.dto.base import Frozen
 from phasenb.dto.policies import RecoveryPolicy, Seconds
+from phasenb.errors import StoreUnavailable
 
 
 class _Section(Frozen):
@@ -20,7 +21,9 @@ class _Section(Frozen):
 
 
 class StoreSettings(_Section):
-    """``url``: an SQLAlchemy URL or a path; ``artifacts``: any fsspec URL, by default a folder beside the store."""
+    """``url``: an SQLAlchemy URL or a path; ``artifacts``: any fsspec URL, by default ``artifacts/EPOCH`` beside the
+    store.
+    """
 
     url: str | None = None
     artifacts: str | None = None
@@ -83,6 +86,16 @@ class Settings(_Section):
     def workers(self) -> int:
         """Worker processes at most; at least two, so that one long task does not stop the others."""
         return self.executor.workers or max(2, os.cpu_count() or 1)
+
+
+def make_data_dir(settings: Settings) -> None:
+    """Make the default store's folder, where the configuration names no store. Raises StoreUnavailable."""
+    if settings.store.url is None:
+        try:
+            default_data_dir().mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            problem = f"its folder can't be made ({error.strerror}): set store.url (PHASENB_STORE_URL) to another place"
+            raise StoreUnavailable(settings.store_url, problem) from error
 
 
 def default_data_dir() -> Path:

@@ -40,15 +40,14 @@ class MemorySaver:
     """A durable results store: unlike LangGraph's MemorySaver, which keeps checkpoints in memory only.
 
     ``url``: a path, ``sqlite:///path`` or ``:memory:``; the folder must exist. ``artifacts``: a path or fsspec URL, by
-    default the folder ``artifacts`` beside the file (a temporary one for ``:memory:``). The constructor touches
-    nothing: the store is opened by ``open``, or by its first use. Safe to use from several threads and event loops.
+    default ``artifacts/EPOCH`` beside the file, so that stores in one folder, and one that begins anew where another
+    was removed, share nothing (a temporary folder for ``:memory:``). The constructor touches nothing: the store is
+    opened by ``open``, or by its first use. Safe to use from several threads and event loops.
     """
 
     def __init__(self, url: str | Path, *, artifacts: str | None = None) -> None:
         self._location: Location = locate(url)
-        self._artifacts_url = artifacts or (
-            str(self._location.path.parent / "artifacts") if self._location.path else None
-        )
+        self._artifacts_url = artifacts
         self._opening = threading.Lock()
         self._opened: tuple[Database, Artifacts] | None = None
         self._closed = False
@@ -70,8 +69,11 @@ class MemorySaver:
         return self._opened
 
     def _open(self) -> tuple[Database, Artifacts]:
-        database, artifacts = Database.open(self._location), Artifacts(self._artifacts_url)
+        database, path = Database.open(self._location), self._location.path
+        if self._artifacts_url is None:
+            return database, Artifacts(None if path is None else str(path.parent / "artifacts" / database.epoch))
         try:
+            artifacts = Artifacts(self._artifacts_url)
             artifacts.claim(database.epoch, self._location.shown)
         except BaseException:
             database.close()

@@ -20,7 +20,6 @@ from tornado.ioloop import PeriodicCallback
 from traitlets import Bool, Dict, Float, Int, TraitError, Unicode
 
 from phasenb.config import Settings, load_settings
-from phasenb.config.settings import default_data_dir
 from phasenb.core.ports import Observer
 from phasenb.errors import ConfigError, PhasenbError, StoreUnavailable
 from phasenb.host import Host
@@ -134,8 +133,6 @@ class PhaseNB(ExtensionApp):
             return
         host = Host(self._settings, embedded=False, observers=self._observers())
         try:
-            if self._settings.store.url is None:
-                await asyncio.to_thread(default_data_dir().mkdir, parents=True, exist_ok=True)
             await host.start()
         except PhasenbError as error:
             self._fail(error)

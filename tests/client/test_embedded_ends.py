@@ -94,3 +94,20 @@ def test_an_exit_does_not_wait_for_a_person_and_the_next_process_takes_the_task_
         assert task.result() == 6
         assert list(task.results()["phase"]) == ["research", "planning", "implementation"]
     """)
+
+
+def test_a_host_that_was_stopped_is_not_started_again_by_a_client_that_lost_it(script):
+    done = script("""
+        import asyncio
+        import phasenb.errors
+        from phasenb.client.embedded import process_host
+
+        assert flow.with_options(executor="inline").launch(n=1).result() == 2
+        host = process_host()
+        host.thread.run(host.stop())
+        try:
+            host.thread.run(host.running())
+        except phasenb.errors.ServerUnreachable as error:
+            print(error)
+    """)
+    assert "its host was stopped" in done.stdout

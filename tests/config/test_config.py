@@ -3,8 +3,8 @@
 import pytest
 
 from phasenb.config import load_policy, load_settings
-from phasenb.config.settings import Settings
-from phasenb.errors import ConfigError
+from phasenb.config.settings import Settings, make_data_dir
+from phasenb.errors import ConfigError, StoreUnavailable
 
 
 def write(folder, name, text):
@@ -97,3 +97,13 @@ def test_a_rule_says_only_what_differs_also_for_a_phase_of_its_own_policy(tmp_pa
     fit = load_settings(config_path=[str(tmp_path)], environ={}).policy.for_phase("fit")
     retry = fit.retry.overlaid(fit.rules[0].retry)
     assert (retry.maximum_attempts, retry.initial_interval) == (9, 7.0)
+
+
+def test_a_default_folder_that_cannot_be_made_says_what_to_set(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "file" / "data"))
+    with pytest.raises(
+        StoreUnavailable, match=r"can't be made \(Not a directory\): set store\.url \(PHASENB_STORE_URL\)"
+    ):
+        make_data_dir(Settings())
+    make_data_dir(Settings.model_validate({"store": {"url": "elsewhere.db"}}))

@@ -186,7 +186,7 @@ def _objects(path):
         texts = [text for (text,) in connection.execute("SELECT body FROM events UNION ALL SELECT body FROM results")]
         texts += [text for (text,) in connection.execute("SELECT body FROM checkpoints")]
     names = {name for text in texts for name in re.findall(r"sha256:([0-9a-f]{64})", text)}
-    kept = {file.name: file for file in artifacts.glob("*/??/*")}
+    kept = {file.name: file for file in artifacts.glob("*/*/??/*")}
     wrong = [f"named, and not there: {name}" for name in names if name not in kept]
     return wrong + [
         f"damaged: {name}" for name in names & set(kept) if hashlib.sha256(kept[name].read_bytes()).hexdigest() != name

@@ -370,3 +370,13 @@ def test_migrations_are_numbered_without_gaps_and_a_new_store_records_them_all(f
         tables = {name for (name,) in made.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     assert tables == set(metadata.tables)
     assert migrations.create_all is MIGRATIONS[0].apply
+
+
+def test_stores_of_one_folder_share_no_artifacts(tmp_path):
+    first, second = (MemorySaver.open(tmp_path / name) for name in ("a.db", "b.db"))
+    (tmp_path / "a.db").unlink()
+    anew = MemorySaver.open(tmp_path / "a.db")
+    assert len({saver.artifacts_url for saver in (first, second, anew)}) == 3
+    assert MemorySaver.open(tmp_path / "b.db").artifacts_url == second.artifacts_url
+    for saver in (first, second, anew):
+        asyncio.run(saver.close())
