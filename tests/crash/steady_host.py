@@ -1,7 +1,7 @@
 """A host that lives until its stdin ends, and does what each line of it says.
 
 usage: python steady_host.py FOLDER NAME
-Lines: ``launch KIND``, or a command of PhaseManager (``cancel pause resume approve``) for the store's one task. Each is
+Lines: ``launch KIND``, or a command of PhaseManager (``cancel pause resume approve deny``) for the store's one task. Each is
 answered by a line: ``ok STATE``, or the error's type. ``NAME.told`` gets a line for each event that it announced,
 ``runs.txt`` ``PHASE PID start|alive|end TIME`` lines of the phases.
 """
@@ -69,9 +69,11 @@ async def obey(host, words):
     if words[0] == "launch":
         return (await manager.launch(OWNER, "steady", launch(words[1]))).task.state
     (task,) = await host.store.tasks(OWNER)
-    if words[0] == "approve":
+    if words[0] in ("approve", "deny"):
         (asked,) = (event for event in await log_of(host, task) if event.type == "approval_requested")
-        return (await manager.approve(OWNER, task.task_id, NAME, asked.phase, asked.seq)).state
+        gate = (OWNER, task.task_id, NAME, asked.phase, asked.seq)
+        answering = manager.approve(*gate) if words[0] == "approve" else manager.deny(*gate, "too late")
+        return (await answering).state
     return (await getattr(manager, words[0])(OWNER, task.task_id, NAME)).state
 
 
