@@ -49,8 +49,9 @@ test: .venv/.test labextension  ## lint, then every test, a real browser's inclu
 	@$(NPM) run --silent test
 	@$(BIN)/python -m pytest
 
-documents: .venv/.test  ## write what is generated from the wire's models: TypeScript types, AsyncAPI, OpenAPI
+documents: .venv/.test  ## write what is generated: TypeScript types, AsyncAPI, OpenAPI, the reference of the command
 	@$(BIN)/python -m phasenb.web.documents
+	@$(BIN)/python -m phasenb.cli.reference
 
 bench: .venv/.bench     ## phasenb beside its peers: prints ratios; ONLY="wire cancel_c" for some
 	@$(BIN)/python -m tests.benchmarks $(ONLY)

@@ -38,7 +38,7 @@ SessionOption = Annotated[
 JsonOption = Annotated[
     bool, typer.Option("--json", help="One JSON object a line, for scripts.", rich_help_panel=_PANEL)
 ]
-_SHARED = {"url": UrlOption, "token": TokenOption, "session": SessionOption, "json": JsonOption}
+SHARED = {"url": UrlOption, "token": TokenOption, "session": SessionOption, "json": JsonOption}
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Callable[...
 def _framed(function: Callable[..., Any]) -> Callable[..., None]:
     @functools.wraps(function)
     def framed(ctx: typer.Context, **given: Any) -> None:
-        call = Call(**{option: given.pop(option) for option in _SHARED}).over(ctx.obj)
+        call = Call(**{option: given.pop(option) for option in SHARED}).over(ctx.obj)
         raise typer.Exit(guarded(call, lambda: function(call, **given)))
 
     signature = inspect.signature(function, eval_str=True)
@@ -96,7 +96,7 @@ def _framed(function: Callable[..., Any]) -> Callable[..., None]:
             default=False if option == "json" else None,
             annotation=annotation,
         )
-        for option, annotation in _SHARED.items()
+        for option, annotation in SHARED.items()
     ]
     own = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
     parameters = [context, *own, *shared]

@@ -86,7 +86,9 @@ def approve(
 def deny(
     call: Call,
     task: TaskArgument,
-    reason: Annotated[str, typer.Argument(help="Why; kept with the answer, and ctx.feedback of a phase run again.")],
+    reason: Annotated[
+        str, typer.Argument(metavar="REASON", help="Why; kept with the answer, and ctx.feedback of a phase run again.")
+    ],
     redo: Annotated[str | None, typer.Option(metavar="PHASE", help="Run this phase again; else the task ends.")] = None,
 ) -> None:
     """Don't let a task that waits for approval go on."""
