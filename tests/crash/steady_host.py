@@ -1,8 +1,8 @@
 """A host that lives until its stdin ends, and does what each line of it says.
 
 usage: python steady_host.py FOLDER NAME
-Lines: ``launch KIND``, or a command of PhaseManager (``cancel pause resume approve deny``) for the store's one task. Each
-is answered by a line: ``ok STATE``, or the error's type. ``NAME.told`` gets a line for each event that it announced,
+Lines: ``launch KIND``, or a command (``cancel pause resume approve deny``) for the store's one task. Each is
+answered by a line: ``ok STATE``, or the error's type. ``NAME.told`` gets a line for each event that it announced,
 ``runs.txt`` ``PHASE PID start|alive|end TIME`` lines of the phases.
 """
 
