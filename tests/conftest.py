@@ -58,7 +58,8 @@ class JupyterProcess:
         connection = self.log.parent / "runtime" / f"kernel-{kernel['id']}.json"
         client = BlockingKernelClient(connection_file=str(connection))
         client.load_connection_file()
-        client.start_channels()
+        # No heartbeat: it takes a kernel that is silent for a second for dead, and a loaded machine's starts slower.
+        client.start_channels(hb=False)
         client.wait_for_ready(timeout=60)
         return client
 

@@ -84,9 +84,16 @@ LIMITS = [
 BESIDE = [Limit("recovery", "LangGraph, invoked again by hand: to the resumed node", "resume_langgraph", 3, 0, "s")]
 
 
+broken = set()  # subjects that could not be measured: the others are, and the run fails in the end
+
+
 def measure(group, subject, n):
+    """What the subject tells; None where it broke, which its own stderr explains."""
     command = [sys.executable, "-m", f"tests.benchmarks.{group}", subject, str(n)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=False, text=True)
+    if done.returncode != 0:
+        broken.add(f"{group}.{subject}")
+        return None
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -99,8 +106,13 @@ def compare(comparisons):
     for turn in range(ROUNDS if subjects else 0):
         print(f"round {turn + 1} of {ROUNDS}", file=sys.stderr, flush=True)
         for subject in subjects:
-            found[subject].append(measure(*subject))
+            value = measure(*subject)
+            if value is not None:
+                found[subject].append(value)
     for each in comparisons:
+        if not all(found[each.group, name, each.n] for name in (each.ours, each.theirs)):
+            print(f"BROKEN {each.title}", flush=True)
+            continue
         ours, theirs = (statistics.median(found[each.group, name, each.n]) for name in (each.ours, each.theirs))
         ratio = theirs / ours if each.inverse else ours / theirs
         met = ratio >= each.target if each.least else ratio <= each.target
@@ -118,6 +130,9 @@ def limit(limits):
         subject = (each.group, each.subject, each.n)
         if subject not in found:
             found[subject] = measure(*subject)
+        if found[subject] is None:
+            print(f"BROKEN {each.title}", flush=True)
+            continue
         value = found[subject][each.part] if each.part else found[subject]
         share = f", {value / each.target:.2f} of it" if each.target else ""
         tell(value <= each.target, f"{each.title}: {value:.3g} {each.unit} (target: at most {each.target:g}{share})")
@@ -142,7 +157,10 @@ def main(wanted):
     for each in BESIDE:
         if asked(each.group, each.subject):
             value = measure(each.group, each.subject, each.n)
-            print(f"beside {each.title}: {value:.3g} {each.unit}", flush=True)
+            told = "BROKEN" if value is None else f"{value:.3g} {each.unit}"
+            print(f"beside {each.title}: {told}", flush=True)
+    if broken:
+        raise SystemExit(f"could not be measured: {', '.join(sorted(broken))}")
 
 
 if __name__ == "__main__":

@@ -215,21 +215,23 @@ def cancel_c(n):
 def _without_leases():
     """Have this process's embedded host carry no leases: no fence in a write, no beat, no look at other hosts."""
     import phasenb.host
+    from phasenb.core.keeper import Keeper
     from phasenb.memory.saver import MemorySaver
 
     class Unfenced(MemorySaver):
         async def append(self, append):
             return await super().append(replace(append, lease=None, take=None))
 
-    class Alone(phasenb.host.Host):
-        def __init__(self, *args, **options):
-            super().__init__(*args, open_store=Unfenced.open, **options)
-
+    class Silent(Keeper):
         async def start(self):
             await super().start()
-            await self._keeper.stop_looking()
+            await self.stop_looking()
 
-    phasenb.host.Host = Alone
+    class Alone(phasenb.host.Host):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **{**options, "open_store": Unfenced.open})
+
+    phasenb.host.Host, phasenb.host.Keeper = Alone, Silent
 
 
 def carrier(connection, leased):
