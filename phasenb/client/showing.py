@@ -49,7 +49,7 @@ def show(task: TaskHandle, model: TaskModel, client: Client, note: str) -> None:
             about["reason"] = "denied in the notebook"
         client.post(partial(client.on_loop.steer_soon, command, task.task_id, **about))
 
-    view = LiveView(task.snapshot, steer=steer, notes=[*_notes(client, note), *_others(task, client)])
+    view = LiveView(task.snapshot, steer=steer, notes=_notes(client, note), passing=_others(task, client))
 
     def changed(told: TaskModel) -> None:
         if told.state is not None:
@@ -100,5 +100,6 @@ def _others(task: TaskHandle, client: Client) -> Sequence[str]:
     ]  # fmt: skip
     if not others:
         return []
-    counted = "another task" if len(others) == 1 else f"{len(others)} other tasks"
-    return [f"{counted} of this name {'is' if len(others) == 1 else 'are'} live too: {others[0]}"]
+    if len(others) == 1:
+        return [f"another task of this name is live too: {others[0]}"]
+    return [f"{len(others)} other tasks of this name are live too, the newest of them {others[0]}"]

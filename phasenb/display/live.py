@@ -48,14 +48,18 @@ _kept: deque[ipywidgets.VBox] = deque()
 
 class LiveView:
     """``steer(command, task)`` is called on the kernel's thread when a button is pressed, and must not wait: cancel,
-    pause, resume, approve, deny or retry. ``notes`` are lines that stay in the card.
+    pause, resume, approve, deny or retry. ``notes`` are lines that stay in the card, ``passing`` ones go with
+    the task's end.
     """
 
-    def __init__(self, task: TaskState, *, steer: Steer, notes: Sequence[str] = ()) -> None:
+    def __init__(
+        self, task: TaskState, *, steer: Steer, notes: Sequence[str] = (), passing: Sequence[str] = ()
+    ) -> None:
         self._lock = threading.Lock()
         self._task = task
         self._log: tuple[LogLine, ...] = ()
         self._notes = tuple(notes)
+        self._passing = tuple(passing)
         self._display_id = f"phasenb-{new_ulid()}"
         self._ended = False
         self._painted = ""
@@ -96,7 +100,7 @@ class LiveView:
     def _paint(self, now: datetime) -> None:
         with self._lock:
             task, lines = self._task, self._log
-        html = task_html(task, lines, now=now, live=True, notes=self._notes)
+        html = task_html(task, lines, now=now, live=True, notes=self._told(task))
         if html != self._painted:
             self._painted = html
             self._html.value = html
@@ -120,7 +124,10 @@ class LiveView:
 
     def _copy(self, now: datetime) -> dict[str, Any]:
         with self._lock:
-            return task_bundle(self._task, self._log, now=now, notes=self._notes)
+            return task_bundle(self._task, self._log, now=now, notes=self._told(self._task))
+
+    def _told(self, task: TaskState) -> tuple[str, ...]:
+        return self._notes if task.state.terminal else (*self._notes, *self._passing)
 
     def _with_widget(self, now: datetime) -> dict[str, Any]:
         return {**self._box._repr_mimebundle_(), **self._copy(now)}

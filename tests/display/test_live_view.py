@@ -35,12 +35,13 @@ def view_of(task, **more):
 
 def test_a_view_shows_moves_and_leaves_plain_html(shell, life):
     lived = life(phases=("research",)).start("research")
-    view = view_of(lived.task, notes=("a note",))
+    view = view_of(lived.task, notes=("a note",), passing=("another is live",))
     view.show()
     data, display_id, update = shell.published[0]
     assert "application/vnd.jupyter.widget-view+json" in data
     assert {"text/html", "text/plain"} <= data.keys()
     assert not update
+    assert "another is live" in data["text/html"]
     view.update(lived.updated(percent=50, message="half"))
     view.update(lived.complete("research", 1).add(ev.TaskComplete, duration_s=1).task)
     assert shell.replaced.wait(10)
@@ -49,6 +50,7 @@ def test_a_view_shows_moves_and_leaves_plain_html(shell, life):
     assert "application/vnd.jupyter.widget-view+json" not in data
     assert "completed" in data["text/html"]
     assert "a note" in data["text/html"]
+    assert "another is live" not in data["text/html"], "it may have ended too"
 
 
 def test_nothing_is_repainted_where_nothing_changed(shell, life):
