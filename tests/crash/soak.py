@@ -22,6 +22,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from phasenb.config.machine import process_started
 from phasenb.memory.saver import MemorySaver
 from tests.crash.invariants import WAITS_FOR_A_PERSON, in_store, runs_in
 
@@ -113,6 +114,7 @@ class Soak:
         self.hosts = []
         self.names = itertools.count(1)
         self.later = set()
+        self.left_behind = set()
 
     async def run(self):
         try:
@@ -141,8 +143,10 @@ class Soak:
                 self.soon(self.command())
             elif roll < 0.93:
                 self.kill_a_worker()
-            elif roll < 0.96:
+            elif roll < 0.955:
                 await self.kill_a_host()
+            elif roll < 0.975:
+                self.soon(self.lock_the_store(self.dice.uniform(0.1, 1.5 * LEASE_S)))
             else:
                 self.freeze_a_host()
             await asyncio.sleep(self.dice.uniform(0, 2 * PACE_S))
@@ -221,6 +225,7 @@ class Soak:
     async def kill_a_host(self):
         host = self.dice.choice(self.hosts)
         self.hosts.remove(host)
+        self.left_behind |= {(pid, process_started(pid)) for pid in host.workers()}
         host.signal(signal.SIGKILL)
         self.done["hosts killed"] += 1
         await self.one_more_host()
@@ -240,6 +245,19 @@ class Soak:
         host.signal(signal.SIGCONT)
         host.frozen = False
 
+    async def lock_the_store(self, seconds):
+        """As another program does that writes to it for so long."""
+        other = sqlite3.connect(self.folder / "store.db", isolation_level=None, timeout=0.2)
+        try:
+            other.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            pass  # a host is writing at this moment
+        else:
+            self.done["store locked"] += 1
+            await asyncio.sleep(seconds)
+            other.execute("ROLLBACK")
+        other.close()
+
     # --- calm ------------------------------------------------------------------------------------------------------
 
     async def calm(self):
@@ -251,12 +269,13 @@ class Soak:
             await asyncio.sleep(0.1)
         self.wrong += [f"stuck: {task_id} is {state}" for task_id, state in busy]
         for host in self.hosts:
-            workers = host.workers()
+            self.left_behind |= {(pid, process_started(pid)) for pid in host.workers()}
             code = await host.end()
             if code != 0:
                 said = (self.folder / f"{host.name}.err").read_text()[-2000:]
                 self.wrong.append(f"{host.name} ended with {code}: {said}")
-            self.wrong += [f"worker {pid} outlived its host" for pid in workers if Path(f"/proc/{pid}").exists()]
+        alive = [pid for pid, started in self.left_behind if started and process_started(pid) == started]
+        self.wrong += [f"worker {pid} outlived its host" for pid in alive]
 
     def busy(self):
         with sqlite3.connect(self.folder / "store.db") as connection:
