@@ -4,6 +4,13 @@
 /** Any JSON value. */
 export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
 
+/** `inputs`: the JSON schema of what a launch takes, an object; one without types where annotations tell none. */
+export interface AgentDescription {
+  name: string;
+  phases: string[];
+  inputs: { [name: string]: Json };
+}
+
 /** What a launch may name. */
 export interface AgentList {
   agents: RegisteredAgent[];
@@ -487,6 +494,7 @@ export interface RetryTask {
  * Where a launch comes from. `python` is `"3.11.7"`; `host` identifies the machine (core of `is it ours`).
  *
  * `sys_path` are the launcher's additions, to be put before the interpreter's own entries, in this order.
+ * `notebook` is the absolute path of the notebook that launches, where it is one.
  */
 export interface Runtime {
   python: string;
@@ -494,6 +502,7 @@ export interface Runtime {
   cwd: string;
   sys_path?: string[];
   host: string;
+  notebook?: string | null;
 }
 
 export type State =
@@ -567,6 +576,7 @@ export interface TaskComplete {
   duration_s: number;
 }
 
+/** `notebook`: the path of the notebook that launched it, on the machine of its kernel. */
 export interface TaskCreated {
   task_id: string;
   session: string;
@@ -579,6 +589,7 @@ export interface TaskCreated {
   inputs: { [name: string]: Json };
   labels: { [name: string]: string };
   key: string | null;
+  notebook: string | null;
 }
 
 export interface TaskError {
@@ -690,6 +701,7 @@ export interface TaskState {
   inputs: { [name: string]: Json };
   labels: { [name: string]: string };
   key: string | null;
+  notebook: string | null;
   retry_at: string | null;
   queue: Queue | null;
   approval: Approval | null;

@@ -25,7 +25,8 @@ const CREATED: TaskCreated = {
   phases: ['research', 'planning'],
   inputs: {},
   labels: {},
-  key: null
+  key: null,
+  notebook: null
 };
 const BASE = { task_id: CREATED.task_id, session: 'test', at: '2026-01-01T00:00:01.000000Z' };
 

@@ -153,6 +153,7 @@ export function snapshot(change: Partial<TaskState> = {}): TaskState {
     inputs: {},
     labels: {},
     key: null,
+    notebook: null,
     retry_at: null,
     queue: null,
     approval: null,

@@ -10,6 +10,7 @@ import sysconfig
 from functools import cache
 from pathlib import Path
 
+from phasenb.client.sessions import current_notebook
 from phasenb.config.machine import machine_id
 from phasenb.dto.launch import Runtime
 
@@ -20,7 +21,8 @@ def runtime() -> Runtime:
     """This process, as workers need to know it. Made anew only when the directory or ``sys.path`` changed."""
     global _last
     cwd = os.getcwd()  # noqa: PTH109 - asked at each launch, and a Path costs more than the launch's own check
-    key = (os.getpid(), cwd, *sys.path)
+    notebook = current_notebook()
+    key = (os.getpid(), cwd, notebook, *sys.path)
     if _last is None or _last[0] != key:
         made = Runtime(
             python=platform.python_version(),
@@ -28,6 +30,7 @@ def runtime() -> Runtime:
             cwd=cwd,
             sys_path=additions(sys.path),
             host=machine_id(),
+            notebook=notebook,
         )
         _last = (key, made)
     return _last[1]

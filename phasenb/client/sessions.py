@@ -34,24 +34,22 @@ def current_session() -> str:
     """The chosen session, or this notebook's (``nb:``), script's or directory's (``py:``)."""
     if _chosen is not None:
         return _chosen
-    notebook = _notebook()
-    if notebook:
-        return _named("nb", notebook)
-    return script_session(_script() or str(Path.cwd()))
+    notebook = current_notebook()
+    return _named("nb", notebook) if notebook else script_session(_script() or str(Path.cwd()))
+
+
+def current_notebook() -> str | None:
+    """This notebook's absolute path: VS Code's variable, or what jupyter_server tells a kernel. None elsewhere."""
+    running: Any = shell()
+    if running is None:
+        return None
+    path = running.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME")
+    return os.path.join(os.getcwd(), str(path)) if path else None  # noqa: PTH109, PTH118 - asked at each launch
 
 
 def script_session(path: str) -> str:
     """The session that the script at ``path`` has when it runs."""
     return _named("py", path)
-
-
-def _notebook() -> str | None:
-    """The notebook's path: VS Code's variable, or what jupyter_server tells a kernel."""
-    running: Any = shell()
-    if running is None:
-        return None
-    path = running.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME")
-    return str(path) if path else None
 
 
 def _script() -> str | None:

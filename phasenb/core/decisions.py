@@ -81,6 +81,7 @@ class Decision:
             inputs=launch.inputs,
             labels=options.labels,
             key=options.key,
+            notebook=launch.runtime.notebook if launch.runtime else None,
         )
 
     def proceed(self, worker: str | None, values: Mapping[str, Json]) -> Running | None:

@@ -153,6 +153,12 @@ class ExtendedAgent:
             compensations=self._specs(functions.compensations),
         )
 
+    def described(self) -> AgentSpec:
+        """``spec()``, with the JSON schema of the launch inputs."""
+        from phasenb.core.input_schema import input_schema
+
+        return self.spec().model_copy(update={"inputs": input_schema(self._functions(), (CONTEXT, *self.fills))})
+
     def run_phase(self, phase: str, ctx: Context, values: Mapping[str, Any]) -> Any:
         """Run one phase to its end, here, and return its raw output.
 

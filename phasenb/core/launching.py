@@ -73,6 +73,18 @@ class Launching:
         options = launch.options
         if launch.agent is None and options.phases:
             return options.name or "agent", options.phases
+        spec = await self._spec(owner, launch, kind)
+        check_launch(spec, launch.inputs)
+        if options.phases and options.phases != spec.phases:
+            raise LaunchError(f"agent {spec.name!r} has the phases {', '.join(spec.phases)}", argument="phases")
+        return launch.agent or spec.name, spec.phases
+
+    async def spec_of(self, owner: str, name: str) -> AgentSpec:
+        """What a registered agent says of itself. Raises UnknownAgent, LaunchError, WorkerLost."""
+        return await self._spec(owner, Launch(agent=name), self.kind)
+
+    async def _spec(self, owner: str, launch: Launch, kind: str) -> AgentSpec:
+        options = launch.options
         target = self._registered(launch.agent) if launch.agent is not None else None
         spec = self._specs.get(target) if target else None
         if spec is None:
@@ -82,10 +94,7 @@ class Launching:
             )
             if target:
                 self._specs[target] = spec
-        check_launch(spec, launch.inputs)
-        if options.phases and options.phases != spec.phases:
-            raise LaunchError(f"agent {spec.name!r} has the phases {', '.join(spec.phases)}", argument="phases")
-        return launch.agent or spec.name, spec.phases
+        return spec
 
     def _registered(self, name: str) -> str:
         try:

@@ -27,6 +27,7 @@ from phasenb.core.repeats import answered_alike, retried_alike
 from phasenb.core.task_schema import SCHEMA, with_update
 from phasenb.core.thresholds import SessionFailures
 from phasenb.core.told import Told
+from phasenb.dto.agent_spec import AgentSpec
 from phasenb.dto.base import new_ulid
 from phasenb.dto.events import Event, PhaseUpdate
 from phasenb.dto.launch import Launch
@@ -160,6 +161,10 @@ class PhaseManager:
         if gone:
             raise asyncio.CancelledError
         return Launched(decision.state, duplicate=False)
+
+    async def agent_spec(self, owner: str, name: str) -> AgentSpec:
+        """What a registered agent says of itself, with its inputs. Raises UnknownAgent, LaunchError, WorkerLost."""
+        return await self._launching.spec_of(owner, name)
 
     def resume_launches(self, owner: str, session: str) -> None:
         """Let a session launch again although a threshold holds: its failures so far are forgiven."""

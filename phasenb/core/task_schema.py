@@ -180,6 +180,7 @@ def _created(event: ev.TaskCreated) -> TaskState:
         inputs=event.inputs,
         labels=event.labels,
         key=event.key,
+        notebook=event.notebook,
         **_derived(State.QUEUED, event, ()),
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field
 
 from phasenb.dto.base import Frozen, PhaseName
@@ -20,7 +22,7 @@ class AgentSpec(Frozen):
     """What an agent says of itself, so that a launch can be checked without running its code.
 
     ``functions`` has one entry for each of ``phases``; ``fallbacks`` and ``compensations`` one for each phase that has
-    a function of that kind.
+    a function of that kind. ``inputs``: the JSON schema of the launch inputs, where an executor was asked.
     """
 
     name: str
@@ -28,3 +30,4 @@ class AgentSpec(Frozen):
     functions: dict[str, FunctionSpec]
     fallbacks: dict[str, FunctionSpec] = Field(default_factory=dict)
     compensations: dict[str, FunctionSpec] = Field(default_factory=dict)
+    inputs: dict[str, Any] | None = None

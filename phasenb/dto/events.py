@@ -28,6 +28,8 @@ class BaseEvent(Message):
 
 
 class TaskCreated(BaseEvent):
+    """``notebook``: the path of the notebook that launched it, on the machine of its kernel."""
+
     type: Literal["task_created"] = "task_created"
     name: str
     agent: str
@@ -35,6 +37,7 @@ class TaskCreated(BaseEvent):
     inputs: dict[str, Json] = Field(default_factory=dict)
     labels: dict[str, str] = Field(default_factory=dict)
     key: str | None = None
+    notebook: str | None = None
 
 
 class _AttemptEvent(BaseEvent):

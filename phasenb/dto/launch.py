@@ -42,6 +42,7 @@ class Runtime(Frozen):
     """Where a launch comes from. ``python`` is ``"3.11.7"``; ``host`` identifies the machine (core of `is it ours`).
 
     ``sys_path`` are the launcher's additions, to be put before the interpreter's own entries, in this order.
+    ``notebook`` is the absolute path of the notebook that launches, where it is one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,6 +52,7 @@ class Runtime(Frozen):
     cwd: str
     sys_path: tuple[str, ...] = ()
     host: str
+    notebook: str | None = None
 
 
 class Launch(Frozen):

@@ -83,6 +83,7 @@ class TaskState(Frozen):
     inputs: dict[str, Json] = Field(default_factory=dict)
     labels: dict[str, str] = Field(default_factory=dict)
     key: str | None = None
+    notebook: str | None = None
     retry_at: Time | None = None
     queue: Queue | None = None
     approval: Approval | None = None

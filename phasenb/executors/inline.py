@@ -202,7 +202,7 @@ class InlineExecutor:
 
         def spec() -> AgentSpec:
             try:
-                return Agents().load(agent, code, folder_at(objects_url)).spec()
+                return Agents().load(agent, code, folder_at(objects_url)).described()
             except Exception as error:  # what a person's module or factory raises
                 raise describe_failure(error) from error
             except SystemExit as error:

@@ -112,7 +112,7 @@ class Worker:
             set_variables(header["env"], header["secrets"], self._home[2], masker)
             code = self._code(header, payload)
             agent = self._agents.load(header["agent"], code, folder_at(header["objects_url"]))
-            spec = agent.spec().model_dump(mode="json")
+            spec = agent.described().model_dump(mode="json")
         except Exception as error:  # what a person's module or factory raises
             answer = masker.value(_refusal(describe_failure(error)))
         except SystemExit as error:

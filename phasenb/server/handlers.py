@@ -16,6 +16,7 @@ from phasenb.web.http_protocol import OPERATIONS
 _HANDLERS: dict[str, type[Any]] = {
     "health": tasks.HealthHandler,
     "agents": tasks.AgentsHandler,
+    "agent": tasks.AgentHandler,
     "tasks": tasks.TasksHandler,
     "launch": tasks.TasksHandler,
     "task": tasks.TaskHandler,

@@ -39,6 +39,13 @@ class AgentsHandler(PhaseHandler):
         self.answer(await api.agents(identity))
 
 
+class AgentHandler(PhaseHandler):
+    @permitted("execute")
+    async def get(self, agent: str) -> None:
+        api, identity, _ = await self.caller()
+        self.answer(await api.agent(identity, agent))
+
+
 class TasksHandler(PhaseHandler):
     @permitted("read")
     async def get(self) -> None:

@@ -23,6 +23,7 @@ from phasenb.dto.values import Artifact
 from phasenb.errors import BadMessage, UnknownObject
 from phasenb.web.http_protocol import (
     HTTP_SESSION,
+    AgentDescription,
     AgentList,
     EventsQuery,
     Health,
@@ -69,6 +70,15 @@ class TaskApi:
     async def agents(self, identity: Identity) -> AgentList:
         await identity.require("read")
         return AgentList(agents=tuple(RegisteredAgent(name=name) for name in sorted(self._manager.agents)))
+
+    async def agent(self, identity: Identity, name: str) -> AgentDescription:
+        """Loads the agent in a worker, so it needs what a launch of it needs. Raises UnknownAgent, LaunchError,
+        WorkerLost.
+        """
+        await identity.require("execute")
+        spec = await self._manager.agent_spec(identity.owner, name)
+        anything: JsonObject = {"type": "object", "properties": {}, "additionalProperties": True}
+        return AgentDescription(name=name, phases=spec.phases, inputs=spec.inputs or anything)
 
     # --- launching and steering ------------------------------------------------------------------------------------
 

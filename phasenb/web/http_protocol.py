@@ -140,6 +140,14 @@ class AgentList(Frozen):
     agents: tuple[RegisteredAgent, ...]
 
 
+class AgentDescription(Frozen):
+    """``inputs``: the JSON schema of what a launch takes, an object; one without types where annotations tell none."""
+
+    name: str
+    phases: tuple[PhaseName, ...]
+    inputs: dict[str, Any]
+
+
 class StorePlace(Frozen):
     """A store as a process of its machine opens it: the path of its file, and where its objects are."""
 
@@ -254,6 +262,10 @@ OPERATIONS: tuple[Operation, ...] = (
         query=HealthQuery,
     ),
     Operation("agents", "GET", "/phasenb/api/agents", "The registered agents", "read", AgentList),
+    Operation(
+        "agent", "GET", "/phasenb/api/agents/{agent}", "What a registered agent takes", "execute", AgentDescription,
+        ("unknown_agent", "invalid_launch", "worker_lost"),
+    ),
     Operation(
         "tasks", "GET", "/phasenb/api/tasks", "The user's tasks, in pages", "read", TaskPage,
         query=TasksQuery,

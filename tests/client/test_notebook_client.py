@@ -65,6 +65,8 @@ def test_a_cell_launches_on_the_server_and_a_new_kernel_finds_the_task(notebook)
     cells.run(FLOW)
     assert cells.run("task = flow.with_options(key='k').launch(n=1000)\nprint(task.result())") == "2000\n"
     first = cells.run("print(task.task_id)")
+    told = server.request(f"phasenb/api/tasks/{first.strip()}")
+    assert told["notebook"] == str(server.folder / "one.ipynb")
     kinds = [set(data) for kind, data in cells.displays()]
     assert {"application/vnd.phasenb.task+json", "text/html", "text/plain"} <= kinds[0]
     assert "application/vnd.jupyter.widget-view+json" in kinds[0]

@@ -104,7 +104,7 @@ def histories(draw):
     pick = draw(st.randoms(use_true_random=True)).choice
     created = ev.TaskCreated(
         **IDS, seq=1, at=START, name="penguins", agent="workflow", phases=PHASES, inputs={"path": outputs[0]},
-        labels={"team": "birds"}, key=pick([None, "2026-W47"]),
+        labels={"team": "birds"}, key=pick([None, "2026-W47"]), notebook="/home/ada/penguins.ipynb",
     )  # fmt: skip
     task = apply(None, created)
     steps = [(created, task)]

@@ -31,6 +31,16 @@ async def test_health(api, app):
     assert await api("agents") == (200, {"agents": [{"name": "slow"}, {"name": "three"}]})
 
 
+async def test_an_agent_tells_which_inputs_it_takes(api):
+    status, body = await api("agents", "three")
+    assert (status, body["name"], body["phases"]) == (200, "three", ["research", "planning", "implementation"])
+    inputs = body["inputs"]
+    assert (inputs["properties"], inputs["required"]) == ({"path": {"title": "path"}}, ["path"])
+    assert (await api("agents", "slow"))[1]["inputs"]["properties"] == {"seconds": {"title": "seconds", "default": 60}}
+    status, body = await api("agents", "nobody")
+    assert (status, body["code"]) == (422, "unknown_agent")
+
+
 def test_no_handler_is_public(jp_server_config, jp_configurable_serverapp):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -1,0 +1,106 @@
+"""An agent's launch inputs as a JSON schema, from its functions' annotations and defaults: a form is built from it.
+
+Rules: an input is an argument that neither phasenb nor an earlier phase fills. An annotation that has no JSON schema
+(a DataFrame) allows anything, as no annotation does; a launch checks names, never types. Not imported by who only
+defines a workflow.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from typing import Any, get_type_hints
+
+from pydantic import TypeAdapter
+from pydantic.errors import PydanticUserError
+from pydantic_core import PydanticSerializationError, to_jsonable_python
+
+from phasenb.core.phase_functions import Functions, PhaseFunction
+
+JsonSchema = dict[str, Any]
+
+
+def input_schema(functions: Functions, filled: Iterable[str]) -> JsonSchema:
+    """An object's JSON schema (draft 2020-12). ``filled``: the arguments that phasenb itself fills."""
+    found: dict[str, JsonSchema] = {}
+    adapters: dict[str, TypeAdapter[Any]] = {}
+    required: dict[str, None] = {}
+    for function, known in _with_outputs(functions, frozenset(filled)):
+        hints, defaults = _hints(function), _defaults(function)
+        for name in (*function.arguments.required, *function.arguments.optional):
+            if name in known:
+                continue
+            schema = found.setdefault(name, {"title": name})
+            if name in hints and name not in adapters and (adapter := _adapter(hints[name])) is not None:
+                adapters[name] = adapter
+            if name in defaults:
+                schema.setdefault("default", defaults[name])
+            if name in function.arguments.required:
+                required[name] = None
+    return _joined(functions, found, adapters, list(required))
+
+
+def _with_outputs(functions: Functions, filled: frozenset[str]) -> Iterator[tuple[PhaseFunction, frozenset[str]]]:
+    """Each function, with the names that are no inputs to it: a fallback and a compensation know their phase's."""
+    for phase, function in functions.phases.items():
+        yield function, filled
+        filled |= {phase}
+        for others in (functions.fallbacks, functions.compensations):
+            if phase in others:
+                yield others[phase], filled
+
+
+def _joined(
+    functions: Functions, found: dict[str, JsonSchema], adapters: Mapping[str, TypeAdapter[Any]], required: list[str]
+) -> JsonSchema:
+    keyed, shared = TypeAdapter.json_schemas([(name, "validation", each) for name, each in adapters.items()])
+    properties = {name: {**keyed.get((name, "validation"), {}), **schema} for name, schema in found.items()}
+    made: JsonSchema = {"type": "object", "properties": properties, "required": required}
+    made["additionalProperties"] = any(each.arguments.open for each, _ in _with_outputs(functions, frozenset()))
+    if about := _description(functions):
+        made["description"] = about
+    return made | ({"$defs": shared["$defs"]} if "$defs" in shared else {})
+
+
+def _adapter(hint: Any) -> TypeAdapter[Any] | None:
+    """None for a type that has no JSON schema."""
+    try:
+        adapter: TypeAdapter[Any] = TypeAdapter(hint)
+        adapter.json_schema()
+    except PydanticUserError:
+        return None
+    return adapter
+
+
+def _hints(function: PhaseFunction) -> dict[str, Any]:
+    call = _plain(function.call)
+    try:
+        return get_type_hints(call, include_extras=True)
+    except Exception:  # evaluates what a person wrote: a name that is only there for type checkers raises NameError
+        return {}
+
+
+def _defaults(function: PhaseFunction) -> dict[str, Any]:
+    """The defaults that are JSON."""
+    found = {}
+    for name, parameter in inspect.signature(function.call).parameters.items():
+        if parameter.default is not parameter.empty:
+            try:
+                found[name] = to_jsonable_python(parameter.default)
+            except PydanticSerializationError:
+                continue
+    return found
+
+
+def _description(functions: Functions) -> str:
+    """What the first phase's function says of itself, up to the first empty line."""
+    first = next(iter(functions.phases.values()))
+    return (inspect.getdoc(_plain(first.call)) or "").partition("\n\n")[0]
+
+
+def _plain(call: Any) -> Any:
+    """What has the annotations: a partial's function, a callable object's ``__call__``."""
+    while isinstance(call, partial):
+        call = call.func
+    return call if inspect.isroutine(call) or inspect.isclass(call) else type(call).__call__
