@@ -71,13 +71,13 @@ class UnknownAgent(PhasenbError):
 
 @dataclass(eq=False)
 class UnknownObject(PhasenbError):
-    """A value named by hash that the store does not hold for this owner; upload it first."""
+    """A value named by hash that the store does not hold for this owner."""
 
     code: ClassVar[str] = "unknown_object"
     hash: str
 
     def __str__(self) -> str:
-        return f"object {self.hash} is not in the store: upload it before the launch that names it"
+        return f"object {self.hash} is not in the store: it was not uploaded first, or its file was removed"
 
 
 @dataclass(eq=False)
