@@ -23,6 +23,8 @@ from phasenb.errors import ConfigError
 
 PREFIX = "PHASENB_"
 DEFAULT = "default"
+_NO_SETTINGS = ("URL", "TOKEN", "SESSION")  # a client's own: where it launches, and as which session
+_OF_THE_TESTS = ("TEST_", "BENCH_")  # phasenb's own tests and benchmarks
 _HERE = Path(__file__).parent
 _FIELDS = Settings.model_fields
 _SECTIONS = {
@@ -86,28 +88,31 @@ def _policy_layers(path: str | None, folders: Sequence[Path]) -> list[Layer]:
 
 
 def environment_layers(environ: Mapping[str, str]) -> list[Layer]:
-    """A layer for each ``PHASENB_*`` variable that is a setting. Raises ConfigError for a misspelt one of a section."""
+    """A layer for each ``PHASENB_*`` variable that is a setting. Raises ConfigError for one that nobody reads."""
     layers = []
     for variable, text in environ.items():
-        path = _setting_of(variable) if variable.startswith(PREFIX) else None
-        if path is not None:
-            section, field = path
-            layers.append(Layer(variable, {section: {field: _value(text)} if field else _value(text)}))
+        name = variable.removeprefix(PREFIX)
+        if name == variable or name in _NO_SETTINGS or name.startswith(_OF_THE_TESTS):
+            continue
+        section, field = _setting_of(variable)
+        layers.append(Layer(variable, {section: {field: _value(text)} if field else _value(text)}))
     return layers
 
 
-def _setting_of(variable: str) -> tuple[str, str | None] | None:
-    """(section, field) of a variable, (field, None) of a plain one, None for variables that are no settings."""
+def _setting_of(variable: str) -> tuple[str, str | None]:
+    """(section, field) of a variable, (field, None) of a plain one. Raises ConfigError."""
     name = variable.removeprefix(PREFIX).lower()
     for section, model in _SECTIONS.items():
-        if name.startswith(f"{section}_"):
-            field = name.removeprefix(f"{section}_")
-            if field not in model.model_fields:
-                near = difflib.get_close_matches(field, model.model_fields, 1)
-                hint = f": did you mean {PREFIX}{section.upper()}_{near[0].upper()}?" if near else ""
-                raise ConfigError(variable, f"{section}.{field}", f"there is no such setting{hint}")
+        field = name.removeprefix(f"{section}_")
+        if field != name and field in model.model_fields:
             return section, field
-    return (name, None) if name in _FIELDS and name not in _SECTIONS else None
+    if name in _FIELDS and name not in _SECTIONS:
+        return name, None
+    known = [f"{section}_{field}" for section, model in _SECTIONS.items() for field in model.model_fields]
+    known += [field for field in _FIELDS if field not in _SECTIONS] + [other.lower() for other in _NO_SETTINGS]
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f": did you mean {PREFIX}{near[0].upper()}?" if near else f" (known: {', '.join(sorted(known))})"
+    raise ConfigError(variable, "", f"there is no such setting{hint}")
 
 
 def _value(text: str) -> Any:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, PrivateAttr
+from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr
 
 from phasenb.dto.base import Frozen
 from phasenb.dto.policies import RecoveryPolicy, Seconds
@@ -20,20 +20,30 @@ class _Section(Frozen):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _not_yet(truth: str) -> BeforeValidator:
+    """Of a field that is to come: a value that would have no effect is refused, and what holds instead is said."""
+
+    def check(value: Any) -> None:
+        if value is not None:
+            raise ValueError(f"this release does not have it yet ({truth}): leave it out")
+
+    return BeforeValidator(check)
+
+
 class StoreSettings(_Section):
     """``url``: an SQLAlchemy URL or a path; ``artifacts``: any fsspec URL, by default ``artifacts/EPOCH`` beside the
-    store.
+    store. ``retention_days`` is refused for now: nothing is removed.
     """
 
     url: str | None = None
     artifacts: str | None = None
-    retention_days: float | None = Field(default=None, gt=0)
+    retention_days: Annotated[float | None, _not_yet("tasks are kept until the store is deleted")] = None
 
 
 class ExecutorSettings(_Section):
     kind: Literal["inline", "process"] = "process"
     workers: int | None = Field(default=None, ge=1)
-    address: str | None = None
+    address: Annotated[str | None, _not_yet("phases run on this machine only")] = None
     kill_grace_s: Seconds = 5.0
 
 

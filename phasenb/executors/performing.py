@@ -18,7 +18,7 @@ from phasenb.core.context import Cancelled, Context
 from phasenb.core.ports import Attempt, Outcome, Report
 from phasenb.dto.phase import Checkpoint
 from phasenb.dto.phase_result import ErrorInfo, ResultStatus
-from phasenb.dto.values import Artifact, Json
+from phasenb.dto.values import Artifact, Json, as_reference
 from phasenb.executors.failures import error_info
 from phasenb.executors.loading import Agents, Values
 from phasenb.executors.secrets import Masker, resolved
@@ -74,7 +74,7 @@ class Performance:
         self.flush()
         return Outcome(
             status,
-            output=self._masked(encoded.value) if encoded else None,
+            output=self._shown(encoded.value) if encoded else None,
             output_type=encoded.type if encoded else None,
             output_bytes=encoded.bytes if encoded else None,
             error=error,
@@ -122,10 +122,14 @@ class Performance:
         attempt = self.attempt
         where = f"the checkpoint of `{attempt.phase}`"
         encoded = encode(value, self._folder, inline_bytes=attempt.inline_bytes, where=where)
-        self._emit(Checkpoint(value=self._masked(encoded.value)))
+        self._emit(Checkpoint(value=self._shown(encoded.value)))
 
-    def _masked(self, value: Json) -> Json:
-        return self.masker.value(value)
+    def _shown(self, value: Json) -> Json:
+        """The value as it is, since the next phase gets an equal one; of a reference with a preview for people."""
+        reference = as_reference(value)
+        if reference is None:
+            return value
+        return reference.changed(preview=self.masker.text(reference.preview)).as_json()
 
 
 def set_variables(

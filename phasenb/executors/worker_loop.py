@@ -114,9 +114,9 @@ class Worker:
             agent = self._agents.load(header["agent"], code, folder_at(header["objects_url"]))
             spec = agent.described().model_dump(mode="json")
         except Exception as error:  # what a person's module or factory raises
-            answer = masker.value(_refusal(describe_failure(error)))
+            answer = _refusal(describe_failure(error), masker)
         except SystemExit as error:
-            answer = _refusal(describe_failure(RuntimeError(f"it calls sys.exit({error.code!r})")))
+            answer = _refusal(describe_failure(RuntimeError(f"it calls sys.exit({error.code!r})")), masker)
         else:
             answer = {"type": "described", "spec": spec}
         self._channel.send({**answer, "clean": self._clean()})
@@ -165,8 +165,9 @@ class Worker:
         return str(Path.cwd()), list(sys.path), dict(os.environ)
 
 
-def _refusal(error: PhasenbError) -> dict[str, Any]:
-    return {"type": "refused", "code": error.code, "message": str(error), "details": error.details}
+def _refusal(error: PhasenbError, masker: Masker) -> dict[str, Any]:
+    said = {"message": masker.text(str(error)), "details": masker.value(error.details)}
+    return {"type": "refused", "code": error.code, **said}
 
 
 def _children() -> bool:

@@ -38,8 +38,8 @@ class PhaseNB(ExtensionApp):
 
     name = "phasenb"
 
-    store = Dict(help="store: url, artifacts, retention_days").tag(config=True)
-    executor = Dict(help="executor: kind, workers, address, kill_grace_s").tag(config=True)
+    store = Dict(help="store: url, artifacts").tag(config=True)
+    executor = Dict(help="executor: kind, workers, kill_grace_s").tag(config=True)
     websocket = Dict(help="websocket: rates, sizes and bounds of the socket").tag(config=True)
     limits = Dict(help="limits: running_tasks, queued_tasks, output_inline_bytes, log_bytes").tag(config=True)
     lease_s = Float(None, allow_none=True, help="seconds after which a silent host's tasks may be adopted").tag(

@@ -1,5 +1,7 @@
 """Configuration: later wins, and what is wrong is told with file, line and field."""
 
+import json
+
 import pytest
 
 from phasenb.config import load_policy, load_settings
@@ -59,8 +61,31 @@ def test_an_error_names_file_line_and_field(tmp_path, name, text, line, field):
 def test_a_misspelt_variable_is_told_with_the_nearest_name():
     with pytest.raises(ConfigError, match="did you mean PHASENB_LIMITS_LOG_BYTES"):
         load_settings(config_path=[], environ={"PHASENB_LIMITS_LOGBYTES": "1"})
-    plain = load_settings(config_path=[], environ={"PHASENB_URL": "x", "PHASENB_TOKEN": "y"})
+    with pytest.raises(ConfigError, match="PHASENB_LEASES: there is no such setting: did you mean PHASENB_LEASE_S"):
+        load_settings(config_path=[], environ={"PHASENB_LEASES": "1"})
+    with pytest.raises(ConfigError, match="did you mean PHASENB_TOKEN"):
+        load_settings(config_path=[], environ={"PHASENB_TOKN": "1"})
+    with pytest.raises(ConfigError, match=r"PHASENB_QQQ: there is no such setting \(known: agents, "):
+        load_settings(config_path=[], environ={"PHASENB_QQQ": "1"})
+    with pytest.raises(ConfigError, match="no such setting"):
+        load_settings(config_path=[], environ={"PHASENB_STORE": "{}"})
+    others = {"PHASENB_URL": "x", "PHASENB_TOKEN": "y", "PHASENB_SESSION": "z", "PHASENB_TEST_CHROMIUM": "w"}
+    plain = load_settings(config_path=[], environ={**others, "PHASENBX": "no prefix of ours"})
     assert plain.model_dump() == Settings().model_dump()
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "value", "truth"),
+    [
+        ("store", "retention_days", 30, "kept until the store is deleted"),
+        ("executor", "address", "tcp://scheduler:8786", "on this machine only"),
+    ],
+)
+def test_what_is_still_to_come_is_refused_and_not_taken_in_silence(tmp_path, section, field, value, truth):
+    write(tmp_path, "server_config.json", json.dumps({section: {field: value}}))
+    with pytest.raises(ConfigError, match=f"{section}.{field}: this release does not have it yet .*{truth}"):
+        load_settings(config_path=[str(tmp_path)], environ={})
+    assert getattr(load_settings({section: {field: None}}, [], {}), section)
 
 
 def test_a_recovery_file_that_is_not_there_is_an_error(tmp_path):

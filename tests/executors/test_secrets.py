@@ -6,6 +6,8 @@ import time
 import pytest
 
 from phasenb.core.ports import LogChunk, Outcome
+from phasenb.dto.phase import Checkpoint
+from phasenb.dto.values import as_reference
 from phasenb.errors import SecretUnavailable
 from phasenb.executors.secrets import Masker, resolved
 
@@ -18,9 +20,8 @@ def tells(ctx):
     os.system(f"echo {key}")
     ctx.log(f"log {key}")
     ctx.update(0.5, message=f"using {key}")
-    ctx.checkpoint({"key": key})
     ctx.artifact("note", f"the key is {key}")
-    return {"key": key, key: [f"https://x/?k={key}", 1, None], "mode": os.environ["MODE"]}
+    return {"length": len(key), "mode": os.environ["MODE"]}
 
 
 def raises(ctx):
@@ -45,9 +46,7 @@ def test_no_report_of_an_attempt_shows_a_secret(house, on_process, key_file):
         slot = await executor.reserve("ada", None)
         ran = await house.run(slot, tells, env={"MODE": "fast"}, secrets=key_file)
         assert ran.outcome.status == "complete"
-        assert ran.value()["key"] == "***"
-        assert ran.value()["mode"] == "fast"
-        assert ran.value()["***"] == ["https://x/?k=***", 1, None]
+        assert ran.value() == {"length": len(KEY), "mode": "fast"}
         assert ran.said("stdout") == ["key ***", "***"]
         assert ran.said("log") == ["log ***"]
         assert [step.message for step in ran.steps] == ["using ***"]
@@ -63,6 +62,31 @@ def test_no_report_of_an_attempt_shows_a_secret(house, on_process, key_file):
         await slot.release()
 
     on_process(scenario)
+
+
+def test_a_value_is_handed_on_as_it_was_returned(house, on_process, tmp_path):
+    (tmp_path / "key").write_text("object")  # a word of each reference, and of many a value
+
+    def phase(ctx):
+        ctx.checkpoint({"object": ["an object"]})
+        ctx.artifact("object", "an object")
+        print("an object")
+        return ("an object",)  # no JSON: a reference, with a preview
+
+    async def scenario(executor):
+        slot = await executor.reserve("ada", None)
+        told = await house.run(slot, phase, secrets={"API_KEY": f"file:{tmp_path / 'key'}"})
+        await slot.release()
+        return told
+
+    told = on_process(scenario)
+    assert told.outcome.status == "complete", told.outcome.error
+    assert told.value() == ("an object",)
+    assert as_reference(told.outcome.output).preview == "('an ***',)"
+    assert [each.value for each in told.reports if isinstance(each, Checkpoint)] == [{"object": ["an object"]}]
+    (kept,) = told.outcome.artifacts
+    assert (kept.name, house.folder.get(kept.hash)) == ("object", b"an object")
+    assert told.said("stdout") == ["an ***"]
 
 
 def test_the_next_task_does_not_have_them(house, on_process, key_file):
@@ -119,7 +143,7 @@ def test_an_agent_that_needs_its_secret_to_be_made_can_be_described(house, on_pr
         code = code_json(pack(agent))
         spec = await executor.describe("ada", None, None, code, house.url, secrets=key_file)
         assert spec.phases == ("implementation",)
-        wrong = {"API_KEY": "env:HOME"}
+        wrong = {"API_KEY": "env:PATH"}
         with pytest.raises(Exception) as refused:
             await executor.describe("ada", None, None, code, house.url, secrets=wrong)
         assert "wrong key ***" in str(refused.value)
@@ -180,9 +204,9 @@ def test_masking_hides_every_form_of_a_secret():
 
 @pytest.mark.parametrize(
     ("source", "told"),
-    [("env:NOWHERE", "NOWHERE is not set"), ("env:SHORT", "at least 4 characters"), ("file:/nowhere", "can't be read")],
+    [("env:NOWHERE", "NOWHERE is not set"), ("env:SHORT", "at least 6 characters"), ("file:/nowhere", "can't be read")],
 )
 def test_a_secret_that_can_not_be_had_says_where_it_was_looked_for(source, told):
     with pytest.raises(SecretUnavailable, match=told) as refused:
-        resolved({"KEY": source}, {"SHORT": "abc"})
+        resolved({"KEY": source}, {"SHORT": "abcde"})
     assert (refused.value.name, refused.value.source) == ("KEY", source)

@@ -16,7 +16,7 @@ from phasenb.client import channel
 from phasenb.client.task_model import TaskModel
 from phasenb.errors import ServerUnreachable
 
-SEED = int(os.environ.get("PHASENB_FIRE_SEED", "20261125"))
+SEED = int(os.environ.get("PHASENB_TEST_FIRE_SEED", "20261125"))
 PHASES = tuple(f"p{number}" for number in range(25))
 
 
