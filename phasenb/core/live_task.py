@@ -130,6 +130,7 @@ class Places:
         self.used = 0
         self._order = 0
         self._waiting: list[tuple[int, int, str, asyncio.Future[None]]] = []
+        self._positions: dict[str, int] | None = None  # until the queue changes
 
     @property
     def free(self) -> bool:
@@ -151,15 +152,18 @@ class Places:
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._order += 1
         heapq.heappush(self._waiting, (-priority, self._order, task_id, place))
+        self._positions = None
         try:
             await place
         except asyncio.CancelledError:
+            self._positions = None
             if place.done() and not place.cancelled():
                 self.give_back()  # the place came at the moment of the cancel
             raise
 
     def give_back(self) -> None:
         self.used -= 1
+        self._positions = None
         while self._waiting and self.used < self.capacity:
             *_, place = heapq.heappop(self._waiting)
             if not place.done():
@@ -168,5 +172,8 @@ class Places:
 
     def position(self, task_id: str) -> int | None:
         """A waiting task's position from 1, or None where it does not wait."""
-        order = [entry[2] for entry in sorted(self._waiting, key=lambda entry: entry[:2]) if not entry[3].done()]
-        return order.index(task_id) + 1 if task_id in order else None
+        if self._positions is None:
+            # Once for all that are looked at before the queue changes again: a list asks for thousands.
+            ordered = sorted((entry for entry in self._waiting if not entry[3].done()), key=lambda entry: entry[:2])
+            self._positions = {entry[2]: number for number, entry in enumerate(ordered, 1)}
+        return self._positions.get(task_id)

@@ -38,11 +38,11 @@ from phasenb.web.http_protocol import (
 from phasenb.web.identity import Identity
 from phasenb.web.launching import launch
 from phasenb.web.message_protocol import TRACEPARENT, field_problems
+from phasenb.web.pages import AT_ONCE, page_of
 from phasenb.web.results import encoded_results
 from phasenb.web.steering import parse_steering, steer
 
 JsonObject = dict[str, Any]
-_AT_ONCE = 50  # values that are turned into JSON on the loop: a few milliseconds
 
 
 class TaskApi:
@@ -105,14 +105,15 @@ class TaskApi:
     # --- tasks -----------------------------------------------------------------------------------------------------
 
     async def tasks(self, identity: Identity, query: TasksQuery) -> bytes:
-        """A TaskPage: newest first."""
+        """A TaskPage: newest first; shorter than asked for where snapshots are large."""
         await identity.require("read")
         found = await self._store.tasks(
             identity.owner, session=query.session, state=query.state, limit=query.limit + 1, before=query.before
         )
         shown = [self._manager.with_progress(task) for task in found[: query.limit]]
         following = shown[-1].task_id if len(found) > query.limit else None
-        return await _page("tasks", shown, following)
+        listed, following = await page_of(shown, following)
+        return b'{"tasks":[%s],"next":%s}' % (listed.encode(), orjson.dumps(following))
 
     async def task(self, identity: Identity, task_id: str) -> TaskState:
         """Raises UnknownTask."""
@@ -178,12 +179,12 @@ def _valid_traceparent(header: str | None) -> str | None:
     return header if header is not None and re.fullmatch(TRACEPARENT, header) else None
 
 
-Item = TaskState | str | JsonObject
+Item = str | JsonObject
 
 
 async def _page(name: str, items: Sequence[Item], following: str | int | None) -> bytes:
     """``{name: items, "next": following}``; a long page is made in a thread, so that the loop goes on."""
-    if len(items) <= _AT_ONCE:
+    if len(items) <= AT_ONCE:
         return _page_text(name, items, following)
     return await asyncio.to_thread(_page_text, name, items, following)
 
@@ -194,6 +195,4 @@ def _page_text(name: str, items: Iterable[Item], following: str | int | None) ->
 
 
 def _text(item: Item) -> bytes:
-    if isinstance(item, TaskState):
-        return item.model_dump_json().encode()
     return item.encode() if isinstance(item, str) else orjson.dumps(item)

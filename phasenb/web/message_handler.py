@@ -18,6 +18,8 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import orjson
+
 from phasenb.core.phase_manager import PhaseManager
 from phasenb.core.replay import Snapshot, plan_replay
 from phasenb.dto.events import Event
@@ -36,6 +38,7 @@ from phasenb.web.connection import Connection
 from phasenb.web.feed import open_feed
 from phasenb.web.identity import Identity
 from phasenb.web.launching import launch
+from phasenb.web.pages import page_of
 from phasenb.web.rate_limit import TokenBucket
 from phasenb.web.standing import ASK_EVERY_S, Standing
 from phasenb.web.steering import steer
@@ -74,6 +77,7 @@ class WebSocketMessageHandler:
         self._server = server
         self._hello_timeout_s = hello_timeout_s
         self._outbox = hub.outbox(connection)
+        self._over_wire = True
         self._standing = Standing(identity, self._outbox, ask_every_s)
         self._subscriber: Subscriber | None = None
         self._bucket = TokenBucket(hub.settings.commands_per_second)
@@ -114,6 +118,7 @@ class WebSocketMessageHandler:
 
     async def take(self, message: dict[str, Any]) -> None:
         """As ``receive``, from a client in this process: no text between the two, and no rate is kept."""
+        self._over_wire = False
         self._outbox.counts.messages_received += 1
         try:
             await self._dispatch(message)
@@ -282,8 +287,12 @@ class WebSocketMessageHandler:
         )
         tasks = tuple(self._manager.with_progress(task) for task in found[: command.limit])
         following = tasks[-1].task_id if len(found) > command.limit else None
-        reply = protocol.Tasks(reply_to=command.id, tasks=tasks, next=following)
-        self._outbox.reply(reply)
+        if not self._over_wire:
+            self._outbox.reply(protocol.Tasks(reply_to=command.id, tasks=tasks, next=following))
+            return
+        listed, following = await page_of(tasks, following)
+        said, more = orjson.dumps(command.id).decode(), orjson.dumps(following).decode()
+        self._outbox.reply(f'{{"type":"tasks","reply_to":{said},"tasks":[{listed}],"next":{more}}}')
 
     async def _ping(self, command: protocol.Ping, subscriber: Subscriber) -> None:
         self._outbox.reply(protocol.Pong(reply_to=command.id))

@@ -1,0 +1,34 @@
+"""Pages of snapshots as JSON text. A snapshot may hold megabytes of inputs and outputs: a page ends at PAGE_BYTES, and
+a long one is made in a thread, so that the loop does not stand still for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from phasenb.dto.task_state import TaskState
+
+PAGE_BYTES = 4 * 1024 * 1024  # a page with a single larger snapshot has that one
+AT_ONCE = 50  # values that are turned into JSON on the loop: a few milliseconds
+
+
+async def page_of(tasks: Sequence[TaskState], following: str | None) -> tuple[str, str | None]:
+    """(the snapshots, as the inside of a JSON array; the ``before`` of the next page). ``following``: that of a page
+    which has room for all of ``tasks``.
+    """
+    if len(tasks) <= AT_ONCE:
+        return _page_of(tasks, following)
+    return await asyncio.to_thread(_page_of, tasks, following)
+
+
+def _page_of(tasks: Sequence[TaskState], following: str | None) -> tuple[str, str | None]:
+    texts: list[str] = []
+    size = 0
+    for task in tasks:
+        text = task.model_dump_json()
+        size += len(text)
+        if texts and size > PAGE_BYTES:
+            return ",".join(texts), tasks[len(texts) - 1].task_id
+        texts.append(text)
+    return ",".join(texts), following
