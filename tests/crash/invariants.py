@@ -21,6 +21,10 @@ from phasenb.dto.phase_result import ResultStatus
 from phasenb.dto.task_state import State
 from phasenb.errors import PhasenbError
 
+# No phase and no person can cause these: a task that they end was ended by phasenb's own mistake.
+OUR_MISTAKES = {f"phasenb.{name}" for name in ("InternalError", "IllegalTransition", "Conflict", "LeaseLost")} | {
+    "phasenb.StoreUnavailable"
+}
 WAITS_FOR_A_PERSON = (State.AWAITING_APPROVAL, State.PAUSED)
 
 
@@ -45,6 +49,7 @@ def in_log(events, *, ended=True):
     wrong = [*_attempts(events), *_rollbacks(events), *(f"committed and started again: {a}" for a in reruns(events))]
     if ended and not task.state.terminal and task.state not in WAITS_FOR_A_PERSON:
         wrong.append(f"stuck: it is {task.state} after {[event.type for event in events[-5:]]}")
+    wrong += [f"ended by {e.error}" for e in events if e.type == "task_error" and e.error.type in OUR_MISTAKES]
     if task.state is State.COMPLETED and history.rolling is not None:
         wrong.append("complete with an open rollback")
     return wrong

@@ -76,10 +76,11 @@ def test_a_good_log_is_good():
         (Log().add(ev.TaskPaused, seq=3, by="ada"), "seq has gaps"),
         (Log().completes("one", 1), "it can't be folded"),
         (Log().starts("one", 1), "stuck: it is running"),
+        (Log().add(ev.TaskError, error=ErrorInfo(type="phasenb.IllegalTransition", message="oh")), "ended by"),
         (undoing(("two",)), "planned ('two', 'one')"),
         (undoing(("two", "one")), "undone are ['two']"),
     ],
-    ids=["gap", "illegal", "stuck", "rollback that forgets", "rollback that lies"],
+    ids=["gap", "illegal", "stuck", "mistake", "rollback that forgets", "rollback that lies"],
 )
 def test_a_bad_log_is_told(log, told):
     assert told in "\n".join(in_log(log.events))
@@ -150,7 +151,7 @@ def test_a_damaged_store_is_told(store, damage, told):
 
 
 def test_objects_that_are_gone_or_damaged_are_told(store):
-    (kept,) = (store.parent / "artifacts").glob("*/??/*")
+    (kept,) = (store.parent / "artifacts").glob("*/*/??/*")
     kept.chmod(0o600)
     kept.write_bytes(b"something else")
     assert "damaged" in str(in_store(store))
