@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import orjson
 import typer
 
-from phasenb.cli import checks
-from phasenb.cli.checks import Finding
 from phasenb.cli.exits import Exit
 from phasenb.cli.frame import Call, command
-from phasenb.config.layers import Setting
-from phasenb.config.loading import DEFAULT
+
+if TYPE_CHECKING:
+    from phasenb.cli.checks import Finding
+    from phasenb.config.layers import Setting
 
 _MARKS = {"ok": ("ok", "green"), "note": ("note", "yellow"), "wrong": ("WRONG", "red")}
 
@@ -30,6 +30,8 @@ def doctor(
 
     With --json: {"check", "status", "text", "todo"} a line, then {"field", "value", "source", "line"} a line.
     """
+    from phasenb.cli import checks
+
     wrong = False
     for finding in checks.installed():
         _tell(call, finding)
@@ -60,6 +62,8 @@ def _tell_settings(call: Call, told: list[Setting], every: bool) -> None:
         for setting in told:
             call.line(asdict(setting))
         return
+    from phasenb.config.loading import DEFAULT
+
     shown = [setting for setting in told if every or setting.source != DEFAULT]
     if shown:
         typer.echo("\nconfiguration, as this shell's processes find it:")

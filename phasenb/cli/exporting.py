@@ -21,14 +21,14 @@ import typer
 from phasenb.cli.frame import Call, command
 from phasenb.cli.listing import TaskArgument
 from phasenb.cli.places import reading
-from phasenb.client.client import Client
-from phasenb.client.handle import TaskHandle
-from phasenb.client.outcome import results_of
-from phasenb.client.values import Values
 from phasenb.dto.values import Artifact, ObjectRef, as_reference
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from phasenb.client.client import Client
+    from phasenb.client.handle import TaskHandle
+    from phasenb.client.values import Values
 
 
 class What(StrEnum):
@@ -76,6 +76,8 @@ def _everything(client: Client, handle: TaskHandle, folder: Path) -> dict[Path, 
     """``task.json``, a .json file of each frame, and the bytes as stored of large outputs (``outputs/PHASE/ATTEMPT``)
     and of artifacts (``artifacts/PHASE/ATTEMPT/NAME``).
     """
+    from phasenb.client.outcome import results_of
+
     snapshot = orjson.dumps(handle.snapshot.as_json(), option=orjson.OPT_INDENT_2)
     files: dict[Path, Callable[[Path], None]] = {folder / "task.json": partial(_save, snapshot)}
     for what in What:

@@ -23,11 +23,6 @@ from phasenb.errors import LaunchError
 _loaded: list[ModuleType] = []  # their functions live as long as this process
 
 
-def is_file(target: str) -> bool:
-    """Whether a launch's target is a file's workflow; else it is a registered agent's name."""
-    return target.partition(":")[0].endswith(".py")
-
-
 def agent_of_file(target: str) -> ExtendedAgent:
     """``FILE.py:NAME``, or ``FILE.py`` where it has one workflow or agent only. Raises LaunchError."""
     path_text, _, name = target.partition(":")

@@ -11,7 +11,7 @@ import queue
 import time
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,10 +20,12 @@ from phasenb.cli.frame import Call, command
 from phasenb.cli.listing import scope_of
 from phasenb.cli.places import reading
 from phasenb.cli.views import View, view_of
-from phasenb.client.handle import TaskHandle
 from phasenb.dto.policies import parse_duration
 from phasenb.dto.task_state import TaskState
 from phasenb.errors import PhasenbError
+
+if TYPE_CHECKING:
+    from phasenb.client.handle import TaskHandle
 
 _TICK_S = 1.0  # the time so far is shown in seconds
 Changes = queue.SimpleQueue[TaskState | PhasenbError]

@@ -12,25 +12,23 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import orjson
 import typer
 
 from phasenb.cli.exits import Exit
-from phasenb.cli.files import agent_of_file, is_file
 from phasenb.cli.following import OnApproval, OnApprovalOption, TimeoutOption, follow, seconds_of
 from phasenb.cli.frame import Call, command
 from phasenb.cli.places import SESSION, client_of, find_server
 from phasenb.cli.table import short
-from phasenb.client.client import Client
-from phasenb.client.handle import TaskHandle
-from phasenb.client.launching import prepare
 from phasenb.client.selection import labels_of
-from phasenb.client.sessions import script_session
 from phasenb.display import words
 from phasenb.dto.launch import ExecutorKind
 from phasenb.errors import NoServer
+
+if TYPE_CHECKING:
+    from phasenb.client.client import Client
 
 _HERE = "--wait runs the task in this process until its end"
 
@@ -76,7 +74,7 @@ def launch(
     options = {option: value for option, value in given.items() if value not in (None, {}, [])}
     values = {name: _value(text) for name, text in _pairs("KEY=VALUE", inputs).items()}
     limit_s = seconds_of(timeout)
-    agent = agent_of_file(target) if is_file(target) else target
+    agent = _agent(target)
     with _place(call, target, wait=wait) as client:
         return _launch(call, client, agent, values, options, wait=wait, timeout_s=limit_s, on_approval=on_approval)
 
@@ -92,6 +90,9 @@ def _launch(
     timeout_s: float | None,
     on_approval: OnApproval,
 ) -> int:
+    from phasenb.client.handle import TaskHandle
+    from phasenb.client.launching import prepare
+
     options = {**getattr(agent, "options", {}), **options}
     model, duplicate = client.run(client.on_loop.send_launch(prepare(agent, values, client.values, options)))
     task = TaskHandle(client, model)
@@ -117,7 +118,9 @@ def _launch(
 @contextmanager
 def _place(call: Call, target: str, *, wait: bool) -> Iterator[Client]:
     """Where it is launched: the server, or with ``wait`` a host in this process. Raises NoServer."""
-    session = script_session(target.partition(":")[0]) if is_file(target) else SESSION
+    from phasenb.client.sessions import script_session
+
+    session = script_session(_file(target)) if _file(target) else SESSION
     server = find_server(call)
     if server is not None:
         with client_of(call, server, session) as client:
@@ -129,13 +132,28 @@ def _place(call: Call, target: str, *, wait: bool) -> Iterator[Client]:
     from phasenb.client.loop_thread import shared_loop
 
     # cron and systemd end a job with SIGTERM: the host leaves in good order, as with Ctrl-C.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(Exit.TERMINATED))
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(Exit.TERMINATED))
     host = EmbeddedHost(shared_loop())
     try:
         with client_of(call, EmbeddedBackend(host), session) as client:
             yield client
     finally:
         host.thread.run(host.stop())
+        signal.signal(signal.SIGTERM, before)
+
+
+def _file(target: str) -> str:
+    """The file of ``FILE.py:NAME``; empty where the target is a registered agent's name."""
+    path = target.partition(":")[0]
+    return path if path.endswith(".py") else ""
+
+
+def _agent(target: str) -> Any:
+    if not _file(target):
+        return target
+    from phasenb.cli.files import agent_of_file
+
+    return agent_of_file(target)
 
 
 def _pairs(option: str, given: list[str] | None) -> dict[str, str]:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from phasenb.cli.frame import Call, command
 from phasenb.cli.places import reading
 from phasenb.cli.table import local, short, show_table, task_row
-from phasenb.client.client import Client
-from phasenb.client.handle import TaskHandle
 from phasenb.client.selection import labels_of, time_of
 from phasenb.display import words
 from phasenb.display.text import task_text
 from phasenb.dto.task_state import State, TaskState
+
+if TYPE_CHECKING:
+    from phasenb.client.client import Client
+    from phasenb.client.handle import TaskHandle
 
 TaskArgument = Annotated[str, typer.Argument(metavar="TASK", help="A task's id, or a unique end of it.")]
 _TASK_HEADER = ("TASK", "NAME", "STATE", "PHASE", "%", "CREATED", "TOOK")
@@ -167,7 +169,7 @@ def _write_lines(
         if call.json:
             call.line({"task_id": task.task_id, **line})
         else:
-            typer.echo(words.printable(line["text"]), err=line["stream"] == "stderr" and not follow)
+            typer.echo(words.printable(line["text"]))
 
 
 def agents(call: Call) -> None:

@@ -11,17 +11,18 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from phasenb.cli.frame import Call
-from phasenb.client.backend import Backend
-from phasenb.client.client import Client
-from phasenb.client.discovery import HEALTH_S, server_for
-from phasenb.client.http_backend import HttpBackend
-from phasenb.client.sessions import check_session
 from phasenb.errors import NoServer, PhasenbError
+
+if TYPE_CHECKING:
+    from phasenb.client.backend import Backend
+    from phasenb.client.client import Client
+    from phasenb.client.embedded import EmbeddedHost
+    from phasenb.client.http_backend import HttpBackend
 
 SESSION = "cli"  # of a connection that launches nothing: tasks of all sessions are in its reach
 
@@ -31,6 +32,9 @@ def find_server(call: Call) -> HttpBackend | None:
 
     Raises ServerUnreachable, AccessDenied.
     """
+    from phasenb.client.discovery import HEALTH_S, server_for
+    from phasenb.client.http_backend import HttpBackend
+
     found = server_for(call.url, call.token)
     if found is not None:
         return found
@@ -80,6 +84,8 @@ def need_server(call: Call, command: str, instead: str = "") -> HttpBackend:
 @contextmanager
 def client_of(call: Call, backend: Backend, session: str = SESSION) -> Iterator[Client]:
     """A client whose notices go to stderr. Raises what Client does."""
+    from phasenb.client.client import Client
+
     client = Client(
         session=session_of(call, session), notice=lambda text: call.say(f"phasenb: {text}"), backend=backend
     )
@@ -108,13 +114,15 @@ def reading(call: Call) -> Iterator[Client]:
 
 
 def session_of(call: Call, default: str) -> str:
+    from phasenb.client.sessions import check_session
+
     try:
         return check_session(call.session or default)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--session") from None
 
 
-def _store_alone() -> Any:
+def _store_alone() -> EmbeddedHost:
     """A host that only reads: the configured store; an empty one where none was made yet."""
     from phasenb.client.embedded import EmbeddedHost
     from phasenb.client.loop_thread import shared_loop

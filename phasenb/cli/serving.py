@@ -14,16 +14,17 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
-import psutil
 import typer
 
 from phasenb.cli.exits import Exit
 from phasenb.cli.frame import Call, command
-from phasenb.client.served import Served, configured_store, read_served, runtime_file
 from phasenb.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from phasenb.client.served import Served
 
 _STOP_S = 30.0
 _LAST_LINES = 20
@@ -46,6 +47,8 @@ def serve(
     """Run a host in the background. With --json: {"url", "pid", "store", "version", "running"}."""
     if foreground + stop + status > 1:
         raise typer.BadParameter("one of --foreground, --stop and --status is possible")
+    from phasenb.client.served import configured_store, read_served
+
     store = configured_store()
     served = read_served(store)
     if stop:
@@ -72,6 +75,8 @@ def _as_json(store: str, served: Served | None) -> dict[str, Any]:
 
 def _stop(call: Call, store: str, served: Served | None) -> int:
     """Idempotent: it does not run when this returns. Raises TimeoutError where it takes too long."""
+    import psutil
+
     if served is not None:
         try:
             process = psutil.Process(served.pid)
@@ -110,6 +115,8 @@ def _detached(call: Call, store: str) -> int:
     if call.json:
         call.line(orjson.loads(line))
         return Exit.DONE
+    from phasenb.client.served import read_served
+
     return _told(call, store, read_served(store))
 
 
@@ -142,6 +149,8 @@ def _alone(store: str) -> Iterator[bool]:
 
 
 def _beside(store: str, suffix: str) -> Path:
+    from phasenb.client.served import runtime_file
+
     path = runtime_file(store)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     return path.with_suffix(suffix)

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,8 +14,10 @@ from phasenb.cli.frame import Call, command
 from phasenb.cli.listing import TaskArgument
 from phasenb.cli.places import client_of, need_server
 from phasenb.cli.table import short
-from phasenb.client.handle import TaskHandle
 from phasenb.display import words
+
+if TYPE_CHECKING:
+    from phasenb.client.handle import TaskHandle
 
 
 def add(app: typer.Typer) -> None:
@@ -37,17 +39,17 @@ def _steered(call: Call, name: str, task_id: str, steer: Callable[[TaskHandle], 
 
 def cancel(call: Call, task: TaskArgument) -> None:
     """End a task; its running attempt is stopped."""
-    _steered(call, "cancel", task, TaskHandle.cancel)
+    _steered(call, "cancel", task, lambda handle: handle.cancel())
 
 
 def pause(call: Call, task: TaskArgument) -> None:
     """Start nothing new; the attempt that runs finishes and counts."""
-    _steered(call, "pause", task, TaskHandle.pause)
+    _steered(call, "pause", task, lambda handle: handle.pause())
 
 
 def resume(call: Call, task: TaskArgument) -> None:
     """Go on after a pause."""
-    _steered(call, "resume", task, TaskHandle.resume)
+    _steered(call, "resume", task, lambda handle: handle.resume())
 
 
 def retry(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Generator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from phasenb.client.launching import prepare_code, prepare_edit
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from phasenb.client.async_client import AsyncClient
 
 JsonObject = dict[str, Any]
+LOOK_S = 2.0
 OnApproval = Literal["wait", "raise"]
 UNCHANGED: Any = type("Unchanged", (), {"__repr__": lambda self: "UNCHANGED"})()  # None is a value to edit to
 
@@ -197,7 +199,9 @@ class AsyncTaskHandle(TaskFacts):
                     yield line
             if ended or not follow:
                 return
-            await self._model.until_logged(logged)
+            with suppress(TimeoutError):  # what another host's task writes comes without a word: look now and then
+                async with asyncio.timeout(LOOK_S):
+                    await self._model.until_logged(logged)
 
     async def artifacts(self) -> pd.DataFrame:
         """A row per artifact: ``phase, attempt, name, type, codec, bytes, shape, preview``."""

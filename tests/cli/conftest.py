@@ -87,11 +87,13 @@ def run(environ, monkeypatch, folder):
 
 @pytest.fixture
 def start(environ, folder):
-    """``start("watch", ...)``: the command in a process of its own, with pipes; ended with the test."""
+    """``start("watch", ...)``: the command in a process of its own, with pipes; ended with the test. ``script``: a
+    script of the test's instead.
+    """
     started = []
 
-    def begun(*arguments, **more):
-        command = [sys.executable, "-m", "phasenb", *(str(each) for each in arguments)]
+    def begun(*arguments, script=False, **more):
+        command = [sys.executable, *([] if script else ["-m", "phasenb"]), *(str(each) for each in arguments)]
         pipe = subprocess.PIPE
         process = subprocess.Popen(command, cwd=folder, env=environ | more, stdout=pipe, stderr=pipe, text=True)
         started.append(process)

@@ -1,5 +1,9 @@
 """Commands that look, with no server (the store alone) and with one: the same answers."""
 
+import subprocess
+import sys
+import textwrap
+
 import pytest
 
 import phasenb
@@ -119,3 +123,48 @@ def test_version_and_module(run, start):
     assert run("--version").out == f"phasenb {phasenb.__version__}\n"
     assert start("--version").communicate()[0] == f"phasenb {phasenb.__version__}\n"
     assert "Usage" in run().err + run().out
+
+
+def test_help_and_completion_load_neither_host_nor_frames(environ):
+    heavy = {"pandas", "sqlalchemy", "tornado", "jupyter_server", "websockets", "cloudpickle", "rich", "phasenb.host"}
+    code = f"import phasenb.cli.app, sys; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "[]\n", done.stderr
+
+
+def test_without_a_server_a_watch_and_the_logs_follow_what_a_script_commits(run, start, folder):
+    path, gate = folder / "script.py", folder / "gate"
+    gate.mkdir()
+    path.write_text(textwrap.dedent("""
+        import pathlib, sys, time
+        import phasenb as pn
+
+        flow = pn.Workflow("scripted", phases=("one", "two"))
+
+        @flow.phase("one")
+        def one(gate):
+            for line in ("first", "second"):
+                print(line, "line")
+                while not pathlib.Path(gate, line).exists():
+                    time.sleep(0.02)
+
+        @flow.phase("two")
+        def two():
+            print("last line")
+
+        task = flow.launch(gate=sys.argv[1])
+        print(task.task_id, flush=True)
+        task.result()
+    """))  # fmt: skip
+    script = start(path, gate, script=True)
+    task = script.stdout.readline().strip()
+    watch, logs = start("watch", task), start("logs", task, "--follow")
+    assert any("one: started" in line for line in watch.stdout)
+    assert logs.stdout.readline() == "first line\n"
+    (gate / "first").touch()
+    assert logs.stdout.readline() == "second line\n", "no event tells of it"
+    (gate / "second").touch()
+    assert any("scripted" in line and "completed" in line for line in watch.stdout)
+    assert (watch.wait(60), logs.wait(60), script.wait(60)) == (0, 0, 0)
+    assert logs.stdout.read() == "last line\n"
+    assert [host for host in run("show", task, "--json").lines[0]["phases"] if host["attempt"] != 1] == []
