@@ -38,7 +38,7 @@ from phasenb.web.http_protocol import (
 from phasenb.web.identity import Identity
 from phasenb.web.launching import launch
 from phasenb.web.message_protocol import TRACEPARENT, field_problems
-from phasenb.web.pages import AT_ONCE, page_of
+from phasenb.web.pages import AT_ONCE, page_of, tasks_of
 from phasenb.web.results import encoded_results
 from phasenb.web.steering import parse_steering, steer
 
@@ -106,12 +106,9 @@ class TaskApi:
 
     async def tasks(self, identity: Identity, query: TasksQuery) -> bytes:
         """A TaskPage: newest first; shorter than asked for where snapshots are large."""
-        await identity.require("read")
-        found = await self._store.tasks(
-            identity.owner, session=query.session, state=query.state, limit=query.limit + 1, before=query.before
+        shown, following = await tasks_of(
+            self._manager, identity, session=query.session, state=query.state, limit=query.limit, before=query.before
         )
-        shown = [self._manager.with_progress(task) for task in found[: query.limit]]
-        following = shown[-1].task_id if len(found) > query.limit else None
         listed, following = await page_of(shown, following)
         return b'{"tasks":[%s],"next":%s}' % (listed.encode(), orjson.dumps(following))
 

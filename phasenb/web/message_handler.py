@@ -38,7 +38,7 @@ from phasenb.web.connection import Connection
 from phasenb.web.feed import open_feed
 from phasenb.web.identity import Identity
 from phasenb.web.launching import launch
-from phasenb.web.pages import page_of
+from phasenb.web.pages import page_of, tasks_of
 from phasenb.web.rate_limit import TokenBucket
 from phasenb.web.standing import ASK_EVERY_S, Standing
 from phasenb.web.steering import steer
@@ -277,16 +277,14 @@ class WebSocketMessageHandler:
         self._ok(command.id)
 
     async def _list(self, command: protocol.ListTasks, subscriber: Subscriber) -> None:
-        await self._identity.require("read")
-        found = await self._hub.store.tasks(
-            self._identity.owner,
+        tasks, following = await tasks_of(
+            self._manager,
+            self._identity,
             session=subscriber.session if command.scope == "session" else None,
             state=command.state,
-            limit=command.limit + 1,
+            limit=command.limit,
             before=command.before,
         )
-        tasks = tuple(self._manager.with_progress(task) for task in found[: command.limit])
-        following = tasks[-1].task_id if len(found) > command.limit else None
         if not self._over_wire:
             self._outbox.reply(protocol.Tasks(reply_to=command.id, tasks=tasks, next=following))
             return

@@ -1,5 +1,5 @@
-"""Pages of snapshots as JSON text. A snapshot may hold megabytes of inputs and outputs: a page ends at PAGE_BYTES, and
-a long one is made in a thread, so that the loop does not stand still for it.
+"""Pages of snapshots, for the socket and for HTTP. A snapshot may hold megabytes of inputs and outputs: JSON of a page
+ends at PAGE_BYTES, and is made in a thread where it is long, so that the loop does not stand still for it.
 """
 
 from __future__ import annotations
@@ -7,10 +7,28 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from phasenb.dto.task_state import TaskState
+from phasenb.core.phase_manager import PhaseManager
+from phasenb.dto.task_state import State, TaskState
+from phasenb.web.identity import Identity
 
 PAGE_BYTES = 4 * 1024 * 1024  # a page with a single larger snapshot has that one
 AT_ONCE = 50  # values that are turned into JSON on the loop: a few milliseconds
+
+
+async def tasks_of(
+    manager: PhaseManager,
+    identity: Identity,
+    *,
+    session: str | None,
+    state: State | None,
+    limit: int,
+    before: str | None,
+) -> tuple[tuple[TaskState, ...], str | None]:
+    """(tasks, the next page's ``before``), newest first; ``session`` None: all of the owner's. Raises Forbidden."""
+    await identity.require("read")
+    found = await manager.store.tasks(identity.owner, session=session, state=state, limit=limit + 1, before=before)
+    shown = tuple(manager.with_progress(task) for task in found[:limit])
+    return shown, shown[-1].task_id if len(found) > limit else None
 
 
 async def page_of(tasks: Sequence[TaskState], following: str | None) -> tuple[str, str | None]:
