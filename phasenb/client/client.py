@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from phasenb.client.async_client import AsyncClient, to_stderr
 from phasenb.client.backend import Backend
+from phasenb.client.discovery import is_kernels_server
 from phasenb.client.handle import TaskHandle
 from phasenb.client.launching import attached_note, prepare
 from phasenb.client.loop_thread import shared_loop
@@ -69,6 +70,11 @@ class Client:
     def embedded(self) -> bool:
         """Whether tasks run in this process, and stop with it."""
         return self.on_loop.backend.embedded
+
+    @property
+    def beside_page(self) -> bool:
+        """Whether tasks run on the server that also serves this notebook's page."""
+        return not self.embedded and is_kernels_server(self.url)
 
     @property
     def values(self) -> Values:

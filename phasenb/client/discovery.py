@@ -50,6 +50,15 @@ def server_for(url: str | None = None, token: str | None = None) -> HttpBackend 
     return served_backend()
 
 
+def is_kernels_server(url: str) -> bool:
+    """Whether it is the server behind this notebook's page, which can be asked for a task without this kernel."""
+    try:
+        server = kernels_server()
+    except ServerUnreachable:
+        return False
+    return server is not None and server.url == url
+
+
 def kernels_server() -> HttpBackend | None:
     """The Jupyter server that started this kernel, from the file that it keeps of itself; None where there is none."""
     parent = os.environ.get("JPY_PARENT_PID", "")

@@ -174,7 +174,7 @@ class TaskHandle(TaskFacts):
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         from phasenb.client.showing import bundle
 
-        return bundle(self._model, self.note)
+        return bundle(self._model, self._client, self.note)
 
     def _ipython_display_(self) -> None:
         from phasenb.client.showing import show_once

@@ -38,7 +38,7 @@ def show_launched(task: TaskHandle, client: Client) -> None:
 def show(task: TaskHandle, model: TaskModel, client: Client, note: str) -> None:
     """The live card in this cell; in a terminal the text as it is now."""
     if not surroundings.in_kernel():
-        sys.stdout.write(f"{bundle(model, note)['text/plain']}\n")
+        sys.stdout.write(f"{bundle(model, client, note)['text/plain']}\n")
         return
     from phasenb.display.live import LiveView
 
@@ -49,7 +49,13 @@ def show(task: TaskHandle, model: TaskModel, client: Client, note: str) -> None:
             about["reason"] = "denied in the notebook"
         client.post(partial(client.on_loop.steer_soon, command, task.task_id, **about))
 
-    view = LiveView(task.snapshot, steer=steer, notes=_notes(client, note), passing=_others(task, client))
+    view = LiveView(
+        task.snapshot,
+        steer=steer,
+        notes=_notes(client, note),
+        passing=_others(task, client),
+        by_server=client.beside_page,
+    )
 
     def changed(told: TaskModel) -> None:
         if told.state is not None:
@@ -75,12 +81,13 @@ def show_once(task: TaskHandle, model: TaskModel, client: Client, note: str) -> 
         show(task, model, client, note)
 
 
-def bundle(model: TaskModel, note: str = "") -> dict[str, Any]:
+def bundle(model: TaskModel, client: Client, note: str = "") -> dict[str, Any]:
     """The task as it is now, for whatever shows or saves it."""
     from phasenb.display.bundle import task_bundle
 
     assert model.state is not None, "a handle is made when its first state is known"
-    return task_bundle(model.state, tuple(model.tail), now=datetime.now(UTC), notes=[note] if note else [])
+    notes = [note] if note else []
+    return task_bundle(model.state, tuple(model.tail), now=datetime.now(UTC), notes=notes, by_server=client.beside_page)
 
 
 def _notes(client: Client, note: str) -> list[str]:

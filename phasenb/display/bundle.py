@@ -1,6 +1,7 @@
 """A task as a MIME bundle: what a saved or exported notebook keeps of it.
 
-``application/vnd.phasenb.task+json`` is ``{task_id, snapshot}``: a front end that knows it can go on from there.
+``application/vnd.phasenb.task+json`` is ``{task_id, snapshot, at}``: JupyterLab shows it live from its own server, before
+any widget and without a kernel. So it is there only where that server has the task.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import orjson
 
 from phasenb.display.html import task_html
 from phasenb.display.text import task_text
+from phasenb.dto.base import format_time
 from phasenb.dto.phase import LogLine
 from phasenb.dto.task_state import TaskState
 from phasenb.dto.values import Json
@@ -22,15 +24,17 @@ _LONGEST_INPUT = 2_000  # bytes of JSON: a notebook's file is no place for data
 
 
 def task_bundle(
-    task: TaskState, log: Sequence[LogLine] = (), *, now: datetime, notes: Sequence[str] = ()
+    task: TaskState, log: Sequence[LogLine] = (), *, now: datetime, notes: Sequence[str] = (), by_server: bool = True
 ) -> dict[str, Any]:
-    """``{"text/html", "text/plain", TASK_MIME}``."""
-    snapshot = task.model_copy(update={"inputs": {name: _short(value) for name, value in task.inputs.items()}})
-    return {
+    """``{"text/html", "text/plain"}``, and TASK_MIME where the page's server has the task (``by_server``)."""
+    bundle: dict[str, Any] = {
         "text/html": task_html(task, log, now=now, notes=notes),
         "text/plain": task_text(task, now=now, notes=notes),
-        TASK_MIME: {"task_id": task.task_id, "snapshot": snapshot.as_json()},
     }
+    if by_server:
+        snapshot = task.model_copy(update={"inputs": {name: _short(value) for name, value in task.inputs.items()}})
+        bundle[TASK_MIME] = {"task_id": task.task_id, "snapshot": snapshot.as_json(), "at": format_time(now)}
+    return bundle
 
 
 def _short(value: Json) -> Json:

@@ -49,17 +49,24 @@ _kept: deque[ipywidgets.VBox] = deque()
 class LiveView:
     """``steer(command, task)`` is called on the kernel's thread when a button is pressed, and must not wait: cancel,
     pause, resume, approve, deny or retry. ``notes`` are lines that stay in the card, ``passing`` ones go with
-    the task's end.
+    the task's end; ``by_server`` as in task_bundle.
     """
 
     def __init__(
-        self, task: TaskState, *, steer: Steer, notes: Sequence[str] = (), passing: Sequence[str] = ()
+        self,
+        task: TaskState,
+        *,
+        steer: Steer,
+        notes: Sequence[str] = (),
+        passing: Sequence[str] = (),
+        by_server: bool = True,
     ) -> None:
         self._lock = threading.Lock()
         self._task = task
         self._log: tuple[LogLine, ...] = ()
         self._notes = tuple(notes)
         self._passing = tuple(passing)
+        self._by_server = by_server
         self._display_id = f"phasenb-{new_ulid()}"
         self._ended = False
         self._painted = ""
@@ -124,7 +131,8 @@ class LiveView:
 
     def _copy(self, now: datetime) -> dict[str, Any]:
         with self._lock:
-            return task_bundle(self._task, self._log, now=now, notes=self._told(self._task))
+            notes = self._told(self._task)
+            return task_bundle(self._task, self._log, now=now, notes=notes, by_server=self._by_server)
 
     def _told(self, task: TaskState) -> tuple[str, ...]:
         return self._notes if task.state.terminal else (*self._notes, *self._passing)

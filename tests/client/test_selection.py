@@ -2,7 +2,7 @@
 
 import pytest
 
-from phasenb.client.discovery import backend_for
+from phasenb.client.discovery import backend_for, is_kernels_server
 from phasenb.client.selection import state_of
 from phasenb.dto.task_state import State
 
@@ -17,3 +17,16 @@ def test_states_are_told_by_name() -> None:
 def test_an_empty_url_is_no_request_for_this_process() -> None:
     with pytest.raises(ValueError, match="url is empty"):
         backend_for("")
+
+
+def test_only_the_server_that_started_this_kernel_is_beside_its_page(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.delenv("JPY_PARENT_PID", raising=False)
+    assert not is_kernels_server("http://localhost:8888/")
+    monkeypatch.setenv("JPY_PARENT_PID", "42")
+    (tmp_path / "jpserver-42.json").write_text('{"url": "http://localhost:8888/lab/..", "token": "t", "sock": ""}')
+    assert not is_kernels_server("http://localhost:9999/")
+    (tmp_path / "jpserver-42.json").write_text('{"url": "http://localhost:8888/", "token": "t", "sock": ""}')
+    assert is_kernels_server("http://localhost:8888/")
+    (tmp_path / "jpserver-42.json").write_text('{"url": "", "token": "", "sock": "/run/jupyter.sock"}')
+    assert not is_kernels_server("http://localhost:8888/")

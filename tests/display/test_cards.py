@@ -156,6 +156,12 @@ def test_what_is_saved_says_of_which_time_it_speaks(life):
     assert "so far" not in read(bundle["text/html"]), "time that goes on must not stand still in a saved card"
     assert bundle[TASK_MIME]["task_id"] == task.task_id
     assert bundle[TASK_MIME]["snapshot"]["state"] == "running"
+    assert bundle[TASK_MIME]["at"] == "2026-01-01T15:30:00.000000Z"
+
+
+def test_only_a_task_of_the_pages_server_is_left_to_that_server(life):
+    task = life().task
+    assert TASK_MIME not in task_bundle(task, now=task.updated_at, by_server=False)
 
 
 def test_a_bundle_keeps_no_data(life):

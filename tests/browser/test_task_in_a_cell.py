@@ -1,0 +1,115 @@
+"""The labextension's view in a cell: live from the server, whatever happens to the page and the kernel."""
+
+import json
+
+import pytest
+
+CELL = """
+import phasenb as pn
+
+flow = pn.Workflow("penguins", phases=("research", "planning"))
+
+@flow.phase("research")
+def research(ctx, folder):
+    import pathlib, time
+    done = 0.0
+    while done < 1:
+        told = float(pathlib.Path(folder, "done").read_text() or 0)
+        if told > done:
+            done = told
+            ctx.update(done, f"{done:.0%} of the eggs counted")
+        time.sleep(0.02)
+    return [{"species": "Adelie", "eggs": 2}, {"species": "Gentoo", "eggs": 1}]
+
+@flow.phase("planning")
+def planning(research):
+    return research
+
+flow.launch(folder=FOLDER)
+"""
+KERNEL = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel"
+CONNECTED = "() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel?.connectionStatus"
+RUN_ALL = "() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }"
+SAVE = "() => window.jupyterapp.commands.execute('docmanager:save')"
+
+
+class Progress:
+    """How far the running phase is: the test says it, and the phase takes it up."""
+
+    def __init__(self, folder):
+        self._file = folder / "done"
+        self.set(0)
+
+    def set(self, share):
+        fresh = self._file.with_suffix(".new")
+        fresh.write_text(str(share))
+        fresh.replace(self._file)
+
+
+@pytest.fixture
+def progress(tmp_path):
+    return Progress(tmp_path)
+
+
+@pytest.fixture
+def notebook(jupyter_process, tmp_path):
+    """JupyterLab with one notebook, cell.ipynb, that launches a task."""
+    source = f"FOLDER = {str(tmp_path)!r}\n{CELL}"
+    cell = {"cell_type": "code", "id": "a", "metadata": {}, "outputs": [], "execution_count": None, "source": source}
+    kernel = {"name": "python3", "display_name": "Python 3"}
+    files = tmp_path / "files"
+    files.mkdir()
+    content = {"cells": [cell], "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+    (files / "cell.ipynb").write_text(json.dumps(content))
+    return jupyter_process("jupyterlab", files=files, options=["--expose-app-in-browser"])
+
+
+def open_notebook(lab, page):
+    page.goto(f"{lab.url}lab/tree/cell.ipynb?token={lab.token}")
+    page.wait_for_function(f"() => ({CONNECTED})() === 'connected'", timeout=90_000)
+
+
+def test_a_task_in_a_cell_outlives_page_and_kernel(notebook, progress, page, picture):
+    open_notebook(notebook, page)
+    page.evaluate(RUN_ALL)
+    task = page.locator(".jp-OutputArea-output .phasenb-task")
+    task.wait_for()
+    assert page.locator(".jp-OutputArea-output .jupyter-widgets").count() == 0
+    progress.set(0.25)
+    task.get_by_text("25% of the eggs counted").wait_for()
+
+    page.evaluate(SAVE)
+    open_notebook(notebook, page)
+    task.get_by_text("25% of the eggs counted").wait_for()
+    progress.set(0.4)
+    task.get_by_text("40% of the eggs counted").wait_for()
+    assert task.locator(".phasenb-connection").is_hidden()
+    page.screenshot(path=picture("cell-running.png"))
+
+    page.evaluate(f"() => {KERNEL}.restart()")
+    progress.set(0.6)
+    task.get_by_text("60% of the eggs counted").wait_for()
+
+    page.wait_for_function(f"() => {KERNEL}.status === 'idle'")
+    page.evaluate(f"() => {{ {KERNEL}.requestExecute({{code: 'import time; time.sleep(600)'}}); }}")
+    page.wait_for_function(f"() => {KERNEL}.status === 'busy'")
+    task.get_by_role("button", name="Cancel").click()
+    page.locator(".phasenb-task[data-state=cancelled]").wait_for()
+    assert task.get_by_role("button", name="Retry").is_enabled()
+
+
+def test_a_task_that_ended_while_nobody_looked_shows_its_end(notebook, progress, page, picture):
+    open_notebook(notebook, page)
+    page.evaluate(RUN_ALL)
+    page.locator(".phasenb-task").wait_for()
+    page.evaluate(SAVE)
+    page.goto("about:blank")
+    progress.set(1)
+    task_id = notebook.request("phasenb/api/tasks")["tasks"][0]["task_id"]
+    open_notebook(notebook, page)
+    task = page.locator(".phasenb-task[data-state=completed]")
+    task.wait_for()
+    task.locator("table").wait_for()
+    assert task.locator("tr").all_inner_texts() == ["species\teggs", "Adelie\t2", "Gentoo\t1"]
+    assert task_id in task.inner_text()
+    page.screenshot(path=picture("cell-completed.png"))
