@@ -1,7 +1,7 @@
 """A task as a MIME bundle: what a saved or exported notebook keeps of it.
 
-``application/vnd.phasenb.task+json`` is ``{task_id, snapshot, at}``: JupyterLab shows it live from its own server, before
-any widget and without a kernel. So it is there only where that server has the task.
+``application/vnd.phasenb.task+json`` is ``{task_id, snapshot, at}``: JupyterLab shows it live from its own server,
+before any widget and without a kernel. So it is there only where that server has the task.
 """
 
 from __future__ import annotations
