@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 from phasenb.core.adoption import Adoption
 from phasenb.core.attempts import EngineLimits
-from phasenb.core.carrier import WAITING, Carrier
+from phasenb.core.carrier import Carrier
 from phasenb.core.decisions import Decision
-from phasenb.core.folding import Folded, folded
+from phasenb.core.folding import folded
 from phasenb.core.gates import Answer, approval, denial
 from phasenb.core.launching import Launching
 from phasenb.core.live_task import LiveTask
+from phasenb.core.live_tasks import LiveTasks, to_its_end
 from phasenb.core.observers import Observers
 from phasenb.core.ports import Adopted, Appended, Clock, Executor, Observer, Publisher, Store, StoredTask, Taking
 from phasenb.core.repeats import answered_alike, retried_alike
@@ -36,7 +36,6 @@ from phasenb.dto.task_state import Queue, TaskState
 from phasenb.dto.values import Json
 from phasenb.errors import Conflict, LeaseLost, QueueFull, UnknownTask
 
-T = TypeVar("T")
 _CONFLICTS = 20
 
 
@@ -73,7 +72,6 @@ class PhaseManager:
         self.agents = dict(agents or {})
         self.host = host
         self.renew: Callable[[str], Awaitable[None]] = _give_up_host
-        self._live: dict[str, LiveTask] = {}
         self._failures = SessionFailures(store)
         self._launching = Launching(
             store, executors, clock, policy or RecoveryPolicy(), self.agents, default_executor, self._failures
@@ -91,7 +89,8 @@ class PhaseManager:
             self._failures,
             self._observers.traceparent,
         )
-        self._adoption = Adoption(self._carrier, self._launching, told, self._observers, self._carry)
+        self._live = LiveTasks(self._carrier, told, self._observers)
+        self._adoption = Adoption(self._carrier, self._launching, told, self._observers, self._live.carry)
 
     @property
     def running(self) -> int:
@@ -101,7 +100,7 @@ class PhaseManager:
     @property
     def waiting(self) -> int:
         """How many of them wait for a person."""
-        return sum(live.task.state in WAITING for live in self._live.values())
+        return self._live.waiting
 
     @property
     def queued(self) -> int:
@@ -138,7 +137,7 @@ class PhaseManager:
             places.take()
         running = decision.proceed(slot.worker if slot else None, launch.inputs)
         try:
-            appended, gone = await _whole(self._take(decision, owner, launch, kind))
+            appended, gone = await to_its_end(self._take(decision, owner, launch, kind))
         except BaseException:
             await self._carrier.give_back(kind, slot)
             raise
@@ -157,7 +156,7 @@ class PhaseManager:
             slot=slot,
         )
         live.running = running
-        self._begin(live, decision.events)
+        self._live.begin(live, decision.events)
         if gone:
             raise asyncio.CancelledError
         return Launched(decision.state, duplicate=False)
@@ -249,10 +248,10 @@ class PhaseManager:
         decision = Decision(state, self._carrier.clock.now(), history, plan)
         decision.retry(by, from_phase, new_code=code is not None)
         changed = launch if code is not None else None
-        appended, gone = await _whole(self._take(decision, owner, changed, kind))
+        appended, gone = await to_its_end(self._take(decision, owner, changed, kind))
         live = LiveTask(owner, state, launch, plan, kind, history, found.values, appended.lease)
         live.take(decision)
-        self._begin(live, decision.events, found)
+        self._live.begin(live, decision.events, found)
         if gone:
             raise asyncio.CancelledError
         return decision.state
@@ -276,16 +275,6 @@ class PhaseManager:
             await self.renew(host)
         return await self.store.append(decision.append(owner, launch, take=Taking(self.host, kind)))
 
-    def _begin(self, live: LiveTask, events: Sequence[Event], found: Folded | None = None) -> None:
-        """Carry a task that is this host's since ``events``; ``found``: its log up to them, other hosts' events too."""
-        try:
-            self._observers.began(live.task, live.launch)
-            if found is not None:
-                self._told.events(live.owner, found.task, found.events, carried=False)
-            self._told.events(live.owner, live.task, events)
-        finally:
-            self._carry(live)  # it is in the store, so it is carried, whatever its listeners make of it
-
     async def _command(self, owner: str, task_id: str, decide: Callable[[Decision], None]) -> TaskState:
         """Append what a person asks for, to a task of this host or of another."""
         for _ in range(_CONFLICTS):
@@ -299,7 +288,7 @@ class PhaseManager:
                 try:
                     await self._carrier.commit(live, decide, asked=True)
                 except LeaseLost:
-                    await self._drop([live])  # another host's by now, where it can be steered from here
+                    await self._live.drop(live)  # another host's by now, where it can be steered from here
                     continue
                 self._carrier.heed(live)
                 return self.with_progress(live.task)
@@ -375,13 +364,7 @@ class PhaseManager:
     async def let_go(self) -> None:
         """Stop carrying every task at once, as it is: this host was taken for dead, and they are others' now."""
         await self._adoption.let_go()
-        await self._drop(list(self._live.values()))
-
-    async def _drop(self, tasks: Sequence[LiveTask]) -> None:
-        carriers = [live.carrier for live in tasks if live.carrier]
-        for carrier in carriers:
-            carrier.cancel()
-        await asyncio.gather(*carriers, return_exceptions=True)
+        await self._live.drop(*self._live.values())
 
     async def stop(self) -> None:
         """Let go of every task as it is: attempts are ended by force, the log keeps what was reported."""
@@ -389,21 +372,6 @@ class PhaseManager:
         await self._carrier.attempts.settled()
 
     # --- helpers ---------------------------------------------------------------------------------------------------
-
-    def _carry(self, live: LiveTask) -> None:
-        task_id = live.task.task_id
-        self._live[task_id] = live
-
-        def forget(_: asyncio.Task[None]) -> None:
-            live.ended.set()  # here, since a carrier that is cancelled before its first step runs no `finally`
-            if live.slot is not None:
-                self._carrier.give_back_soon(live)
-            if self._live.get(task_id) is live:
-                del self._live[task_id]
-                self._observers.gone(task_id)
-
-        live.carrier = asyncio.create_task(self._carrier.carry(live), name=f"carry {task_id}")
-        live.carrier.add_done_callback(forget)
 
     async def _stored(self, owner: str, task_id: str) -> StoredTask:
         stored = await self.store.find(task_id, owner=owner)
@@ -415,16 +383,3 @@ class PhaseManager:
 async def _give_up_host(host: str) -> None:
     """What a manager without a keeper can do for a host that is forgotten."""
     raise LeaseLost(host)
-
-
-async def _whole(work: Coroutine[Any, Any, T]) -> tuple[T, bool]:
-    """Run it to its end, even if whoever asked is gone by then: what it gives, and whether they are. A task whose first
-    event is stored must be carried.
-    """
-    task, gone = asyncio.ensure_future(work), False
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError:
-            gone = True
-    return task.result(), gone

@@ -141,9 +141,9 @@ class Soak:
             roll = self.dice.random()
             if launched < self.tasks and (roll < 0.25 or time.monotonic() >= ends_at):
                 launched += 1
-                self.soon(self.launch(launched))
+                self.soon(self.launch(launched, self.own_dice()))
             elif roll < 0.84:
-                self.soon(self.command())
+                self.soon(self.command(self.own_dice()))
             elif roll < 0.93:
                 self.kill_a_worker()
             elif roll < 0.955:
@@ -154,10 +154,19 @@ class Soak:
                 self.freeze_a_host()
             await asyncio.sleep(self.dice.uniform(0, 2 * PACE_S))
 
+    def own_dice(self):
+        """For what goes on beside other things: so it disturbs nobody's order of decisions."""
+        return random.Random(self.dice.random())
+
     def soon(self, work):
         task = asyncio.create_task(work)
         self.later.add(task)
-        task.add_done_callback(self.later.discard)
+        task.add_done_callback(self.over)
+
+    def over(self, task):
+        self.later.discard(task)
+        if task.exception() is not None:
+            self.wrong.append(f"the soak itself failed: {task.exception()!r}")
 
     async def one_more_host(self):
         host = await HostProcess.start(self.folder, f"host-{next(self.names)}")
@@ -166,16 +175,19 @@ class Soak:
         else:
             self.hosts.append(host)
 
-    def a_host(self):
-        return self.dice.choice([host for host in self.hosts if not host.frozen])
+    async def a_host(self, dice):
+        """One that is awake: the last of them may have been killed a moment ago."""
+        while not (awake := [host for host in self.hosts if not host.frozen]):
+            await asyncio.sleep(0.05)
+        return dice.choice(awake)
 
-    async def launch(self, number):
+    async def launch(self, number, dice):
         """Ask until somebody answers: the key makes it one task."""
-        order = {"do": "launch", "key": f"task {number}", "options": self.options(), "script": self.script()}
+        order = {"do": "launch", "key": f"task {number}", "options": options(dice), "script": script(dice)}
         if order["options"]["executor"] == "inline":  # a phase that kills its process would kill its host
             order["script"] = {at: [word for word in words if word != "die"] for at, words in order["script"].items()}
         while True:
-            answer = await self.a_host().tell(order)
+            answer = await (await self.a_host(dice)).tell(order)
             if "ok" in answer:
                 self.done["tasks"] += 1
                 self.task_ids.append(answer["ok"])
@@ -185,28 +197,9 @@ class Soak:
                 return
             await asyncio.sleep(0.05)
 
-    def options(self):
-        retry = {"initial_interval": 0.05, "backoff_coefficient": 1, "maximum_attempts": self.dice.choice((1, 2, 3))}
-        recovery = {"defaults": {"retry": retry, "timeouts": {"attempt": 4}}}
-        if self.dice.random() < 0.5:
-            recovery["phases"] = {"implementation": {"rollback": {"to": self.dice.choice(("research", "planning"))}}}
-        gates = [phase for phase in ("planning", "implementation") if self.dice.random() < 0.25]
-        executor = self.dice.choice(("inline", "process"))
-        return {"executor": executor, "recovery": recovery, "approve_before": gates}
-
-    def script(self):
-        words = ("slow", "keep", "big", "hang", "fail", "die")
-        chances = (0.4, 0.3, 0.1, 0.03, 0.25, 0.08)
-        phases = ("research", "planning", "implementation", "undo planning", "undo implementation")
-        return {
-            f"{phase} {attempt}": [w for w, chance in zip(words, chances, strict=True) if self.dice.random() < chance]
-            for phase in phases
-            for attempt in range(1, 9)
-        }
-
-    async def command(self):
-        do, edit, host = self.dice.choice(COMMANDS), self.dice.random() < 0.5, self.a_host()
-        picked = self.dice.random()
+    async def command(self, dice):
+        do, edit, picked = dice.choice(COMMANDS), dice.random() < 0.5, dice.random()
+        host = await self.a_host(dice)
         if not self.task_ids:
             return
         task_id = self.task_ids[int(picked * len(self.task_ids))]
@@ -226,7 +219,7 @@ class Soak:
                 pass  # it ended by itself
 
     async def kill_a_host(self):
-        host = self.dice.choice(self.hosts)
+        host = self.hosts[int(self.dice.random() * len(self.hosts))]
         self.hosts.remove(host)
         self.left_behind |= {(pid, process_started(pid)) for pid in host.workers()}
         host.signal(signal.SIGKILL)
@@ -235,9 +228,9 @@ class Soak:
 
     def freeze_a_host(self):
         awake = [host for host in self.hosts if not host.frozen]
-        seconds = self.dice.uniform(0.2, 2 * LEASE_S)
-        host = self.dice.choice(awake)
+        seconds, roll = self.dice.uniform(0.2, 2 * LEASE_S), self.dice.random()
         if len(awake) > 1:
+            host = awake[int(roll * len(awake))]
             host.frozen = True
             host.signal(signal.SIGSTOP)
             self.done["hosts frozen"] += 1
@@ -318,6 +311,27 @@ class Soak:
         self.wrong += [f"{task_id} ended by {error}" for task_id, error in errors if error["type"] not in REASONS]
         self.done["events"] = len(stored)
         self.wrong += [line for file in self.folder.glob("*.err") for line in raised(file)]
+
+
+def options(dice):
+    retry = {"initial_interval": 0.05, "backoff_coefficient": 1, "maximum_attempts": dice.choice((1, 2, 3))}
+    recovery = {"defaults": {"retry": retry, "timeouts": {"attempt": 4}}}
+    if dice.random() < 0.5:
+        recovery["phases"] = {"implementation": {"rollback": {"to": dice.choice(("research", "planning"))}}}
+    gates = [phase for phase in ("planning", "implementation") if dice.random() < 0.25]
+    executor = dice.choice(("inline", "process"))
+    return {"executor": executor, "recovery": recovery, "approve_before": gates}
+
+
+def script(dice):
+    words = ("slow", "keep", "big", "hang", "fail", "die")
+    chances = (0.4, 0.3, 0.1, 0.03, 0.25, 0.08)
+    phases = ("research", "planning", "implementation", "undo planning", "undo implementation")
+    return {
+        f"{phase} {attempt}": [w for w, chance in zip(words, chances, strict=True) if dice.random() < chance]
+        for phase in phases
+        for attempt in range(1, 9)
+    }
 
 
 def lives(pid, started):
