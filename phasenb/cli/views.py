@@ -6,6 +6,7 @@ is painted by the newest state alone, a few times a second, and what is left the
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import UTC, datetime
 from types import TracebackType
@@ -37,7 +38,8 @@ def view_of(call: Call, *, many: bool = False) -> View:
     """The view for where stdout goes. ``many``: of more than one task, so that lines say whose they are."""
     if call.json:
         return _Objects(call)
-    return _Cards() if sys.stdout.isatty() else _Lines(many)
+    moves = sys.stdout.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
+    return _Cards(many) if moves else _Lines(many)
 
 
 class _Plain:
@@ -77,9 +79,10 @@ class _Lines(_Plain):
 
 
 class _Cards:
-    """A card for each task that is live, under those that have ended."""
+    """A card for each live task. Of many, those that have ended move up and stay, so that the moving part fits."""
 
-    def __init__(self) -> None:
+    def __init__(self, many: bool) -> None:
+        self._many = many
         self._tasks: dict[str, TaskState] = {}
         self._live: Live
 
@@ -92,7 +95,13 @@ class _Cards:
         from phasenb.cli.card import card
 
         now = datetime.now(UTC)
-        self._live.update(Group(*(card(task, now) for task in self._tasks.values())), refresh=True)
+        ended = [task for task in self._tasks.values() if self._many and task.state.terminal]
+        for task in ended:
+            del self._tasks[task.task_id]
+        self._live.update(Group(*(card(task, now) for task in self._tasks.values())))
+        for task in ended:
+            self._live.console.print(card(task, now))
+        self._live.refresh()
 
     def __enter__(self) -> Self:
         from rich.live import Live

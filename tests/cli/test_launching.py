@@ -4,6 +4,8 @@ import json
 import os
 import pty
 import signal
+import subprocess
+import sys
 import textwrap
 
 import pytest
@@ -277,31 +279,66 @@ def test_all_live_tasks_are_watched_until_ctrl_c(run, serve, start, write, folde
     assert watch.stderr.read() == ""
 
 
-def test_a_terminal_gets_cards_that_move(environ, report, folder):
-    """On a pseudo-terminal: bars and marks in place, the last card left there."""
-    import subprocess
-    import sys
+@pytest.fixture
+def on_terminal(environ, folder):
+    """``on_terminal("watch", ..., until=None, TERM=...)``: (exit code, what a terminal got). ``until(text)``: when to
+    press Ctrl-C.
+    """
 
-    ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "phasenb", "launch", str(report), "week=47", "--wait"]
-    terminal = {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "40"}
-    process = subprocess.Popen(command, cwd=folder, env=environ | terminal, stdout=theirs, stderr=theirs)
-    os.close(theirs)
-    written = b""
-    try:
-        while chunk := os.read(ours, 65536):
-            written += chunk
-    except OSError:
-        pass  # Linux says EIO where the other end is closed
-    os.close(ours)
-    assert process.wait(60) == 0
-    text = written.decode()
+    def ran(*arguments, until=None, **more):
+        ours, theirs = pty.openpty()
+        command = [sys.executable, "-m", "phasenb", *(str(each) for each in arguments)]
+        shape = {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "40"}
+        process = subprocess.Popen(command, cwd=folder, env=environ | shape | more, stdout=theirs, stderr=theirs)
+        os.close(theirs)
+        written = b""
+        try:
+            while chunk := os.read(ours, 65536):
+                written += chunk
+                if until is not None and until(written.decode(errors="replace")):
+                    process.send_signal(signal.SIGINT)
+                    until = None
+        except OSError:
+            pass  # Linux says EIO where the other end is closed
+        os.close(ours)
+        return process.wait(60), written.decode()
+
+    return ran
+
+
+def test_a_terminal_gets_cards_that_move(on_terminal, report):
+    code, text = on_terminal("launch", report, "week=47", "--wait")
+    assert code == 0
     assert "\x1b[2K" in text, "painted in place"
     last = text.rpartition("\x1b[2K")[2]
     assert "completed" in last
     assert last.count("✓") == 3
     assert "━━━━" in last
     assert last.splitlines()[4].strip().startswith("95"), "the result's preview"
+
+
+def test_a_terminal_that_can_do_nothing_gets_lines(on_terminal, report):
+    code, text = on_terminal("launch", report, "week=47", "--wait", TERM="dumb")
+    assert code == 0
+    assert "\x1b" not in text
+    assert "research: started" in text
+
+
+def test_cards_of_tasks_that_ended_stay_above_those_that_live(on_terminal, run, serve, write, folder):
+    serve()
+    path, gate = write("endless.py", ENDLESS), folder / "gate"
+    ended, live = (run("launch", path, f"gate={folder / name}").out.strip()[-8:] for name in ("gate", "other"))
+
+    def finish(text):
+        if "last" in text:
+            gate.touch()
+        return f"{ended}\x1b[0m\x1b[1;32m  completed" in text
+
+    code, text = on_terminal("watch", until=finish)
+    assert code == Exit.INTERRUPTED
+    last = text.rpartition("\x1b[2K")[2]
+    assert live in last
+    assert text.rindex(ended) < text.rindex(live)
 
 
 def test_json_is_a_snapshot_for_each_change(run, report):
