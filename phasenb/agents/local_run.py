@@ -15,7 +15,7 @@ from typing import Any, TextIO
 from phasenb.core.context import Context
 from phasenb.core.extended_agent import ExtendedAgent
 from phasenb.core.launch_check import check_launch
-from phasenb.core.ports import LogChunk, Report
+from phasenb.core.reports import LogChunk, Report
 from phasenb.core.steps import preview
 from phasenb.dto.phase import Step
 from phasenb.dto.phase_result import ErrorInfo

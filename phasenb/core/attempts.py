@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from phasenb.core.live_task import LiveTask
 from phasenb.core.patience import Patience
 from phasenb.core.plan import Running
-from phasenb.core.ports import Attempt, Beat, Clock, LogChunk, Outcome, Publisher, Report, Run, Slot, Store
+from phasenb.core.ports import Clock, Publisher, Run, Slot, Store
 from phasenb.core.recovery import OWN
+from phasenb.core.reports import Attempt, Beat, LogChunk, Outcome, Report
 from phasenb.dto.events import PhaseLog, PhaseUpdate
 from phasenb.dto.phase import Checkpoint, Phase, Step
 from phasenb.dto.phase_result import ErrorInfo, ResultStatus

@@ -24,7 +24,7 @@ from operator import length_hint
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from phasenb.core.ports import Beat, LogChunk, Report
+from phasenb.core.reports import Beat, LogChunk, Report
 from phasenb.core.tracks import Track
 from phasenb.dto.phase import LogLine, Step
 from phasenb.dto.texts import printable, text_of

@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 from phasenb.core import recovery
 from phasenb.core.history import History, seconds_between
 from phasenb.core.plan import Ended, Plan, Running
-from phasenb.core.ports import Append, Lease, Outcome, Taking
+from phasenb.core.ports import Append, Lease, Taking
+from phasenb.core.reports import Outcome
 from phasenb.core.task_schema import apply
 from phasenb.core.transitions import next_phase
 from phasenb.dto import events as ev

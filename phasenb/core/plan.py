@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from phasenb.core.ports import Outcome
+from phasenb.core.reports import Outcome
 from phasenb.dto.phase import AttemptKind, Phase
 from phasenb.dto.phase_result import ErrorInfo
 from phasenb.dto.policies import RecoveryPolicy

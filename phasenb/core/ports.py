@@ -7,22 +7,20 @@ port's user never runs what a person's code made; an adapter raises only errors 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from phasenb.dto.phase import Checkpoint, Step
-
-if TYPE_CHECKING:  # whoever imports this for a Context alone (a workflow, a worker) needs none of them
-    from phasenb.dto.agent_spec import AgentSpec
-    from phasenb.dto.events import Event, PhaseLog, PhaseUpdate
-    from phasenb.dto.launch import Launch, Runtime
-    from phasenb.dto.phase import AttemptKind, LogLine
-    from phasenb.dto.phase_result import ErrorInfo, PhaseResult, ResultStatus
-    from phasenb.dto.task_state import State, TaskState
-    from phasenb.dto.values import Artifact, Json
-    from phasenb.errors import RuntimeMismatch
+from phasenb.core.reports import Attempt, Report
+from phasenb.dto.agent_spec import AgentSpec
+from phasenb.dto.events import Event, PhaseLog, PhaseUpdate
+from phasenb.dto.launch import Launch, Runtime
+from phasenb.dto.phase import Checkpoint
+from phasenb.dto.phase_result import PhaseResult
+from phasenb.dto.task_state import State, TaskState
+from phasenb.dto.values import Json
+from phasenb.errors import RuntimeMismatch
 
 
 class Clock(Protocol):
@@ -273,71 +271,6 @@ class Store(Protocol):
 
 
 # --- executors -------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """All that a worker needs to run one attempt.
-
-    ``agent`` is ``"module:attribute"`` of a registered agent, or None where ``code`` is given. ``values`` holds launch
-    inputs and outputs of earlier phases, by name, encoded; only those that the function asks for are decoded.
-    ``fallback``: run the agent's own fallback function of the phase (a registered fallback agent comes as ``agent``).
-    ``kind`` compensation: run its compensation; an output of the phase that is not there is None.
-    ``env`` is set, and ``secrets`` (name -> ``env:NAME`` or ``file:PATH``) are resolved, where the attempt runs.
-    ``heartbeat_s``: how often the worker must show that the phase lives (Beat where nothing else is to be told).
-    ``traceparent``: the span that spans of the phase's own code belong under (W3 Trace Context).
-    """
-
-    task_id: str
-    phase: str
-    attempt: int
-    owner: str
-    agent: str | None
-    code: Json
-    values: dict[str, Json]
-    objects_url: str
-    phases: tuple[str, ...] = ()
-    kind: AttemptKind = "phase"
-    runtime: Runtime | None = None
-    checkpoint: Checkpoint | None = None
-    failure: ErrorInfo | None = None
-    inline_bytes: int = 262_144
-    log_bytes: int = 4_194_304
-    fallback: bool = False
-    feedback: str | None = None
-    env: Mapping[str, str] = field(default_factory=dict)
-    secrets: Mapping[str, str] = field(default_factory=dict)
-    heartbeat_s: float | None = None
-    traceparent: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LogChunk:
-    """Lines of an attempt in order; ``dropped`` lines came before ``lines`` and were not kept."""
-
-    lines: tuple[LogLine, ...]
-    dropped: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Beat:
-    """The phase called ``ctx.update`` or ``ctx.track`` went on, and there is nothing new to tell of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The last report of every attempt. ``output`` encoded; ``error`` when failed, lost or cancelled."""
-
-    status: ResultStatus
-    output: Json = None
-    output_type: str | None = None
-    output_bytes: int | None = None
-    error: ErrorInfo | None = None
-    metrics: dict[str, float] = field(default_factory=dict)
-    artifacts: tuple[Artifact, ...] = ()
-
-
-Report = Step | LogChunk | Checkpoint | Beat | Outcome
 
 
 class Run(Protocol):

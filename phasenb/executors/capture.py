@@ -28,7 +28,7 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import Any, TextIO
 
-from phasenb.core.ports import LogChunk
+from phasenb.core.reports import LogChunk
 from phasenb.executors.lines import LineFolder, LogBound, StreamName, now
 
 SEND_S = 0.05

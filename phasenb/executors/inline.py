@@ -20,7 +20,8 @@ from collections.abc import Mapping
 from time import sleep
 
 from phasenb.core.context import Cancelled
-from phasenb.core.ports import NONE, Attempt, LogChunk, Outcome, Report, Run, Slot
+from phasenb.core.ports import NONE, Run, Slot
+from phasenb.core.reports import Attempt, LogChunk, Outcome, Report
 from phasenb.dto.agent_spec import AgentSpec
 from phasenb.dto.launch import Runtime
 from phasenb.dto.phase_result import ResultStatus

@@ -12,7 +12,7 @@ import threading
 from contextvars import ContextVar
 from typing import Any
 
-from phasenb.core.ports import LogChunk
+from phasenb.core.reports import LogChunk
 from phasenb.executors.lines import LineFolder, LogBound, StreamName, now
 
 _NAMES: tuple[StreamName, StreamName] = ("stdout", "stderr")

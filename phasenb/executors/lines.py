@@ -15,7 +15,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Literal
 
-from phasenb.core.ports import LogChunk
+from phasenb.core.reports import LogChunk
 from phasenb.dto.phase import LogLine
 from phasenb.dto.texts import printable
 

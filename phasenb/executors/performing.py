@@ -15,7 +15,7 @@ from typing import Any
 from phasenb.codecs import Encoded, decode, encode, encode_artifact
 from phasenb.codecs.objects import ObjectFolder
 from phasenb.core.context import Cancelled, Context
-from phasenb.core.ports import Attempt, Outcome, Report
+from phasenb.core.reports import Attempt, Outcome, Report
 from phasenb.dto.phase import Checkpoint
 from phasenb.dto.phase_result import ErrorInfo, ResultStatus
 from phasenb.dto.values import Artifact, Json, as_reference

@@ -11,7 +11,8 @@ from typing import Any
 
 import orjson
 
-from phasenb.core.ports import Attempt, LogChunk, Outcome, Report, Run
+from phasenb.core.ports import Run
+from phasenb.core.reports import Attempt, LogChunk, Outcome, Report
 from phasenb.dto.phase import LogLine
 from phasenb.dto.phase_result import ResultStatus
 from phasenb.dto.values import Json

@@ -13,7 +13,7 @@ from collections import deque
 from dataclasses import replace
 from typing import Self
 
-from phasenb.core.ports import Beat, LogChunk, Outcome, Report
+from phasenb.core.reports import Beat, LogChunk, Outcome, Report
 from phasenb.dto.phase import Checkpoint, Step
 from phasenb.dto.phase_result import ResultStatus
 from phasenb.executors.performing import cancelled_error

@@ -18,7 +18,7 @@ from typing import Any
 import cloudpickle  # noqa: F401 - now, while nobody waits: the first task would import it
 import orjson
 
-from phasenb.core.ports import LogChunk, Outcome, Report
+from phasenb.core.reports import LogChunk, Outcome, Report
 from phasenb.dto.phase_result import ResultStatus
 from phasenb.dto.values import Json
 from phasenb.errors import PhasenbError

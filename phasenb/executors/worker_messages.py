@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from phasenb.core.ports import Attempt, Beat, LogChunk, Outcome, Report
+from phasenb.core.reports import Attempt, Beat, LogChunk, Outcome, Report
 from phasenb.dto.phase import Checkpoint, LogLine, Step
 from phasenb.dto.phase_result import ErrorInfo, ResultStatus
 from phasenb.dto.values import Artifact, Json, as_reference

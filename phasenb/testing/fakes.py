@@ -13,19 +13,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from phasenb.core.ports import (
-    NONE,
-    Adopted,
-    Append,
-    Appended,
-    Attempt,
-    Change,
-    HostInfo,
-    Lease,
-    Outcome,
-    Report,
-    StoredTask,
-)
+from phasenb.core.ports import NONE, Adopted, Append, Appended, Change, HostInfo, Lease, StoredTask
+from phasenb.core.reports import Attempt, Outcome, Report
 from phasenb.dto.agent_spec import AgentSpec, FunctionSpec
 from phasenb.dto.events import Event, PhaseLog, PhaseUpdate
 from phasenb.dto.launch import Launch, Runtime

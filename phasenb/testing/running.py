@@ -24,7 +24,8 @@ from phasenb.core.extended_agent import ExtendedAgent
 from phasenb.core.history import values_after
 from phasenb.core.launch_check import check_launch
 from phasenb.core.phase_manager import PhaseManager
-from phasenb.core.ports import NONE, Attempt, Outcome, Report, Run, Slot
+from phasenb.core.ports import NONE, Run, Slot
+from phasenb.core.reports import Attempt, Outcome, Report
 from phasenb.core.task_schema import fold
 from phasenb.dto.agent_spec import AgentSpec
 from phasenb.dto.events import Event, parse_event

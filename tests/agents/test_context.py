@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from phasenb.core import context, tracks
 from phasenb.core.context import Cancelled, Context
-from phasenb.core.ports import Beat, LogChunk, Report
+from phasenb.core.reports import Beat, LogChunk, Report
 from phasenb.core.steps import Steps
 from phasenb.dto.phase import Step
 from phasenb.dto.values import Artifact

@@ -13,7 +13,7 @@ import pytest
 
 from phasenb.core.context import Cancelled, Context
 from phasenb.core.extended_agent import ExtendedAgent
-from phasenb.core.ports import Report
+from phasenb.core.reports import Report
 from phasenb.dto.phase import Step
 from phasenb.errors import LaunchError
 

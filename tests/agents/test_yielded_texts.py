@@ -7,7 +7,7 @@ import pytest
 
 from phasenb.core.context import Context
 from phasenb.core.extended_agent import ExtendedAgent
-from phasenb.core.ports import LogChunk, Report
+from phasenb.core.reports import LogChunk, Report
 from phasenb.dto.phase import Step
 
 

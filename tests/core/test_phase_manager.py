@@ -7,7 +7,7 @@ import pytest
 
 from phasenb.core.attempts import EngineLimits
 from phasenb.core.phase_manager import PhaseManager
-from phasenb.core.ports import LogChunk
+from phasenb.core.reports import LogChunk
 from phasenb.dto.events import BaseEvent, PhaseLog, PhaseUpdate, parse_event
 from phasenb.dto.launch import Launch, LaunchOptions
 from phasenb.dto.phase import Checkpoint, LogLine, Step

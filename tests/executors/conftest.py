@@ -10,7 +10,7 @@ from phasenb.agents.packing import code_json, pack
 from phasenb.codecs import decode, encode
 from phasenb.codecs.objects import ObjectFolder
 from phasenb.core.extended_agent import ExtendedAgent
-from phasenb.core.ports import Attempt, LogChunk, Outcome
+from phasenb.core.reports import Attempt, LogChunk, Outcome
 from phasenb.dto.phase import Step
 from phasenb.executors.inline import InlineExecutor
 from phasenb.executors.process import ProcessExecutor

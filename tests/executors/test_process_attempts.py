@@ -8,7 +8,7 @@ import cloudpickle
 import pytest
 
 from phasenb.agents.workflow import Workflow
-from phasenb.core.ports import Attempt
+from phasenb.core.reports import Attempt
 from phasenb.dto.phase import Checkpoint
 from phasenb.dto.phase_result import ErrorInfo
 from phasenb.dto.values import as_reference, is_reference

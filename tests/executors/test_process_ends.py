@@ -308,7 +308,7 @@ import asyncio, os, sys, time
 import cloudpickle
 from phasenb.agents.packing import code_json, pack
 from phasenb.core.extended_agent import ExtendedAgent
-from phasenb.core.ports import Attempt
+from phasenb.core.reports import Attempt
 from phasenb.executors.process import ProcessExecutor
 
 def quiet(ctx):

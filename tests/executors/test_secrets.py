@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from phasenb.core.ports import LogChunk, Outcome
+from phasenb.core.reports import LogChunk, Outcome
 from phasenb.dto.phase import Checkpoint
 from phasenb.dto.values import as_reference
 from phasenb.errors import SecretUnavailable

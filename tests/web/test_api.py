@@ -7,7 +7,7 @@ import json
 import pytest
 
 from phasenb.config.machine import machine_id
-from phasenb.core.ports import LogChunk
+from phasenb.core.reports import LogChunk
 from phasenb.dto.base import new_ulid
 from phasenb.dto.phase import LogLine
 from phasenb.errors import BadMessage, Forbidden, UnknownObject, UnknownTask

@@ -298,7 +298,7 @@ def test_progress_and_lines_reach_the_launcher(make_world):
     async def main():
         from datetime import UTC, datetime
 
-        from phasenb.core.ports import LogChunk
+        from phasenb.core.reports import LogChunk
         from phasenb.dto.phase import LogLine, Step
 
         line = LogLine(stream="stdout", text="hello", at=datetime.now(UTC))
