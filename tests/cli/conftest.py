@@ -34,6 +34,26 @@ REPORT = """
 """
 
 
+HELD = """
+    import time
+    import phasenb as pn
+
+    flow = pn.Workflow("held", phases=("one", "two"))
+
+    @flow.phase("one")
+    def one():
+        return 1
+
+    @flow.phase("two")
+    def two(ctx, one, gate):
+        import pathlib
+        print("waiting for", gate)
+        while not pathlib.Path(gate).exists():
+            time.sleep(0.02)
+        return one + ctx.attempt
+"""
+
+
 @dataclass(frozen=True)
 class Answer:
     """How a command ended, and what it wrote."""
@@ -112,6 +132,14 @@ def report(folder):
     path = folder / "report.py"
     path.write_text(textwrap.dedent(REPORT))
     return path
+
+
+@pytest.fixture
+def held(folder):
+    """(a file whose workflow waits in its second phase, the file that lets it go on)."""
+    path = folder / "held.py"
+    path.write_text(textwrap.dedent(HELD))
+    return path, folder / "gate"
 
 
 @pytest.fixture

@@ -160,34 +160,15 @@ def test_options_reach_the_task(run, write, monkeypatch):
     assert run("results", task["task_id"], "--json").lines[0]["output"] == ["x=y", "from here", 7]
 
 
-ENDLESS = """
-    import pathlib, time
-    import phasenb as pn
-
-    flow = pn.Workflow("endless", phases=("first", "last"))
-
-    @flow.phase("first")
-    def first():
-        return 1
-
-    @flow.phase("last")
-    def last(ctx, gate):
-        print("waiting")
-        while not pathlib.Path(gate).exists():
-            time.sleep(0.02)
-        return "through"
-"""
-
-
 @pytest.mark.parametrize(
     ("sent", "code"), [(signal.SIGINT, Exit.INTERRUPTED), (signal.SIGTERM, Exit.TERMINATED), (None, Exit.TIMEOUT)]
 )
-def test_what_is_left_is_kept_and_taken_up_by_the_next_host(run, start, serve, write, folder, sent, code):
-    path, gate = write("endless.py", ENDLESS), folder / "gate"
+def test_what_is_left_is_kept_and_taken_up_by_the_next_host(run, start, serve, held, sent, code):
+    path, gate = held
     timeout = ["--timeout", "3s"] if sent is None else []
     process = start("launch", path, f"gate={gate}", "--wait", *timeout)
     for line in process.stdout:
-        if "last: started" in line:
+        if "two: started" in line:
             break
     if sent is not None:
         process.send_signal(sent)
@@ -229,21 +210,21 @@ def test_steering_through_a_gate(run, serve, report):
     assert run("pause", other).code == Exit.REFUSED
 
 
-def test_cancel_pause_resume_retry(run, serve, write, folder):
+def test_cancel_pause_resume_retry(run, serve, held):
     serve()
-    path, gate = write("endless.py", ENDLESS), folder / "gate"
+    path, gate = held
     task = run("launch", path, f"gate={gate}").out.strip()
     assert run("pause", task[-8:]).code == 0
     assert run("resume", task[-8:]).code == 0
     cancelled = run("cancel", task)
     assert cancelled.code == 0
-    assert cancelled.out.startswith(f"endless {task[-8:]}: cancel")
+    assert cancelled.out.startswith(f"held {task[-8:]}: cancel")
     assert run("watch", task).code == Exit.FAILED
-    write("endless.py", ENDLESS.replace('"through"', '"mended"'))
+    path.write_text(path.read_text().replace("one + ctx.attempt", "'mended'"))
     gate.touch()
-    assert run("retry", task, "--code", "endless.py").code == 0
+    assert run("retry", task, "--code", path).code == 0
     assert run("watch", task).code == 0
-    assert run("results", task, "--last", "--phase", "last", "--json").lines[0]["output"] == "mended"
+    assert run("results", task, "--last", "--phase", "two", "--json").lines[0]["output"] == "mended"
 
 
 def test_a_registered_agent_by_name(run, start, report, environ):
@@ -259,15 +240,15 @@ def test_a_registered_agent_by_name(run, start, report, environ):
         assert run("serve", "--stop").code == 0
 
 
-def test_all_live_tasks_are_watched_until_ctrl_c(run, serve, start, write, folder):
+def test_all_live_tasks_are_watched_until_ctrl_c(run, serve, start, held):
     serve()
-    path, gate = write("endless.py", ENDLESS), folder / "gate"
+    path, gate = held
     first = run("launch", path, f"gate={gate}").out.strip()
     watch = start("watch")
-    told = next(line for line in watch.stdout if "last: started" in line)
+    told = next(line for line in watch.stdout if "two: started" in line)
     assert first[-8:] in told
     second = run("launch", path, f"gate={gate}").out.strip()
-    next(line for line in watch.stdout if second[-8:] in line and "last: started" in line)
+    next(line for line in watch.stdout if second[-8:] in line and "two: started" in line)
     gate.touch()
     seen = set()
     for line in watch.stdout:
@@ -324,13 +305,13 @@ def test_a_terminal_that_can_do_nothing_gets_lines(on_terminal, report):
     assert "research: started" in text
 
 
-def test_cards_of_tasks_that_ended_stay_above_those_that_live(on_terminal, run, serve, write, folder):
+def test_cards_of_tasks_that_ended_stay_above_those_that_live(on_terminal, run, serve, held):
     serve()
-    path, gate = write("endless.py", ENDLESS), folder / "gate"
-    ended, live = (run("launch", path, f"gate={folder / name}").out.strip()[-8:] for name in ("gate", "other"))
+    path, gate = held
+    ended, live = (run("launch", path, f"gate={each}").out.strip()[-8:] for each in (gate, f"{gate}-2"))
 
     def finish(text):
-        if "last" in text:
+        if "two" in text:
             gate.touch()
         return f"{ended}\x1b[0m\x1b[1;32m  completed" in text
 

@@ -6,42 +6,13 @@ import signal
 import stat
 import subprocess
 import sys
-import textwrap
 import urllib.error
 import urllib.request
 
 import psutil
-import pytest
 
 from phasenb.cli.exits import Exit
 from phasenb.client.served import runtime_file
-
-HELD = """
-    import time
-    import phasenb as pn
-
-    flow = pn.Workflow("held", phases=("one", "two"))
-
-    @flow.phase("one")
-    def one():
-        return 1
-
-    @flow.phase("two")
-    def two(ctx, one, gate):
-        import pathlib
-        print("waiting for", gate)
-        while not pathlib.Path(gate).exists():
-            time.sleep(0.02)
-        return one + ctx.attempt
-"""
-
-
-@pytest.fixture
-def held(folder):
-    """(a file whose workflow waits in its second phase, the file that lets it go on)."""
-    path = folder / "held.py"
-    path.write_text(textwrap.dedent(HELD))
-    return path, folder / "gate"
 
 
 def test_it_is_found_by_commands_and_scripts_and_ends_tidily(run, serve, report, environ, folder, tmp_path):
