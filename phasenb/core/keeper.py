@@ -152,10 +152,12 @@ class Keeper:
         dead = self._watch.dead(others, self._clock.monotonic(), self._alive)
         for gone in (*(host.host for host in dead), None):
             found = await self._store.adopt(self._manager.host, self._manager.kinds, gone)
-            if found:
-                await self._follow()
-            for adopted in found:
-                await self._manager.adopt(adopted)
+            try:
+                if found:
+                    await self._follow()
+            finally:
+                for adopted in found:  # they are this host's now: nobody else would ever carry them
+                    await self._manager.adopt(adopted)
 
     async def _collect(self) -> None:
         """Remove the objects that a crash, or a launch that was refused, left behind."""

@@ -19,7 +19,7 @@ from phasenb.dto.agent_spec import AgentSpec
 from phasenb.dto.base import format_time
 from phasenb.dto.launch import Launch
 from phasenb.dto.policies import PhasePolicy, RecoveryPolicy, Rollback
-from phasenb.errors import LaunchError, LaunchesPaused, UnknownAgent
+from phasenb.errors import LaunchError, LaunchesPaused, QueueFull, UnknownAgent
 
 
 @dataclass(eq=False)
@@ -60,13 +60,17 @@ class Launching:
     def plan_of(self, launch: Launch, phases: tuple[str, ...]) -> Plan:
         return plan_of(launch, self.policy_of(launch), phases)
 
-    async def check_thresholds(self, owner: str, session: str, policy: RecoveryPolicy) -> None:
-        """Raises LaunchesPaused while the session's failures are too many."""
-        now = self.clock.now()
+    async def admit(self, owner: str, session: str, launch: Launch, waiting: int, most: int) -> None:
+        """Raises LaunchesPaused while the session's failures are too many, QueueFull where as many tasks as ``most``
+        wait, LaunchError.
+        """
+        policy, now = self.policy_of(launch), self.clock.now()
         found = await self.failures.reached(owner, session, policy.thresholds, now, "pause_launches")
         if found is not None:
             threshold = found.threshold
             raise LaunchesPaused(session, threshold.errors, threshold.window, format_time(found.until))
+        if waiting >= most:
+            raise QueueFull(most)
 
     async def described(self, owner: str, launch: Launch, kind: str) -> tuple[str, tuple[str, ...]]:
         """(the agent's name, the phases). Asks a worker only when the launch does not say it."""

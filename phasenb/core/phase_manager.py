@@ -34,7 +34,7 @@ from phasenb.dto.launch import Launch
 from phasenb.dto.policies import RecoveryPolicy
 from phasenb.dto.task_state import Queue, TaskState
 from phasenb.dto.values import Json
-from phasenb.errors import Conflict, LeaseLost, QueueFull, UnknownTask
+from phasenb.errors import Conflict, LaunchesPaused, LeaseLost, QueueFull, UnknownTask
 
 _CONFLICTS = 20
 
@@ -123,11 +123,14 @@ class PhaseManager:
         mismatch = self._carrier.executors[kind].refusal(launch.runtime)
         if mismatch is not None and launch.code is not None:
             raise mismatch
-        policy = self._launching.policy_of(launch)
-        await self._launching.check_thresholds(owner, session, policy)
         places = self._carrier.places[kind]
-        if places.waiting >= self._carrier.limits.queued_tasks:
-            raise QueueFull(self._carrier.limits.queued_tasks)
+        try:
+            await self._launching.admit(owner, session, launch, places.waiting, self._carrier.limits.queued_tasks)
+        except (LaunchesPaused, QueueFull):
+            known = await self.store.launched(owner, session, launch)  # asked again: nothing new is launched
+            if known is None:
+                raise
+            return Launched(await self.snapshot(owner, known), duplicate=True)
         agent, phases = await self._launching.described(owner, launch, kind)
         plan = self._launching.plan_of(launch, phases)
         decision = Decision(None, self._carrier.clock.now(), plan=plan, task_id=new_ulid(), session=session)
@@ -276,7 +279,14 @@ class PhaseManager:
         return await self.store.append(decision.append(owner, launch, take=Taking(self.host, kind)))
 
     async def _command(self, owner: str, task_id: str, decide: Callable[[Decision], None]) -> TaskState:
-        """Append what a person asks for, to a task of this host or of another."""
+        """Append what a person asks for, and heed it: also where they are gone by then, since it is in the store."""
+        state, gone = await to_its_end(self._commanded(owner, task_id, decide))
+        if gone:
+            raise asyncio.CancelledError
+        return state
+
+    async def _commanded(self, owner: str, task_id: str, decide: Callable[[Decision], None]) -> TaskState:
+        """To a task of this host or of another."""
         for _ in range(_CONFLICTS):
             live = self._live.get(task_id)
             if live is None:

@@ -137,6 +137,10 @@ class Store(Protocol):
         """
         ...
 
+    async def launched(self, owner: str, session: str, launch: Launch) -> str | None:
+        """The task that ``append`` would answer a launch with, because it is known. Raises Conflict likewise."""
+        ...
+
     async def add_log(self, log: PhaseLog) -> None:
         """Append log lines; not awaited for durability by anyone."""
         ...

@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from phasenb.core.ports import Append, Appended, Lease
+from phasenb.dto.launch import Launch
 from phasenb.errors import Conflict, LeaseLost
 from phasenb.memory import rows
 from phasenb.memory import statements as sql
@@ -42,7 +43,8 @@ class PreparedAppend:
         append = self._append
         task_id = append.task.task_id
         if self._expected == 0:
-            known = self._known(cursor)
+            launch = append.launch
+            known = None if launch is None else known_task(cursor, append.owner, append.task.session, launch)
             if known is not None:
                 return Appended(known, duplicate=True)
         if append.take is not None:
@@ -63,24 +65,6 @@ class PreparedAppend:
             return Appended(task_id, lease=append.lease)
         fence = 1 if self._expected == 0 else sql.PLACE_OF_TASK.one(cursor, task_id=task_id)[2]
         return Appended(task_id, lease=Lease(append.take.host, fence))
-
-    def _known(self, cursor: Cursor) -> str | None:
-        """The task that an equal launch made already. Raises Conflict where ``if_exists`` is ``error``."""
-        launch = self._append.launch
-        if launch is None:
-            return None
-        where = {"owner": self._append.owner, "session": self._append.task.session}
-        if launch.idempotency_key is not None:
-            row = sql.TASK_OF_IDEMPOTENCY_KEY.one(cursor, **where, idempotency_key=launch.idempotency_key)
-            if row:
-                return str(row[0])
-        options = launch.options
-        if options.key is None or options.if_exists == "new":
-            return None
-        row = sql.NEWEST_TASK_OF_KEY.one(cursor, **where, key=options.key)
-        if row and options.if_exists == "error":
-            raise Conflict(row[0], f"it has the key {options.key!r} already, and if_exists is 'error'")
-        return str(row[0]) if row else None
 
     def _create(self, cursor: Cursor) -> None:
         task = self._append.task
@@ -130,6 +114,22 @@ class PreparedAppend:
             return LeaseLost(lease.host, task_id)
         found = f"its log is at {row[0]}" if row else "it has no log yet"
         return Conflict(task_id, f"{found}, and this decision was made at {self._expected}")
+
+
+def known_task(cursor: Cursor, owner: str, session: str, launch: Launch) -> str | None:
+    """The task that an equal launch made already. Raises Conflict where ``if_exists`` is ``error``."""
+    where = {"owner": owner, "session": session}
+    if launch.idempotency_key is not None:
+        row = sql.TASK_OF_IDEMPOTENCY_KEY.one(cursor, **where, idempotency_key=launch.idempotency_key)
+        if row:
+            return str(row[0])
+    options = launch.options
+    if options.key is None or options.if_exists == "new":
+        return None
+    row = sql.NEWEST_TASK_OF_KEY.one(cursor, **where, key=options.key)
+    if row and options.if_exists == "error":
+        raise Conflict(row[0], f"it has the key {options.key!r} already, and if_exists is 'error'")
+    return str(row[0]) if row else None
 
 
 def _launch_values(append: Append) -> tuple[dict[str, Any], str | None]:

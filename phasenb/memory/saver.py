@@ -27,7 +27,7 @@ from phasenb.dto.values import Json
 from phasenb.errors import StoreUnavailable, UnknownTask
 from phasenb.memory import hosts, queries, rows
 from phasenb.memory import statements as sql
-from phasenb.memory.appends import PreparedAppend
+from phasenb.memory.appends import PreparedAppend, known_task
 from phasenb.memory.artifacts import Artifacts
 from phasenb.memory.database import Database
 from phasenb.memory.location import Location, locate
@@ -120,6 +120,9 @@ class MemorySaver:
     async def append(self, append: Append) -> Appended:
         """See ports.Store: durable when it returns. Raises Conflict, StoreUnavailable."""
         return await self._database.writer.run(PreparedAppend(append))
+
+    async def launched(self, owner: str, session: str, launch: Launch) -> str | None:
+        return await self._database.aread(lambda cursor: known_task(cursor, owner, session, launch))
 
     async def join(self, host: HostInfo) -> None:
         await self._database.writer.run(hosts.join(host))

@@ -235,7 +235,7 @@ class FakeStore:
         if append.take is not None and append.take.host in self._gone:
             raise LeaseLost(append.take.host)
         if append.launch is not None and append.events[0].seq == 1:
-            known = self._duplicate(append)
+            known = await self.launched(append.owner, append.task.session, append.launch)
             if known is not None:
                 return Appended(known, duplicate=True)
             self._kept[task_id] = _Kept(StoredTask(append.owner, append.task), append.launch)
@@ -257,11 +257,10 @@ class FakeStore:
             kept.lease = Lease(append.take.host, kept.lease.fence + 1)
         return Appended(task_id, lease=kept.lease)
 
-    def _duplicate(self, append: Append) -> str | None:
-        assert append.launch is not None  # only asked for launches
-        asked, options = append.launch, append.launch.options
+    async def launched(self, owner: str, session: str, launch: Launch) -> str | None:
+        asked, options = launch, launch.options
         for task_id, kept in reversed(self._kept.items()):
-            if (kept.stored.owner, kept.stored.task.session) != (append.owner, append.task.session):
+            if (kept.stored.owner, kept.stored.task.session) != (owner, session):
                 continue
             if asked.idempotency_key and asked.idempotency_key == kept.launch.idempotency_key:
                 return task_id
