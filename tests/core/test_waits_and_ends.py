@@ -119,8 +119,10 @@ def test_a_pause_lets_the_attempt_finish_and_starts_nothing_new(make_house, run)
             await asyncio.sleep(0)
         task = await house.manager.snapshot("ada", task_id)
         assert (task.state, task.phases[0].status) == (State.PAUSED, "complete")
+        house.executor.hold("planning")
         await house.manager.resume("ada", task_id, "ada")
         await house.manager.resume("ada", task_id, "ada")
+        house.executor.let_go("planning")
         assert (await house.finish(task_id)).state is State.COMPLETED
         with pytest.raises(IllegalTransition, match="is completed: pause is not possible") as refused:
             await house.manager.pause("ada", task_id, "ada")
