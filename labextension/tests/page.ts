@@ -12,6 +12,7 @@ Object.assign(globalThis, {
   Element: window.Element,
   Node: window.Node,
   MouseEvent: window.MouseEvent,
+  DragEvent: class extends window.MouseEvent {}, // jsdom has none, and Lumino derives its own from it
   requestAnimationFrame: window.requestAnimationFrame
 });
 

@@ -26,3 +26,9 @@ def test_the_committed_histories_are_what_the_reducer_gives():
             steps.append((message, task))
         covered |= cells(steps)
     assert covered == table_cells(), NEW
+
+
+def test_the_committed_words_are_what_python_says():
+    from tests.labextension.words import VECTORS, said
+
+    assert json.loads(VECTORS.read_text(encoding="utf-8")) == said(), "run `python -m tests.labextension.words`"

@@ -1,0 +1,73 @@
+import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
+import { nullTranslator } from '@jupyterlab/translation';
+import { Client } from '../src/client';
+import { TaskStore } from '../src/model';
+import type { TaskRenderer } from '../src/renderer';
+import { TASK_MIME } from '../src/tokens';
+import './page';
+import { FakeServer, snapshot, TASK_ID, until } from './server';
+
+const OTHER = '01KC0000000000000000000001';
+
+describe('the MIME renderer', () => {
+  let server: FakeServer;
+  let client: Client;
+  let renderer: TaskRenderer;
+
+  const output = (payload: object) =>
+    ({ data: { [TASK_MIME]: payload }, trusted: false, metadata: {} }) as unknown as IRenderMime.IMimeModel;
+  const text = (selector: string) => renderer.node.querySelector(selector)?.textContent;
+
+  beforeEach(async () => {
+    server = await FakeServer.start();
+    const timing = { firstDelay: 0.01, longestDelay: 0.02, silence: 30, patience: 10 };
+    client = new Client({ settings: server.settings, timing });
+    const store = new TaskStore(client, frame => setImmediate(frame));
+    const { rendererFactory } = await import('../src/renderer'); // Lumino looks at the page when it is loaded
+    const factory = rendererFactory(store, nullTranslator.load('phasenb'));
+    expect([factory.safe, factory.mimeTypes]).toEqual([true, [TASK_MIME]]);
+    renderer = factory.createRenderer({} as IRenderMime.IRendererOptions) as TaskRenderer;
+  });
+
+  afterEach(async () => {
+    renderer.dispose();
+    client.dispose();
+    await server.stop();
+  });
+
+  it('shows what the notebook kept, of its time, where the server has no phasenb', async () => {
+    server.refuse = 404;
+    server.http = () => [404, {}];
+    await renderer.renderModel(output({ task_id: TASK_ID, snapshot: snapshot(), at: '2026-01-02T14:03:00Z' }));
+    await until(() => /does not have the phasenb extension/.test(text('.phasenb-connection') ?? ''));
+    const at = new Date('2026-01-02T14:03:00Z').toTimeString().slice(0, 8);
+    expect(text('.phasenb-state')).toBe(`as of 2026-01-02 ${at}: running, 10 %`);
+  });
+
+  it('goes on with the server, and is not taken back by an older copy', async () => {
+    server.answer = (command, say) => {
+      if (command.type === 'subscribe') {
+        const { task_id } = command;
+        say({
+          type: 'subscribed',
+          task_id,
+          epoch: 'e',
+          seq: 9,
+          recovered: false,
+          snapshot: snapshot({ task_id, seq: 9 })
+        });
+      }
+    };
+    await renderer.renderModel(output({ task_id: TASK_ID, snapshot: snapshot() }));
+    await until(() => text('.phasenb-state') === 'running');
+    const view = renderer.node.firstElementChild;
+    await renderer.renderModel(output({ task_id: TASK_ID, snapshot: snapshot({ seq: 3, state: 'queued' }) }));
+    expect(renderer.node.firstElementChild).toBe(view);
+    expect(text('.phasenb-state')).toBe('running');
+
+    await renderer.renderModel(output({ task_id: OTHER }));
+    await until(() => text('code') === OTHER);
+    expect(renderer.node.childElementCount).toBe(1);
+    await until(() => server.heard.some(command => command.type === 'unsubscribe'));
+  });
+});

@@ -1,0 +1,51 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { nullTranslator } from '@jupyterlab/translation';
+import * as words from '../src/words';
+import { snapshot } from './server';
+
+type Said<A, B> = [A, B][];
+const SAID: {
+  percent: Said<number, string>;
+  duration: Said<number, string>;
+  elapsed: Said<number, string>;
+  plain: Said<string, string>;
+  own_line: Said<string, words.OwnLine | null>;
+} = JSON.parse(readFileSync(join(__dirname, 'vectors', 'words.json'), 'utf-8'));
+const START = '2026-01-01T00:00:00.000000Z';
+const trans = nullTranslator.load('phasenb');
+
+describe('the words are those of Python', () => {
+  it.each(SAID.percent)('percent %p', (value, text) => expect(words.percent(value)).toBe(text));
+  it.each(SAID.duration)('duration %p', (value, text) => expect(words.duration(value)).toBe(text));
+  it.each(SAID.elapsed)('elapsed %p', (value, text) =>
+    expect(words.elapsed(START, null, new Date(Date.parse(START) + value * 1000))).toBe(text)
+  );
+  it.each(SAID.plain)('plain %j', (value, text) => expect(words.plain(value)).toBe(text));
+  it.each(SAID.own_line)('own line of %j', (value, line) => expect(words.ownLine(value)).toEqual(line));
+});
+
+describe('what a copy says', () => {
+  const at = new Date(2026, 0, 1, 14, 3, 12);
+
+  it('names the day where it is another one', () => {
+    jest.useFakeTimers({ now: new Date(2026, 0, 1, 15, 0, 0) });
+    expect(words.asOf(snapshot(), at, trans)).toBe('as of 14:03:12: running, 10 %');
+    jest.setSystemTime(new Date(2026, 0, 2));
+    expect(words.asOf(snapshot(), at, trans)).toBe('as of 2026-01-01 14:03:12: running, 10 %');
+    jest.useRealTimers();
+  });
+
+  it('says what a paused task waits for', () => {
+    expect(words.activity(snapshot({ state: 'paused' }), at, trans)).toBe('paused: research finishes first');
+    const error = { type: 'phasenb.SecretUnavailable', message: 'TOKEN', traceback: '', retryable: false, bases: [] };
+    const failure = { phase: 'research', attempt: 1, error: { ...error, retry_after_s: null } };
+    expect(words.activity(snapshot({ state: 'paused', error: failure }), at, trans)).toBe(
+      'paused, as a secret is missing: TOKEN'
+    );
+    const queue = { position: 2, reason: 'all workers are busy' };
+    expect(words.activity(snapshot({ state: 'queued', queue }), at, trans)).toBe(
+      'all workers are busy, number 2 in the queue'
+    );
+  });
+});
