@@ -146,3 +146,18 @@ def test_what_goes_wrong_with_a_message_is_none_of_the_hosts(script):
     """)
     assert "ZeroDivisionError: in the client" in done.stderr
     assert "ZeroDivisionError: in a callback" in done.stderr
+
+
+def test_the_function_memory_and_the_layer_of_its_name(script):
+    script("""
+        from phasenb.memory.saver import MemorySaver
+        import phasenb.memory.frames
+
+        assert callable(pn.memory) and len(pn.memory().tasks()) == 0
+        try:
+            import phasenb.memory.frames as frames
+        except ImportError:
+            pass  # as the package's docstring says
+        else:
+            raise AssertionError(frames)
+    """)
