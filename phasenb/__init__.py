@@ -63,7 +63,7 @@ def __getattr__(name: str) -> Any:
 class _Package(ModuleType):
     """This package. ``pn.memory()`` and the layer ``phasenb.memory`` share a name: importing the layer binds its module
     to the package's attribute, which a property keeps for the function. So the layer's modules are had by
-    ``from phasenb.memory.x import y``; ``import phasenb.memory.x as z`` would look for ``x`` in the function, and fails.
+    ``from phasenb.memory.x import y``; ``import phasenb.memory.x as z`` looks for ``x`` in the function, and fails.
     """
 
     @property
