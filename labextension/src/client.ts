@@ -64,6 +64,9 @@ export interface Timing {
 
 export const TIMING: Timing = { firstDelay: 0.5, longestDelay: 15, silence: 30, patience: 10 };
 
+/** The session of what is launched from this page. */
+export const SESSION = 'jupyterlab';
+
 const CLOSED_FOR = { outdated: 4002 } as const;
 const OPEN = 1; // WebSocket.OPEN, which a settings' own WebSocket class need not have
 const IN_TROUBLE = new Set(['store_unavailable', 'config_error', 'internal']);
@@ -92,7 +95,7 @@ export class Client {
 
   constructor(options: Client.IOptions = {}) {
     this.settings = options.settings ?? ServerConnection.makeSettings();
-    this._session = options.session ?? 'jupyterlab';
+    this._session = options.session ?? SESSION;
     this._timing = options.timing ?? TIMING;
     this._random = options.random ?? Math.random;
   }

@@ -3,6 +3,7 @@ import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { Client } from './client';
 import { TaskStore } from './model';
+import panel from './panel/plugins';
 import { RANK, rendererFactory } from './renderer';
 import { DOMAIN, ITasks } from './tokens';
 
@@ -26,5 +27,5 @@ const renderer: JupyterFrontEndPlugin<void> = {
   }
 };
 
-export default [tasks, renderer];
+export default [tasks, renderer, ...panel];
 export { ITasks };

@@ -236,9 +236,15 @@ export class TaskStore {
 
   /** The newest outcome of a phase. Rejects as `client.get` does. */
   async result(taskId: string, phase: string): Promise<PhaseResult | undefined> {
+    const results = await this.results(taskId);
+    return results.filter(result => result.phase === phase && result.kind === 'phase').pop();
+  }
+
+  /** The outcome of every attempt that ended. Rejects as `client.get` does. */
+  async results(taskId: string): Promise<PhaseResult[]> {
     const response = await this.client.get(`tasks/${taskId}/results`);
     const { results }: { results: PhaseResult[] } = await response.json();
-    return results.filter(result => result.phase === phase && result.kind === 'phase').pop();
+    return results;
   }
 
   // --- subscriptions ---------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ import { Steps } from './steps';
 import { TICKER } from './ticker';
 import * as words from './words';
 
-const TONES: Partial<Record<State, string>> = {
+export const TONES: Partial<Record<State, string>> = {
   running: 'go',
   retrying: 'warn',
   awaiting_approval: 'warn',

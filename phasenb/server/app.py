@@ -11,6 +11,7 @@ import difflib
 from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from jupyter_server.extension.application import ExtensionApp
@@ -80,6 +81,7 @@ class PhaseNB(ExtensionApp):
             self._linked = True
 
     def initialize_settings(self) -> None:
+        self._tell_folder()
         if self.problem is not None:
             return
         try:
@@ -175,6 +177,17 @@ class PhaseNB(ExtensionApp):
     def _tell_activity(self) -> None:
         if self.current_activity() and self.serverapp is not None:
             self.serverapp.web_app.settings["last_activity_times"][self.name] = datetime.now(UTC)
+
+    def _tell_folder(self) -> None:
+        """Let the page know where the server's notebooks are: tasks name those that launched them in full, and
+        JupyterLab's own ``serverRoot`` is shortened with a ``~``.
+        """
+        if self.serverapp is None:
+            return
+        root = getattr(self.serverapp.contents_manager, "root_dir", "")
+        if root:
+            page_config = self.serverapp.web_app.settings.setdefault("page_config_data", {})
+            page_config["phasenbRoot"] = str(Path(root).absolute())
 
     # --- configuration ---------------------------------------------------------------------------------------------
 

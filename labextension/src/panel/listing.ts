@@ -1,0 +1,111 @@
+// Which tasks a list shows, in which order. Pure, but for Census, which remembers what it saw.
+//
+// Rule: those that have not ended come first, then the newest; a task's place changes with its events, never with its
+// progress.
+
+import type { TaskModel } from '../model';
+import type { State, TaskState } from '../protocol';
+import { isTerminal } from '../words';
+
+export const FILTERS = ['all', 'live', 'approval', 'completed', 'failed', 'cancelled'] as const;
+export type Filter = (typeof FILTERS)[number];
+
+/** `text`: all of its words are looked for. `notebook`: only tasks that this one launched; null: all. */
+export interface Query {
+  text: string;
+  filter: Filter;
+  notebook: string | null;
+}
+
+export const EVERYTHING: Query = { text: '', filter: 'all', notebook: null };
+
+/** A task that something is known of. */
+export interface Known extends TaskModel {
+  state: TaskState;
+}
+
+export function isKnown(model: TaskModel): model is Known {
+  return model.state !== null;
+}
+
+export function listed(models: Iterable<TaskModel>, query: Query): Known[] {
+  const sought = query.text.toLowerCase().split(/\s+/).filter(Boolean);
+  const found: Known[] = [];
+  for (const model of models) {
+    if (isKnown(model) && passes(model.state, query) && (sought.length === 0 || holds(model.state, sought))) {
+      found.push(model);
+    }
+  }
+  return found.sort(byLifeThenAge);
+}
+
+function passes(task: TaskState, { filter, notebook }: Query): boolean {
+  if (notebook !== null && task.notebook !== notebook) {
+    return false;
+  }
+  switch (filter) {
+    case 'all':
+      return true;
+    case 'live':
+      return !isTerminal(task.state);
+    case 'approval':
+      return task.state === 'awaiting_approval';
+    default:
+      return task.state === filter;
+  }
+}
+
+function holds(task: TaskState, sought: string[]): boolean {
+  const labels = Object.entries(task.labels).flat();
+  const facts = [task.name, task.agent, task.session, task.task_id, task.key, task.notebook, task.state, ...labels];
+  const text = [...facts, task.error?.error.type, task.error?.error.message].join('\n').toLowerCase();
+  return sought.every(word => text.includes(word));
+}
+
+/** Ids are ULIDs, which sort by time. */
+function byLifeThenAge(one: Known, other: Known): number {
+  const life = Number(isTerminal(one.state.state)) - Number(isTerminal(other.state.state));
+  return life !== 0 ? life : one.taskId < other.taskId ? 1 : -1;
+}
+
+const AT_WORK: ReadonlySet<State> = new Set(['running', 'retrying', 'cancelling']);
+
+/** How many are at work, wait for their turn, wait for an answer; `live`: all that have not ended. */
+export interface Counts {
+  running: number;
+  queued: number;
+  approval: number;
+  live: number;
+}
+
+export function counted(models: Iterable<TaskModel>): Counts {
+  const counts = { running: 0, queued: 0, approval: 0, live: 0 };
+  for (const { state: task } of models) {
+    if (task !== null && !isTerminal(task.state)) {
+      counts.live += 1;
+      counts.running += Number(AT_WORK.has(task.state));
+      counts.queued += Number(task.state === 'queued');
+      counts.approval += Number(task.state === 'awaiting_approval');
+    }
+  }
+  return counts;
+}
+
+/** Tells whether events came since the last look, at the cost of a comparison for each task. */
+export class Census {
+  moved(tasks: ReadonlyMap<string, TaskModel>): boolean {
+    let moved = tasks.size !== this._seqs.length;
+    let index = 0;
+    for (const model of tasks.values()) {
+      if (this._seqs[index] !== model.seq) {
+        this._seqs[index] = model.seq;
+        moved = true;
+      }
+      index += 1;
+    }
+    this._seqs.length = index;
+    return moved;
+  }
+
+  private _seqs: number[] = [];
+}

@@ -1,0 +1,94 @@
+// One task as two lines of a list.
+
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { h, setAttribute, setHidden, setText } from '../dom';
+import type { TaskState } from '../protocol';
+import { TONES } from '../view';
+import * as words from '../words';
+import type { Known } from './listing';
+
+export class Row {
+  readonly node: HTMLElement;
+
+  constructor(private _trans: TranslationBundle) {
+    this._name = h('span', { class: 'phasenb-row-name' });
+    this._when = h('span', { class: 'phasenb-row-when' });
+    this._says = h('span', { class: 'phasenb-row-says' });
+    this._fill = h('div', { class: 'phasenb-fill' });
+    this._bar = h('div', { class: 'phasenb-bar', 'aria-hidden': 'true' }, this._fill);
+    const mark = h('span', { class: 'phasenb-row-mark', 'aria-hidden': 'true' });
+    const first = h('div', { class: 'phasenb-row-first' }, mark, this._name, this._when);
+    this.node = h('div', { class: 'phasenb-row', role: 'option' }, first, this._says, this._bar);
+  }
+
+  update(model: Known, today: string): void {
+    const { state: task, live } = model;
+    if (task === this._task && live === this._live && today === this._today) {
+      return;
+    }
+    this._task = task;
+    this._live = live;
+    this._today = today;
+    const ended = words.isTerminal(task.state);
+    setAttribute(this.node, 'data-tone', live || ended ? (TONES[task.state] ?? 'idle') : 'idle');
+    setText(this._name, words.plain(task.name));
+    setText(this._when, ended || !live ? when(task.ended_at ?? task.created_at, today) : words.percent(task.percent));
+    const says = rowSays(task, live ? null : model.asOf, this._trans);
+    setText(this._says, says);
+    setAttribute(this._says, 'title', says);
+    setHidden(this._bar, ended || !live);
+    const share = `scaleX(${Math.min(100, task.percent) / 100})`;
+    if (this._fill.style.transform !== share) {
+      this._fill.style.transform = share;
+    }
+  }
+
+  private _task: TaskState | null = null;
+  private _live = false;
+  private _today = '';
+  private _name: HTMLElement;
+  private _when: HTMLElement;
+  private _says: HTMLElement;
+  private _bar: HTMLElement;
+  private _fill: HTMLElement;
+}
+
+/** The second line. `asOf`: nobody tells of the task any more since then. */
+export function rowSays(task: TaskState, asOf: Date | null, trans: TranslationBundle): string {
+  if (asOf !== null && !words.isTerminal(task.state)) {
+    return words.asOf(task, asOf, trans);
+  }
+  const word = words.stateWord(task.state, trans);
+  switch (task.state) {
+    case 'failed': {
+      const error = task.error;
+      const what = error === null ? '' : `${error.error.type}: ${words.plain(error.error.message)}`;
+      return error?.phase ? trans.__('failed in %1: %2', error.phase, what) : `${word} ${what}`;
+    }
+    case 'running':
+      return [task.phase, task.message && words.plain(task.message)].filter(Boolean).join(' · ');
+    case 'cancelling':
+    case 'retrying':
+      return [word, task.phase, task.message && words.plain(task.message)].filter(Boolean).join(' · ');
+    case 'awaiting_approval':
+      return trans.__('waits for approval before %1', task.approval?.phase ?? '');
+    case 'completed': {
+      const took = words.elapsed(task.started_at, task.ended_at, new Date());
+      return took === null ? word : trans.__('%1 in %2', word, took);
+    }
+    default:
+      return word;
+  }
+}
+
+export function dayOf(at: Date): string {
+  return at.toDateString();
+}
+
+/** `14:03` today, `24 Nov` before. */
+function when(time: string, today: string): string {
+  const at = new Date(time);
+  return dayOf(at) === today
+    ? at.toLocaleTimeString(undefined, { hour: '2-digit', minute: '2-digit' })
+    : at.toLocaleDateString(undefined, { day: 'numeric', month: 'short' });
+}

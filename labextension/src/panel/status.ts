@@ -1,0 +1,64 @@
+// How many tasks are at work, in the status bar; nothing where none is.
+
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { type ISignal, Signal } from '@lumino/signaling';
+import { Widget } from '@lumino/widgets';
+import { h, setText } from '../dom';
+import type { TaskStore } from '../model';
+import { Census, type Counts, counted } from './listing';
+
+export class TaskStatus extends Widget {
+  constructor(
+    private _store: TaskStore,
+    open: () => void,
+    private _trans: TranslationBundle
+  ) {
+    super();
+    this.addClass('phasenb-status');
+    const title = _trans.__('Show the tasks');
+    this._button = h('button', { type: 'button', class: 'jp-mod-highlighted', title, click: open });
+    this.node.append(this._button);
+    _store.changed.connect(this._changed, this);
+  }
+
+  override dispose(): void {
+    this._store.changed.disconnect(this._changed, this);
+    super.dispose();
+  }
+
+  get isActive(): boolean {
+    return this._isActive;
+  }
+
+  get activeChanged(): ISignal<this, void> {
+    return this._activeChanged;
+  }
+
+  private _changed(): void {
+    if (!this._census.moved(this._store.tasks)) {
+      return;
+    }
+    const text = statusText(counted(this._store.tasks.values()), this._trans);
+    setText(this._button, text);
+    if (this._isActive !== (text !== '')) {
+      this._isActive = text !== '';
+      this._activeChanged.emit();
+    }
+  }
+
+  private _button: HTMLButtonElement;
+  private _census = new Census();
+  private _isActive = false;
+  private _activeChanged = new Signal<this, void>(this);
+}
+
+/** `2 tasks running · 1 to approve`; empty where there is nothing to say. */
+export function statusText({ running, queued, approval }: Counts, trans: TranslationBundle): string {
+  return [
+    running ? trans._n('%1 task running', '%1 tasks running', running) : '',
+    queued ? trans._n('%1 queued', '%1 queued', queued) : '',
+    approval ? trans._n('%1 to approve', '%1 to approve', approval) : ''
+  ]
+    .filter(Boolean)
+    .join(' · ');
+}
