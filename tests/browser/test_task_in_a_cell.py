@@ -27,6 +27,22 @@ def planning(research):
 
 flow.launch(folder=FOLDER)
 """
+GATED = """
+import phasenb as pn
+
+flow = pn.Workflow("penguins", phases=("plan", "fit")).with_options(approve_before=["fit"])
+
+@flow.phase("plan")
+def plan():
+    return {"model": "forest", "folds": 5}
+
+@flow.phase("fit")
+def fit(plan):
+    if plan["folds"] > 5:
+        raise ValueError(f"{plan['folds']} folds of 344 penguins are too many")
+
+flow.launch()
+"""
 KERNEL = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel"
 CONNECTED = "() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel?.connectionStatus"
 RUN_ALL = "() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }"
@@ -52,9 +68,18 @@ def progress(tmp_path):
 
 
 @pytest.fixture
-def notebook(jupyter_process, tmp_path):
-    """JupyterLab with one notebook, cell.ipynb, that launches a task."""
-    source = f"FOLDER = {str(tmp_path)!r}\n{CELL}"
+def lab_with(jupyter_process, tmp_path):
+    """JupyterLab with one notebook, cell.ipynb, of one cell."""
+    return lambda source: start(jupyter_process, tmp_path, source)
+
+
+@pytest.fixture
+def notebook(lab_with, tmp_path):
+    """... that launches a task which goes as far as ``progress`` says."""
+    return lab_with(f"FOLDER = {str(tmp_path)!r}\n{CELL}")
+
+
+def start(jupyter_process, tmp_path, source):
     cell = {"cell_type": "code", "id": "a", "metadata": {}, "outputs": [], "execution_count": None, "source": source}
     kernel = {"name": "python3", "display_name": "Python 3"}
     files = tmp_path / "files"
@@ -113,3 +138,25 @@ def test_a_task_that_ended_while_nobody_looked_shows_its_end(notebook, progress,
     assert task.locator("tr").all_inner_texts() == ["species\teggs", "Adelie\t2", "Gentoo\t1"]
     assert task_id in task.inner_text()
     page.screenshot(path=picture("cell-completed.png"))
+
+
+def test_a_plan_is_edited_in_the_cell_and_a_failure_shows_the_persons_own_line(lab_with, page, picture):
+    lab = lab_with(GATED)
+    open_notebook(lab, page)
+    page.evaluate("() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
+    page.locator("body[data-jp-theme-light=false]").wait_for(state="attached")
+    page.evaluate(RUN_ALL)
+    task = page.locator(".jp-OutputArea-output .phasenb-task")
+    task.get_by_role("button", name="Edit").click()
+    page.screenshot(path=picture("cell-approval-dark.png"))
+    task.get_by_label("What to go on with, as JSON").fill('{"model": "forest", "folds": 400}')
+    task.get_by_role("button", name="Approve").click()
+    page.locator(".phasenb-task[data-state=failed]").wait_for()
+    assert "ValueError in fit: 400 folds of 344 penguins are too many" in task.inner_text()
+    assert "the notebook, line 12, in fit" in task.inner_text()  # IPython takes leading empty lines away
+    page.screenshot(path=picture("cell-failed-dark.png"))
+    task_id = lab.request("phasenb/api/tasks")["tasks"][0]["task_id"]
+    given = [
+        event for event in lab.request(f"phasenb/api/tasks/{task_id}/events")["events"] if event["type"] == "approval_given"
+    ]  # fmt: skip
+    assert [event["edited"] for event in given] == [{"model": "forest", "folds": 400}]
