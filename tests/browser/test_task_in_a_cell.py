@@ -156,7 +156,6 @@ def test_a_plan_is_edited_in_the_cell_and_a_failure_shows_the_persons_own_line(l
     assert "the notebook, line 12, in fit" in task.inner_text()  # IPython takes leading empty lines away
     page.screenshot(path=picture("cell-failed-dark.png"))
     task_id = lab.request("phasenb/api/tasks")["tasks"][0]["task_id"]
-    given = [
-        event for event in lab.request(f"phasenb/api/tasks/{task_id}/events")["events"] if event["type"] == "approval_given"
-    ]  # fmt: skip
+    events = lab.request(f"phasenb/api/tasks/{task_id}/events")["events"]
+    given = [event for event in events if event["type"] == "approval_given"]
     assert [event["edited"] for event in given] == [{"model": "forest", "folds": 400}]
