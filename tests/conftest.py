@@ -81,21 +81,27 @@ def lab_settings(folder):
     return folder
 
 
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 @contextmanager
 def jupyter_processes(tmp_path):
-    """``start(app="jupyter_server", files=folder to copy, environ={}, options=[])`` -> JupyterProcess."""
+    """``start(app="jupyter_server", files=folder to copy, environ={}, options=[], like=None)`` -> JupyterProcess.
+
+    ``like``: with the port and the token of one that has ended.
+    """
     started = []
 
-    def start(app="jupyter_server", files=None, environ=None, options=()):
+    def start(app="jupyter_server", files=None, environ=None, options=(), like=None):
         folder = tmp_path / "notebooks"
         folder.mkdir(exist_ok=True)
         if files:
             ignored = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
             shutil.copytree(files, folder, ignore=ignored, dirs_exist_ok=True)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        token = secrets.token_hex(16)
+        port, token = (like.port, like.token) if like else (free_port(), secrets.token_hex(16))
         own = {
             "JUPYTER_TOKEN": token,
             "JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime"),

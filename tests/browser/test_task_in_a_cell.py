@@ -140,6 +140,30 @@ def test_a_task_that_ended_while_nobody_looked_shows_its_end(notebook, progress,
     page.screenshot(path=picture("cell-completed.png"))
 
 
+def test_a_killed_server_is_told_of_and_the_task_goes_on_with_the_next_one(
+    notebook, jupyter_process, progress, page, picture
+):
+    open_notebook(notebook, page)
+    page.evaluate(RUN_ALL)
+    task = page.locator(".jp-OutputArea-output .phasenb-task")
+    task.wait_for()
+    progress.set(0.3)
+    task.get_by_text("30% of the eggs counted").wait_for()
+    notebook.process.kill()
+    notebook.process.wait()
+    task.get_by_text("The connection to the server is lost; the task goes on. Reconnecting…").wait_for()
+    assert "as of" in task.locator(".phasenb-state").inner_text()
+    assert task.get_by_role("button", name="Cancel").is_disabled()
+    page.screenshot(path=picture("cell-reconnecting.png"))
+
+    jupyter_process("jupyterlab", options=["--expose-app-in-browser"], like=notebook)
+    task.locator(".phasenb-connection").wait_for(state="hidden")
+    progress.set(0.7)
+    task.get_by_text("70% of the eggs counted").wait_for()
+    progress.set(1)
+    page.locator(".phasenb-task[data-state=completed]").wait_for()
+
+
 def test_a_plan_is_edited_in_the_cell_and_a_failure_shows_the_persons_own_line(lab_with, page, picture):
     lab = lab_with(GATED)
     open_notebook(lab, page)
