@@ -5,6 +5,9 @@ Rules (design.md section 5):
 
 * A lease is a counter. Another host is dead when its process is known to be gone, or when its counter was seen
   unchanged for ``lease_s`` on this host's own monotonic clock: no wall clock is compared, so none can mislead.
+* A silence counts only for who could write all the while: a store that is out of order for all ends no host.
+* A host that can't show that it lives, while others can, stops what it runs before they take it up. Where it sees that
+  no other one beats (a full disk, a store of its own) it goes on: nobody could take anything from it.
 * A host that was taken for dead finds that out at its next beat, commit or launch. It stops what it runs, and starts
   again as a new host: its fences are worth nothing, and nobody would look for tasks under its old name.
 * Beats have a loop of their own: however long an adoption takes, this host's lease goes on.
@@ -17,43 +20,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from phasenb.core.phase_manager import PhaseManager
 from phasenb.core.ports import Clock, HostInfo, Store
+from phasenb.core.silence import Alive, OwnLease, Watch
 from phasenb.dto.base import new_ulid
 from phasenb.dto.events import Event, parse_event
 from phasenb.errors import LeaseLost, PhasenbError, StoreUnavailable
 
 log = logging.getLogger(__name__)
-Alive = Callable[[HostInfo], bool | None]
 _BEATS = 4  # in one lease: three may be late
+_GLANCES = 8  # in one lease, at whether they are
 _LOOK_S = 0.2
 _COLLECT_EVERY_S = 3600.0
 _COLLECT_GRACE_S = 86_400.0  # an upload precedes the launch that names it, by less than this
 _PAGE = 1000
-
-
-@dataclass(slots=True)
-class Watch:
-    """What this host has seen of the others' counters. Pure: time is an argument, seconds of one monotonic clock."""
-
-    lease_s: float
-    _seen: dict[str, tuple[int, float]] = field(default_factory=dict)
-
-    def dead(self, hosts: Iterable[HostInfo], now: float, alive: Alive) -> list[HostInfo]:
-        """The hosts that are gone: by their process, or by their silence. ``alive`` None: that can't be known here."""
-        found, seen = [], {}
-        for host in hosts:
-            counter, since = self._seen.get(host.host, (host.counter, now))
-            if counter != host.counter:
-                counter, since = host.counter, now
-            seen[host.host] = (counter, since)
-            if alive(host) is False or now - since >= self.lease_s:
-                found.append(host)
-        self._seen = seen
-        return found
 
 
 class Keeper:
@@ -69,6 +52,9 @@ class Keeper:
         self._alive = alive
         self._lease_s = lease_s
         self._watch = Watch(lease_s)
+        now = clock.monotonic()
+        self._own = OwnLease(lease_s, now, now)
+        self._stopped = False  # all that it ran, as others may take it up
         self._number = 0
         self._behind = False  # others committed, and not all of that was handed on yet
         self._following = asyncio.Lock()
@@ -81,7 +67,10 @@ class Keeper:
         await self._join()
         self._manager.renew = self._renew
         turn_s = self._lease_s / _BEATS
-        self._loops = [asyncio.create_task(self._every(turn_s, self._beat), name="phasenb lease")]
+        self._loops = [
+            asyncio.create_task(self._every(turn_s, self._beat), name="phasenb lease"),
+            asyncio.create_task(self._every(self._lease_s / _GLANCES, self._hold), name="phasenb hold"),
+        ]
         await self._adopt()
         self._loops += [
             asyncio.create_task(self._every(turn_s, self._adopt), name="phasenb adopt"),
@@ -114,14 +103,21 @@ class Keeper:
     # --- loops -----------------------------------------------------------------------------------------------------
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        """Trouble is told once for as long as it lasts."""
+        told = ""
         while True:
             await self._clock.sleep(seconds)
             try:
                 await self._turn(work)
-            except PhasenbError as error:
-                log.warning("%s", error)  # the store is out of order: the next turn may find it mended
-            except Exception:
-                log.exception("keeping this host's place among others failed")
+            except Exception as error:
+                problem = f"{type(error).__name__}: {error}"
+                if problem != told and isinstance(error, PhasenbError):
+                    log.warning("%s", error)  # the store is out of order: the next turn may find it mended
+                elif problem != told:
+                    log.exception("keeping this host's place among others failed")
+                told = problem
+            else:
+                told = ""
 
     async def _turn(self, work: Callable[[], Awaitable[None]]) -> None:
         host = self._manager.host
@@ -131,25 +127,48 @@ class Keeper:
             await self._renew(host)
 
     async def _beat(self) -> None:
-        await self._store.beat(self._manager.host)
+        host, asked = self._manager.host, self._clock.monotonic()
+        await self._store.beat(host)
+        self._own.beat(asked, self._clock.monotonic())
+        if self._stopped:  # and nobody took them up: they are this host's to take up again
+            await self._renew(host, "it could not show that it lives, and can again")
 
-    async def _renew(self, lost: str) -> None:
+    async def _hold(self) -> None:
+        """Stop what this host runs, where others may soon take it up."""
+        host, asked = self._manager.host, self._clock.monotonic()
+        if self._stopped or not self._own.late(asked):
+            return
+        try:
+            hosts = await asyncio.wait_for(self._store.hosts(), self._lease_s / _GLANCES)
+        except (StoreUnavailable, TimeoutError):
+            others = None
+        else:
+            others = [other for other in hosts if other.host != host]
+        if self._own.lost(asked, self._clock.monotonic(), others) and self._manager.host == host:
+            log.warning("host %s can't show that it lives: it stops what it runs, as others may take it up", host)
+            self._stopped = True
+            await self._manager.let_go()
+
+    async def _renew(self, lost: str, why: str | None = None) -> None:
         """Go on under another name, where ``lost`` is still this host's."""
         async with self._renewing:
             if self._manager.host == lost:
-                log.warning("%s: starting again as a new host", LeaseLost(lost))
+                log.warning("%s: starting again as a new host", why or LeaseLost(lost))
                 await self._manager.let_go()
+                await self._store.leave(lost)
                 await self._join()
 
     async def _join(self) -> None:
-        host = f"{self._info.host}:{new_ulid()[-8:]}"
+        host, asked = f"{self._info.host}:{new_ulid()[-8:]}", self._clock.monotonic()
         await self._store.join(replace(self._info, host=host, counter=0))
-        self._manager.host = host
+        self._own.beat(asked, self._clock.monotonic())
+        self._manager.host, self._stopped = host, False
 
     async def _adopt(self) -> None:
         """Take over the tasks of dead hosts, and those of none."""
         others = [host for host in await self._store.hosts() if host.host != self._manager.host]
-        dead = self._watch.dead(others, self._clock.monotonic(), self._alive)
+        now = self._clock.monotonic()
+        dead = self._watch.dead(others, now, self._alive, self._own.steady_since(now))
         for gone in (*(host.host for host in dead), None):
             found = await self._store.adopt(self._manager.host, self._manager.kinds, gone)
             try:

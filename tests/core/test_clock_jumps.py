@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from phasenb.core.keeper import Watch
 from phasenb.core.phase_manager import PhaseManager
 from phasenb.core.ports import HostInfo
+from phasenb.core.silence import Watch
 from phasenb.dto.events import parse_event
 from phasenb.dto.launch import Launch, LaunchOptions
 from phasenb.dto.policies import RecoveryPolicy
@@ -110,6 +110,6 @@ def test_a_limit_of_the_task_counts_the_time_that_passed(jump):
 def test_leases_look_at_no_wall_clock():
     watch = Watch(10.0)
     other = HostInfo("b", "m", 1, "")
-    assert watch.dead([other], 0.0, lambda host: None) == []
-    assert watch.dead([other], 9.9, lambda host: None) == []
-    assert watch.dead([other], 10.0, lambda host: None) == [other]
+    assert watch.dead([other], 0.0, lambda host: None, 0.0) == []
+    assert watch.dead([other], 9.9, lambda host: None, 0.0) == []
+    assert watch.dead([other], 10.0, lambda host: None, 0.0) == [other]
