@@ -49,7 +49,7 @@ class Host:
     """What runs a PhaseManager. ``embedded``: in the launcher's own process, where ``inline`` is offered too.
 
     ``reading``: it shows what is in the store, adopts nothing, and is no host to the others; launches are not for it.
-    ``open_store(url, artifacts=)`` makes the store: a test gives one that fails where it is told to.
+    ``open_store(url, artifacts=, reading=)`` makes the store: a test gives one that fails where it is told to.
     """
 
     def __init__(
@@ -87,7 +87,9 @@ class Host:
         """What is made here is closed by ``closing`` in the opposite order."""
         settings = self.settings
         await asyncio.to_thread(make_data_dir, settings)
-        self.store = await asyncio.to_thread(self._open_store, settings.store_url, artifacts=settings.store.artifacts)
+        self.store = await asyncio.to_thread(
+            self._open_store, settings.store_url, artifacts=settings.store.artifacts, reading=self._reading
+        )
         closing.push_async_callback(self.store.close)
         self.hub = WebSocketManager(settings.websocket, self.store)
         executors = self._make_executors()

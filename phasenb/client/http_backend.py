@@ -196,7 +196,10 @@ class HttpBackend:
     # --- the store -------------------------------------------------------------------------------------------------
 
     async def memory(self, owner: str, session: str) -> MemoryView:
-        """The server's store, where it is a file of this machine and the server tells this user of it."""
+        """The server's store, where it is a file of this machine and the server tells this user of it.
+
+        It is only read: a kernel of a newer release must not move it to a version that its server refuses.
+        """
         from phasenb.config.machine import machine_id
         from phasenb.memory.saver import MemorySaver
 
@@ -209,7 +212,9 @@ class HttpBackend:
             )
             raise StoreUnavailable(f"of {self._url}", problem)
         if self._saver is None:
-            self._saver = await asyncio.to_thread(MemorySaver.open, place["url"], artifacts=place["artifacts"])
+            self._saver = await asyncio.to_thread(
+                MemorySaver.open, place["url"], artifacts=place["artifacts"], reading=True
+            )
         return self._saver.view(owner, session)
 
     async def aclose(self) -> None:

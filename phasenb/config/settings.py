@@ -99,10 +99,13 @@ class Settings(_Section):
 
 
 def make_data_dir(settings: Settings) -> None:
-    """Make the default store's folder, where the configuration names no store. Raises StoreUnavailable."""
+    """Make the default store's folder, its user's alone, where the configuration names no store.
+
+    Raises StoreUnavailable.
+    """
     if settings.store.url is None:
         try:
-            default_data_dir().mkdir(parents=True, exist_ok=True)
+            default_data_dir().mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             problem = f"its folder can't be made ({error.strerror}): set store.url (PHASENB_STORE_URL) to another place"
             raise StoreUnavailable(settings.store_url, problem) from error

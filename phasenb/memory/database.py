@@ -1,7 +1,8 @@
 """Database: an open SQLite file, or a store in memory, with one writer and many readers.
 
 Rules: the file is only ever added to, never deleted or replaced (where somebody else does, every use is refused: what
-is written to a file without a name is lost); readers have connections of their own and are never
+is written to a file without a name is lost); one that is made here is its user's alone (0600), as it holds inputs,
+outputs and logs; readers have connections of their own and are never
 in the writer's way (WAL); a store in memory has one connection, so its readers go through the writer; a reader sees
 all that was handed to the writer before, log lines too.
 """
@@ -44,15 +45,20 @@ class Database:
         self._version: int | None = None
 
     @classmethod
-    def open(cls, location: Location) -> Database:
-        """Open or make the store, and bring it to this release's version. Raises StoreUnavailable."""
+    def open(cls, location: Location, *, reading: bool = False) -> Database:
+        """Open or make the store, and bring it to this release's version; ``reading``: change nothing, and refuse a
+        file of another version. Raises StoreUnavailable.
+        """
         check(location)
+        reading = reading and location.path is not None
+        if not reading:
+            _make_private(location)
         try:
-            connection = _connect(location)
+            connection = _connect_to_read(location) if reading else _connect(location)
         except sqlite3.Error as error:
             raise unavailable(location.shown, error) from error
         try:
-            epoch = _prepare(connection, location)
+            epoch = _look(connection, location) if reading else _prepare(connection, location)
         except sqlite3.Error as error:
             connection.close()
             raise unavailable(location.shown, error) from error
@@ -134,15 +140,49 @@ def _guard(location: Location) -> Guard:
     return guard
 
 
+def _make_private(location: Location) -> None:
+    """Make the file where there is none, before SQLite would with the umask; its -wal and -shm get the file's mode."""
+    if location.path is None:
+        return
+    try:
+        os.close(os.open(location.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        pass  # whoever made it chose its mode
+    except OSError:
+        pass  # SQLite is about to fail at the same, and its errors have their sentences
+
+
 def _connect(location: Location) -> sqlite3.Connection:
+    return _connection(location, "rwc")
+
+
+def _connect_to_read(location: Location) -> sqlite3.Connection:
+    return _connection(location, "ro")
+
+
+def _connection(location: Location, mode: str) -> sqlite3.Connection:
     # Transactions are ours to begin (isolation_level None); threads are told apart by Writer and by the pool.
     return sqlite3.connect(
-        str(location.path) if location.path else ":memory:",
+        f"{location.path.as_uri()}?mode={mode}" if location.path else ":memory:",
+        uri=True,
         timeout=BUSY_S,
         isolation_level=None,
         check_same_thread=False,
         cached_statements=256,
     )
+
+
+def _look(connection: sqlite3.Connection, location: Location) -> str:
+    """The epoch of a store that is as this release writes it. Raises StoreUnavailable."""
+    cursor, known = connection.cursor(), MIGRATIONS[-1].number
+    found = version_of(cursor, location.shown, known)
+    if found < known:
+        problem = (
+            f"it has version {found}, this release of phasenb reads version {known}, and looking changes nothing: the "
+            "next host of this release brings it there (a Jupyter server with phasenb, `phasenb serve`)"
+        )
+        raise StoreUnavailable(location.shown, problem)
+    return _epoch(cursor, location.shown)
 
 
 def _prepare(connection: sqlite3.Connection, location: Location) -> str:
@@ -158,9 +198,13 @@ def _prepare(connection: sqlite3.Connection, location: Location) -> str:
     cursor.execute("BEGIN IMMEDIATE")
     sql.INSERT_META.run(cursor, name="written", value="never")
     cursor.execute("ROLLBACK")
+    return _epoch(cursor, location.shown)
+
+
+def _epoch(cursor: Cursor, store: str) -> str:
     row = sql.EPOCH.one(cursor)
     if row is None:
-        raise StoreUnavailable(location.shown, "it has no epoch: the file is not a whole phasenb store")
+        raise StoreUnavailable(store, "it has no epoch: the file is not a whole phasenb store")
     return str(row[0])
 
 
@@ -187,9 +231,6 @@ def _reader_pool(location: Location) -> Engine | None:
     if location.path is None:
         return None
 
-    def connect() -> sqlite3.Connection:
-        connection = _connect(location)
-        connection.execute("PRAGMA query_only = ON")
-        return connection
-
-    return create_engine("sqlite://", creator=connect, poolclass=QueuePool, pool_size=4, max_overflow=-1)
+    return create_engine(
+        "sqlite://", creator=lambda: _connect_to_read(location), poolclass=QueuePool, pool_size=4, max_overflow=-1
+    )

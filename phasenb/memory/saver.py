@@ -41,11 +41,13 @@ class MemorySaver:
 
     ``url``: a path, ``sqlite:///path`` or ``:memory:``; the folder must exist. ``artifacts``: a path or fsspec URL, by
     default ``artifacts/EPOCH`` beside the file, so that stores in one folder, and one that begins anew where another
-    was removed, share nothing (a temporary folder for ``:memory:``). The constructor touches nothing: the store is
+    was removed, share nothing (a temporary folder for ``:memory:``). ``reading``: the file is only read, and refused
+    where it is of another version than this release's. The constructor touches nothing: the store is
     opened by ``open``, or by its first use. Safe to use from several threads and event loops.
     """
 
-    def __init__(self, url: str | Path, *, artifacts: str | None = None) -> None:
+    def __init__(self, url: str | Path, *, artifacts: str | None = None, reading: bool = False) -> None:
+        self._reading = reading
         self._location: Location = locate(url)
         self._artifacts_url = artifacts
         self._opening = threading.Lock()
@@ -53,9 +55,12 @@ class MemorySaver:
         self._closed = False
 
     @classmethod
-    def open(cls, url: str | Path, *, artifacts: str | None = None) -> Self:
-        """Open or make the store, and bring it to this release's version; blocks. Raises StoreUnavailable."""
-        saver = cls(url, artifacts=artifacts)
+    def open(cls, url: str | Path, *, artifacts: str | None = None, reading: bool = False) -> Self:
+        """Open or make the store, and bring it to this release's version (not for ``reading``); blocks.
+
+        Raises StoreUnavailable.
+        """
+        saver = cls(url, artifacts=artifacts, reading=reading)
         saver._parts()
         return saver
 
@@ -69,12 +74,13 @@ class MemorySaver:
         return self._opened
 
     def _open(self) -> tuple[Database, Artifacts]:
-        database, path = Database.open(self._location), self._location.path
+        database, path = Database.open(self._location, reading=self._reading), self._location.path
         if self._artifacts_url is None:
             return database, Artifacts(None if path is None else str(path.parent / "artifacts" / database.epoch))
         try:
             artifacts = Artifacts(self._artifacts_url)
-            artifacts.claim(database.epoch, self._location.shown)
+            if not self._reading:
+                artifacts.claim(database.epoch, self._location.shown)
         except BaseException:
             database.close()
             raise

@@ -1,8 +1,10 @@
 """Commands that look, with no server (the store alone) and with one: the same answers."""
 
+import sqlite3
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -75,6 +77,17 @@ def test_a_reader_sets_nothing_in_motion(run, tmp_path):
     assert run("tasks", "--json").out == ""
     assert not (tmp_path / "phasenb.db").exists()
     assert run("agents").err.startswith("no agents are registered")
+
+
+def test_a_reader_leaves_the_store_of_an_older_release_as_it_is(run, tmp_path):
+    path = tmp_path / "phasenb.db"
+    with sqlite3.connect(path) as made:
+        made.executescript((Path(__file__).parents[1] / "memory" / "data" / "version_1.sql").read_text())
+    made.close()
+    content = path.read_bytes()
+    refused = run("tasks")
+    assert (refused.code, path.read_bytes()) == (Exit.NO_SERVER, content)
+    assert "it has version 1" in refused.err
 
 
 def test_registered_agents_are_listed(run):

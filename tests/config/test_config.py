@@ -132,3 +132,12 @@ def test_a_default_folder_that_cannot_be_made_says_what_to_set(tmp_path, monkeyp
     ):
         make_data_dir(Settings())
     make_data_dir(Settings.model_validate({"store": {"url": "elsewhere.db"}}))
+
+
+def test_the_default_folder_is_its_users_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "data"))
+    make_data_dir(Settings())
+    assert (tmp_path / "data" / "phasenb").stat().st_mode & 0o777 == 0o700
+    (tmp_path / "data" / "phasenb").chmod(0o750)
+    make_data_dir(Settings())
+    assert (tmp_path / "data" / "phasenb").stat().st_mode & 0o777 == 0o750

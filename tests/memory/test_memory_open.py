@@ -1,6 +1,7 @@
 """Opening a store: what can be wrong with its file is said plainly, and the file is left as it is."""
 
 import asyncio
+import os
 import sqlite3
 from pathlib import Path
 
@@ -47,6 +48,65 @@ def test_the_constructor_touches_nothing_and_the_first_use_opens(tmp_path):
     assert saver.epoch
     assert (tmp_path / "phasenb.db").exists()
     asyncio.run(saver.close())
+
+
+def mode(path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+def test_what_is_made_is_its_users_alone_and_what_was_there_keeps_its_mode(tmp_path, story):
+    async def modes(path):
+        saver = MemorySaver.open(path)
+        await story().tell(saver)
+        found = {each.name.removeprefix(path.stem): mode(each) for each in tmp_path.glob(f"{path.stem}*")}
+        await saver.close()
+        return found
+
+    umask = os.umask(0o022)
+    try:
+        assert asyncio.run(modes(tmp_path / "own.db")) == {".db": 0o600, ".db-wal": 0o600, ".db-shm": 0o600}
+        shared = tmp_path / "shared.db"
+        shared.touch(0o640)
+        assert set(asyncio.run(modes(shared)).values()) == {0o640}
+    finally:
+        os.umask(umask)
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_reader_finds_what_was_committed_and_can_change_nothing(tmp_path, story, closed):
+    path = tmp_path / "phasenb.db"
+
+    async def main():
+        saver = MemorySaver.open(path)
+        await story().tell(saver)
+        if closed:
+            await saver.close()
+        content = path.read_bytes()
+        reader = MemorySaver.open(path, reading=True)
+        assert reader.view("ada", "nb:penguins").tasks()["state"].tolist() == ["completed"]
+        assert len(await reader.changes(None, 1)) == 1
+        with pytest.raises(StoreUnavailable, match="can't be written"):
+            await reader.append(story().created())
+        await reader.close()
+        assert path.read_bytes() == content
+        await saver.close()
+
+    asyncio.run(main())
+
+
+def test_a_reader_migrates_nothing_and_makes_nothing(tmp_path):
+    path = tmp_path / "phasenb.db"
+    with sqlite3.connect(path) as made:
+        made.executescript(VERSION_1.read_text())
+    made.close()
+    content = path.read_bytes()
+    known = MIGRATIONS[-1].number
+    with pytest.raises(StoreUnavailable, match=f"it has version 1, this release of phasenb reads version {known}, and"):
+        MemorySaver.open(path, reading=True)
+    with pytest.raises(StoreUnavailable, match="can't be opened"):
+        MemorySaver.open(tmp_path / "none.db", reading=True)
+    assert path.read_bytes() == content
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
 
 
 def test_a_closed_store_says_so(tmp_path, story):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from phasenb.client.async_client import AsyncClient
 from phasenb.client.http_backend import HttpBackend
 from phasenb.config import machine
 from phasenb.errors import AccessDenied, BadMessage, Conflict, StoreUnavailable
+from phasenb.memory import database, migrations
 
 
 @pytest.fixture
@@ -106,6 +109,19 @@ async def test_the_store_is_told_on_the_same_machine_only(make_client: Any, api:
         monkeypatch.setattr(machine, "machine_id", lambda: "another")
         with pytest.raises(StoreUnavailable, match=r"client\.results\(\)"):
             await client.backend.memory(client.welcome.owner, client.session)
+
+
+async def test_a_kernel_of_a_newer_release_leaves_the_servers_store_as_it_is(
+    make_client: Any, phasenb_config: Any, monkeypatch: Any
+) -> None:
+    async with make_client() as client:
+        await (await client.launch("three", path="x"))
+        newer = migrations.Migration(len(migrations.MIGRATIONS) + 1, "newer", lambda cursor: None)
+        monkeypatch.setattr(database, "MIGRATIONS", (*migrations.MIGRATIONS, newer))
+        with pytest.raises(StoreUnavailable, match=f"reads version {newer.number}"):
+            await client.backend.memory(client.welcome.owner, client.session)
+    with closing(sqlite3.connect(phasenb_config["store"]["url"])) as store:
+        assert store.execute("SELECT max(version) FROM phasenb_migrations").fetchone() == (newer.number - 1,)
 
 
 class Elsewhere(RequestHandler):
