@@ -142,7 +142,7 @@ class Carrier:
             live.settling = True  # what came out of it must reach the log, even if the task's time is over now
             try:
                 ended = Ended(running.phase, outcome, slot.worker, self.roll(), running.kind)
-                if outcome.status in FAILURES:
+                if outcome.status in FAILURES and not (outcome.error is not None and outcome.error.missing_secret):
                     ended = await self._judged(live, ended)
                 live.running = await self.persist(live, partial(_settle, live, ended, slot))
             finally:

@@ -27,7 +27,6 @@ from phasenb.dto.values import Json
 
 E = TypeVar("E", bound=ev.BaseEvent)
 NO_REASON = ErrorInfo(type="phasenb.UnknownFailure", message="the attempt ended without a reason")
-SECRET_UNAVAILABLE = "phasenb.SecretUnavailable"  # noqa: S105 - an error's type
 
 
 @dataclass(slots=True)
@@ -230,11 +229,11 @@ class Decision:
         name = ended.phase.name
         self._record(ended, ended.outcome.status)
         where = {"phase": name, "attempt": ended.phase.attempt, "error": error}
+        if error.missing_secret:
+            self._wait_for_secret(ended, error)
+            return
         if ended.threshold is not None:
             self._give_up(where, error.changed(message=f"{error.message}\n{ended.threshold}"))
-            return
-        if error.type == SECRET_UNAVAILABLE:
-            self._wait_for_secret(ended, error)
             return
         history = self.history
         failure = recovery.Failure(

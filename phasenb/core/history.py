@@ -5,6 +5,7 @@ Rules:
 * Failures of a phase count since the last rollback over it, its fallback, or a manual retry (design.md section 4).
 * The phase that a rollback goes back to is told of the failure that caused it: running it as before would not help.
 * A phase that is run again after a rollback, a denial or a manual retry keeps its own gate open; later gates ask anew.
+* A secret that is missing is a person's to mend, and no failure of the phase.
 * A host that was lost costs no attempt; recoveries count since the last phase that was completed.
 * Waiting for a person (a gate, a pause) is no time of the task's.
 """
@@ -115,10 +116,9 @@ class History:
                 "fresh": {**self.fresh, name: event.attempt + 1},
                 "recoveries": 0,
             }
-        change: dict[str, Any] = {
-            "failures": {**self.failures, name: self.failures.get(name, 0) + 1},
-            "errors": {**self.errors, name: event.error},
-        }
+        change: dict[str, Any] = {"errors": {**self.errors, name: event.error}}
+        if not event.error.missing_secret:
+            change["failures"] = {**self.failures, name: self.failures.get(name, 0) + 1}
         if event.next == "rollback" and event.to is not None:
             change["rolling"] = Rolling(name, event.to, event.error, event.compensations)
             change["fresh"] = {**self.fresh, name: event.attempt + 1}

@@ -203,7 +203,9 @@ class Store(Protocol):
         ...
 
     async def failures(self, owner: str, session: str, since: datetime, limit: int) -> list[datetime]:
-        """When attempts of a session failed or were lost, after ``since``, oldest first: the newest ``limit``."""
+        """When attempts of a session failed or were lost, after ``since``, oldest first: the newest ``limit``. A
+        secret that was missing is no failure.
+        """
         ...
 
     async def logs(self, task_id: str, *, after: int = 0, limit: int = 10_000) -> list[dict[str, Json]]:

@@ -139,7 +139,7 @@ def _retrying(task: TaskState, due: datetime, now: datetime | None) -> str:
 def _paused(task: TaskState) -> str:
     failure = trouble(task)
     error = failure.error if failure is not None else None
-    if error is not None and error.type == "phasenb.SecretUnavailable":
+    if error is not None and error.missing_secret:
         return f"paused, as a secret is missing: {plain(error.message)}; task.resume() tries again"
     running = f"; {task.running.name} finishes first" if task.running is not None else ""
     return f"paused: task.resume() goes on{running}"

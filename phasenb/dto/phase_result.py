@@ -35,6 +35,11 @@ class ErrorInfo(Frozen):
     bases: tuple[str, ...] = ()
     retry_after_s: float | None = None
 
+    @property
+    def missing_secret(self) -> bool:
+        """Whether a person is to mend it: the task waits for them, and no policy or threshold counts it."""
+        return self.type == "phasenb.SecretUnavailable"
+
 
 class PhaseResult(Frozen):
     """The outcome of one attempt. ``output``: inline JSON or an object reference (dto.values)."""
@@ -55,3 +60,8 @@ class PhaseResult(Frozen):
     metrics: dict[str, Metric] = Field(default_factory=dict)
     artifacts: tuple[Artifact, ...] = ()
     fallback: str | None = None
+
+    @property
+    def counts_as_failure(self) -> bool:
+        """Whether thresholds count it."""
+        return self.status in FAILURES and not (self.error is not None and self.error.missing_secret)

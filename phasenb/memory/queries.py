@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from itertools import islice
 
 from phasenb.core.ports import StoredTask
 from phasenb.dto.base import format_time
@@ -51,9 +52,9 @@ def tasks(
 
 def failures(cursor: Cursor, owner: str, session: str, since: datetime, limit: int) -> list[datetime]:
     """When attempts of a session failed, oldest first: the newest ``limit``, after ``since``."""
-    found = sql.NEWEST_FAILURES.all(cursor, owner=owner, session=session, since=format_time(since), limit=limit)
-    times = [rows.result(body).ended_at for (body,) in reversed(found)]
-    return sorted(at for at in times if at > since)
+    found = sql.NEWEST_FAILURES.run(cursor, owner=owner, session=session, since=format_time(since))
+    counted = (result for (body,) in iter(found.fetchone, None) if (result := rows.result(body)).counts_as_failure)
+    return sorted(result.ended_at for result in islice(counted, limit) if result.ended_at > since)
 
 
 def results(

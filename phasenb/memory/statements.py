@@ -209,7 +209,7 @@ def results_of(in_session: bool, of_task: bool) -> Statement:
 
 
 # The newest failures in a session, of tasks that changed at ``since`` or later: an older failure can be no newer than
-# its task's last change.
+# its task's last change. Without a limit: which of them count is not for SQL to say.
 NEWEST_FAILURES = Statement(
     select(results.c.body)
     .join(tasks)
@@ -220,7 +220,6 @@ NEWEST_FAILURES = Statement(
         or_(*(results.c.status == status.value for status in FAILURES)),
     )
     .order_by(results.c.id.desc())
-    .limit(bindparam("limit"))
 )
 
 

@@ -19,7 +19,7 @@ from phasenb.dto.agent_spec import AgentSpec, FunctionSpec
 from phasenb.dto.events import Event, PhaseLog, PhaseUpdate
 from phasenb.dto.launch import Launch, Runtime
 from phasenb.dto.phase import Checkpoint
-from phasenb.dto.phase_result import FAILURES, ErrorInfo, PhaseResult, ResultStatus
+from phasenb.dto.phase_result import ErrorInfo, PhaseResult, ResultStatus
 from phasenb.dto.task_state import State, TaskState
 from phasenb.dto.values import Json
 from phasenb.errors import BadMessage, Conflict, LeaseLost, UnknownObject, UnknownTask
@@ -390,7 +390,7 @@ class FakeStore:
 
     async def failures(self, owner: str, session: str, since: datetime, limit: int) -> list[datetime]:
         results = await self.results(owner, session=session)
-        times = [result.ended_at for _, result in results if result.status in FAILURES and result.ended_at > since]
+        times = [result.ended_at for _, result in results if result.counts_as_failure and result.ended_at > since]
         return sorted(times)[-limit:]
 
     async def logs(self, task_id: str, *, after: int = 0, limit: int = 10_000) -> list[dict[str, Json]]:

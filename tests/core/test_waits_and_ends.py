@@ -164,6 +164,29 @@ def test_a_paused_retry_keeps_its_wait(make_house, run):
     run(scenario())
 
 
+def test_a_secret_that_was_missing_costs_no_attempt_and_no_threshold(make_house, run):
+    missing = [failed("phasenb.SecretUnavailable", "not there")]
+    policy = {
+        "defaults": {"retry": {"jitter": 0, "maximum_attempts": 2}},
+        "thresholds": [{"errors": 2, "window": 3600, "action": "abort"}],
+    }
+
+    async def scenario():
+        house = make_house({"research": [missing, missing, [failed("ValueError")], [finished()]]}, policy=policy)
+        task_id = await house.launch()
+        for _ in range(2):
+            await house.until(task_id, "paused")
+            await house.manager.resume("ada", task_id, "ada")
+        while not house.clock.sleeping:
+            await asyncio.sleep(0)
+        retrying = (await house.events(task_id))[-1]
+        assert (retrying.type, retrying.attempt, retrying.maximum_attempts) == ("phase_retrying", 4, 4)
+        house.clock.advance(60)
+        assert (await house.finish(task_id)).state == "completed"
+
+    run(scenario())
+
+
 def test_a_secret_that_is_not_there_pauses_the_task_and_says_so(make_house, run):
     async def scenario():
         house = make_house(

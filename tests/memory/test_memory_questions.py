@@ -1,8 +1,10 @@
 """What feeds and thresholds ask of a store: what changed since a time, what failed in a window, by index."""
 
 import asyncio
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
+from phasenb.dto.phase_result import ErrorInfo
 from phasenb.memory import statements as sql
 
 
@@ -52,10 +54,29 @@ def test_failures_of_a_session_in_a_window(saver, story):
     asyncio.run(main())
 
 
+def test_a_secret_that_was_missing_is_no_failure_of_the_session(saver, story):
+    async def main():
+        told = story()
+        await saver.append(told.created())
+        error = ErrorInfo(type="phasenb.SecretUnavailable", message="not there")
+        for attempt in (1, 2, 3, 4):
+            await saver.append(told.started(attempt=attempt))
+            failed = told.failed(attempt=attempt)
+            if attempt > 2:
+                failed = replace(failed, results=tuple(each.changed(error=error) for each in failed.results))
+            await saver.append(failed)
+        ever = datetime(2020, 1, 1, tzinfo=UTC)
+        found = await saver.failures("ada", told.session, ever, 10)
+        assert len(found) == 2
+        assert await saver.failures("ada", told.session, ever, 1) == found[1:]
+
+    asyncio.run(main())
+
+
 def test_both_are_found_by_the_time_of_the_last_change(file_saver):
-    asked = {"owner": "ada", "session": "nb:penguins", "limit": 3}
+    asked = {"owner": "ada", "session": "nb:penguins"}
     changed = sql.newest_tasks(True, False, False, True)
-    assert "tasks_changed" in plan_of(file_saver, changed, **asked, changed_since="2026")
+    assert "tasks_changed" in plan_of(file_saver, changed, **asked, limit=3, changed_since="2026")
     plan = plan_of(file_saver, sql.NEWEST_FAILURES, **asked, since="2026")
     assert "tasks_changed" in plan
     assert "SCAN results" not in plan
