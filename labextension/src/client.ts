@@ -70,6 +70,12 @@ export const SESSION = 'jupyterlab';
 const CLOSED_FOR = { outdated: 4002 } as const;
 const OPEN = 1; // WebSocket.OPEN, which a settings' own WebSocket class need not have
 const IN_TROUBLE = new Set(['store_unavailable', 'config_error', 'internal']);
+
+/** Whether the server could not do it for the moment: to ask again, later, is of use. */
+export function inTrouble(error: ServerError): boolean {
+  return IN_TROUBLE.has(error.code);
+}
+
 const EVENTS: ReadonlySet<string> = new Set([...EVENT_TYPES, 'phase_update', 'phase_log']);
 
 interface Pending {
@@ -141,6 +147,14 @@ export class Client {
     if (!this._isDisposed && this._socket === null && this._probing === null) {
       this._open();
     }
+  }
+
+  /** Milliseconds until it is tried again after `tries` times: twice as late each time, at a random moment of the second
+   * half of that time.
+   */
+  delay(tries: number): number {
+    const longest = Math.min(this._timing.firstDelay * 2 ** tries, this._timing.longestDelay);
+    return longest * (0.5 + this._random() / 2) * 1000;
   }
 
   /** Send a command; `take` is called with each of its answers before anything that the server says after them.
@@ -284,7 +298,7 @@ export class Client {
       this._become({ kind: 'forbidden' });
     } else if (error.code === 'unsupported_protocol') {
       this._become({ kind: 'outdated' });
-    } else if (IN_TROUBLE.has(error.code)) {
+    } else if (inTrouble(error)) {
       this._again({ kind: 'trouble', message: error.message });
     } else if (error.code === 'not_found' || error.code === 'http_404') {
       this._become({ kind: 'absent' });
@@ -293,12 +307,10 @@ export class Client {
     }
   }
 
-  /** Try again later: twice as late each time, at a random moment of the second half of that time. */
   private _again(meanwhile: Connection = { kind: 'reconnecting' }): void {
     this._become(meanwhile);
-    const delay = Math.min(this._timing.firstDelay * 2 ** this._tries, this._timing.longestDelay);
+    this._retry = setTimeout(() => this._open(), this.delay(this._tries));
     this._tries += 1;
-    this._retry = setTimeout(() => this._open(), delay * (0.5 + this._random() / 2) * 1000);
   }
 
   /** A connection that died without a word looks open: after a silence, ask. */

@@ -2,9 +2,10 @@ import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/applica
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { Client } from './client';
-import { TaskStore } from './model';
+
 import panel from './panel/plugins';
 import { RANK, rendererFactory } from './renderer';
+import { TaskStore } from './store';
 import { DOMAIN, ITasks } from './tokens';
 
 const tasks: JupyterFrontEndPlugin<TaskStore> = {

@@ -6,9 +6,9 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { Client } from './client';
 import { h } from './dom';
-import type { TaskStore } from './model';
 import type { Artifact, Json, PhaseResult, TaskState } from './protocol';
 import { isReference } from './reducer';
+import type { TaskStore } from './store';
 import { plain } from './words';
 
 const ROWS = 20;

@@ -6,8 +6,8 @@
 import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { Widget } from '@lumino/widgets';
-import type { TaskStore } from './model';
 import type { TaskState } from './protocol';
+import type { TaskStore } from './store';
 import { TASK_MIME } from './tokens';
 import { type Saved, TaskView } from './view';
 

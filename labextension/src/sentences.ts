@@ -1,7 +1,7 @@
 // The truth about the connection, each case in a plain sentence of its own. Null where all is well.
 
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { type Connection, ConnectionLost, ServerError } from './client';
+import { type Connection, ConnectionLost, inTrouble, ServerError } from './client';
 
 /** How things stand with the server, for somebody who looks at a task that may be running (`goesOn`). */
 export function connectionSentence(connection: Connection, goesOn: boolean, trans: TranslationBundle): string | null {
@@ -32,8 +32,11 @@ export function problemSentence(problem: ServerError, trans: TranslationBundle):
     case 'unknown_task':
       return trans.__('This server does not know the task: it is of another server or user, or was deleted.');
     case 'store_unavailable':
-      return trans.__('The server has no access to its tasks: %1.', problem.message);
+      return trans.__('The server has no access to its tasks: %1. Trying again…', problem.message);
     default:
+      if (inTrouble(problem)) {
+        return trans.__('The server can not tell about this task: %1. Trying again…', problem.message);
+      }
       return trans.__('The server does not tell about this task: %1.', problem.message);
   }
 }

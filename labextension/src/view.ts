@@ -10,11 +10,12 @@ import type { Request } from './client';
 import { h, setAttribute, setHidden, setOptional, setText } from './dom';
 import { Gate } from './gate';
 import { Log } from './log';
-import type { TaskModel, TaskStore } from './model';
+import type { TaskModel } from './model';
 import { Output } from './output';
 import type { State, TaskFailure, TaskState } from './protocol';
 import { connectionSentence, problemSentence, refusalSentence } from './sentences';
 import { Steps } from './steps';
+import type { TaskStore } from './store';
 import { TICKER } from './ticker';
 import * as words from './words';
 

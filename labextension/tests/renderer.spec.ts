@@ -1,8 +1,8 @@
 import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import { nullTranslator } from '@jupyterlab/translation';
 import { Client } from '../src/client';
-import { TaskStore } from '../src/model';
 import type { TaskRenderer } from '../src/renderer';
+import { TaskStore } from '../src/store';
 import { TASK_MIME } from '../src/tokens';
 import './page';
 import { FakeServer, snapshot, TASK_ID, until } from './server';

@@ -1,7 +1,7 @@
 import { nullTranslator } from '@jupyterlab/translation';
 import { Client } from '../src/client';
-import { TaskStore } from '../src/model';
 import type { Approval, Command, Json, Phase, PhaseResult, TaskState } from '../src/protocol';
+import { TaskStore } from '../src/store';
 import { TaskView } from '../src/view';
 import { document, type } from './page';
 import { FakeServer, snapshot, TASK_ID, until } from './server';

@@ -4,9 +4,10 @@
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { h, setHidden, setText } from '../dom';
-import type { TaskModel, TaskStore } from '../model';
+import type { TaskModel } from '../model';
 import type { PhaseResult } from '../protocol';
 import { running } from '../reducer';
+import type { TaskStore } from '../store';
 import { TICKER } from '../ticker';
 import { TaskView } from '../view';
 import type { Origin } from './notebook';

@@ -10,9 +10,9 @@ import { UUID } from '@lumino/coreutils';
 import type { IChangeEvent } from '@rjsf/core';
 import { customizeValidator } from '@rjsf/validator-ajv8';
 import { createElement as e, type FormEvent, type ReactElement, useState } from 'react';
-import type { TaskStore } from '../model';
 import type { AgentDescription, AgentList, Launched } from '../protocol';
 import { refusalSentence } from '../sentences';
+import type { TaskStore } from '../store';
 import { formSchema, launchInputs, type Schema } from './form';
 
 export namespace LaunchForm {

@@ -4,8 +4,9 @@
 // heard of, and taken back when it is answered; what happened while the connection was lost is told when it is back.
 
 import type { TranslationBundle } from '@jupyterlab/translation';
-import type { TaskModel, TaskStore } from '../model';
+import type { TaskModel } from '../model';
 import type { TaskState } from '../protocol';
+import type { TaskStore } from '../store';
 import * as words from '../words';
 
 export interface Wanted {

@@ -4,7 +4,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { type ISignal, Signal } from '@lumino/signaling';
 import { Widget } from '@lumino/widgets';
 import { h, setText } from '../dom';
-import type { TaskStore } from '../model';
+import type { TaskStore } from '../store';
 import { Census, type Counts, counted } from './listing';
 
 export class TaskStatus extends Widget {

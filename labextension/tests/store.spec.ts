@@ -1,6 +1,7 @@
 import { Client } from '../src/client';
-import { type TaskModel, TaskStore } from '../src/model';
+import type { TaskModel } from '../src/model';
 import type { Subscribe, TaskState } from '../src/protocol';
+import { TaskStore } from '../src/store';
 import { EPOCH, FakeServer, snapshot, TASK_ID, until } from './server';
 
 const OTHER = '01KC0000000000000000000001';
@@ -162,6 +163,56 @@ describe('the store of tasks', () => {
     expect(subscriptions().length).toBe(1);
   });
 
+  it('asks again for what a server in trouble could not tell, task and feed', async () => {
+    const answer = server.answer;
+    let refusals = 2;
+    server.answer = (command, say) => {
+      const asks = command.type === 'subscribe' || command.type === 'subscribe_feed';
+      if (asks && refusals-- > 0) {
+        const code = command.type === 'subscribe' ? 'store_unavailable' : 'internal';
+        say({ type: 'error', code, message: 'the disk is away', details: {} });
+      } else {
+        answer(command, say);
+      }
+    };
+    const model = store.follow(TASK_ID);
+    store.openFeed('user');
+    await until(() => model.problem !== null);
+    expect([model.problem?.code, model.live]).toEqual(['store_unavailable', false]);
+    await until(() => model.live && store.complete);
+    expect(model.problem).toBeNull();
+    expect(server.connections).toBe(1);
+  });
+
+  it('has every line of the log in its place, though new ones come before the stored ones', async () => {
+    const line = (number: number, at: string, attempt = 2) => ({
+      ...{ phase: 'research', attempt, line: number, stream: 'stdout', at, text: `${attempt}.${number}` }
+    });
+    const log = (first_line: number, times: string[]) => ({
+      ...{ type: 'phase_log', task_id: TASK_ID, phase: 'research', attempt: 2, first_line, dropped: 0 },
+      lines: times.map((at, index) => ({ stream: 'stdout', at, text: `2.${first_line + index}` }))
+    });
+    const stored = [line(9, 't1', 1), line(1, 't2'), line(2, 't3'), line(3, 't4'), line(4, 't5'), line(5, 't6')];
+    const model = await follow();
+    server.say(log(1, ['t2']));
+    await until(() => model.tail.length === 1);
+    server.cut();
+    let asked = false;
+    server.http = () => {
+      asked = true;
+      return [200, { lines: model.tail.length === 2 ? stored : [] }];
+    };
+    const answer = server.answer;
+    server.answer = (command, say) => {
+      answer(command, say);
+      if (command.type === 'subscribe') {
+        say({ ...log(5, ['t6']), reply_to: undefined });
+      }
+    };
+    await until(() => asked && model.tail.length > 2);
+    expect(model.tail.map(each => each.text)).toEqual(['1.9', '2.1', '2.2', '2.3', '2.4', '2.5']);
+  });
+
   it('has lines of the log once, stored ones and new ones together', async () => {
     const line = (text: string, number: number) => ({
       phase: 'research',
@@ -218,6 +269,18 @@ describe('the store of tasks', () => {
     server.cut();
     await until(() => server.heard.filter(command => command.type === 'subscribe_feed').length === 2);
     expect(server.heard.filter(command => command.type === 'subscribe_feed')[1]).toMatchObject({ after: 'cursor-1' });
+  });
+
+  it('asks for a task that had ended before the feed and goes on now', async () => {
+    store.openFeed('user');
+    await until(() => store.complete);
+    task = snapshot({ task_id: OTHER, seq: 9, state: 'queued' });
+    const about = { task_id: OTHER, session: 'nb:one', at: '2026-01-01T00:00:02.000000Z' };
+    server.say({ ...about, type: 'phase_update', phase: 'research', attempt: 1, percent: 5 }); // of nothing that is known
+    server.say({ ...about, type: 'task_retried', seq: 9, from_phase: 'research', new_code: false, by: 'ada' });
+    await until(() => store.tasks.get(OTHER)?.live === true);
+    expect(store.tasks.get(OTHER)?.state).toEqual(task);
+    expect(subscriptions()).toMatchObject([{ task_id: OTHER, after_seq: 0, epoch: '' }]);
   });
 
   it('loads tasks of the past a page at a time', async () => {
