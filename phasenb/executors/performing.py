@@ -125,10 +125,10 @@ class Performance:
         self._emit(Checkpoint(value=self._shown(encoded.value)))
 
     def _shown(self, value: Json) -> Json:
-        """The value as it is, since the next phase gets an equal one; of a reference with a preview for people."""
+        """The value without secrets in its texts; of a reference only the preview has any that people see."""
         reference = as_reference(value)
         if reference is None:
-            return value
+            return self.masker.value(value)
         return reference.changed(preview=self.masker.text(reference.preview)).as_json()
 
 

@@ -3,9 +3,9 @@
 Rules:
 
 * A secret is looked for at each attempt, where it runs: a launch names only the place (``env:NAME``, ``file:PATH``).
-* Text for people shows ``***`` instead: what a phase prints, logs, raises and reports, and previews of large values.
-  Values are not searched, however they are stored: the next phase gets what was returned, and its author put the secret
-  there. So no hash, no name and no field of a reference is ever taken for a secret.
+* What a phase prints, logs, raises, reports and returns as JSON shows ``***`` instead, and so do previews. A value that
+  is stored by codec (a DataFrame, a pickle, an artifact) is not searched: its author put the secret there. No hash, no
+  name and no field of a reference is ever taken for a secret.
 * A secret that can't be found, or is too short to be told from other text, is SecretUnavailable: a person's to mend.
 """
 

@@ -12,7 +12,7 @@ def test_variables_follow_and_a_missing_secret_waits_for_a_person(script):
         def ask(ctx):
             key = os.environ["API_KEY"]
             print("asked with", key)
-            return {"mode": os.environ["MODE"], "length": len(key)}
+            return {"mode": os.environ["MODE"], "told": f"with {key}", "length": len(key)}
     """
     code = """
         os.environ["MODE"] = "fast"
@@ -25,7 +25,7 @@ def test_variables_follow_and_a_missing_secret_waits_for_a_person(script):
         assert "`API_KEY`" in error and "can't be read" in error, error
         path.write_text("sk-very-secret\\n")
         task.resume()
-        assert task.result() == {"mode": "fast", "length": 14}, task.result()
+        assert task.result() == {"mode": "fast", "told": "with ***", "length": 14}, task.result()
         assert list(task.results()["status"]) == ["failed", "complete"]
         assert list(task.logs()["text"])[-1] == "asked with ***"
         store = pathlib.Path(os.environ["PHASENB_STORE_URL"]).parent
