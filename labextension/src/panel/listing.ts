@@ -3,6 +3,7 @@
 // Rule: those that have not ended come first, then the newest; a task's place changes with its events, never with its
 // progress.
 
+import type { TranslationBundle } from '@jupyterlab/translation';
 import type { TaskModel } from '../model';
 import type { State, TaskState } from '../protocol';
 import { isTerminal } from '../words';
@@ -89,6 +90,17 @@ export function counted(models: Iterable<TaskModel>): Counts {
     }
   }
   return counts;
+}
+
+/** `2 tasks running · 1 to approve`; empty where there is nothing to say. */
+export function statusText({ running, queued, approval }: Counts, trans: TranslationBundle): string {
+  return [
+    running ? trans._n('%1 task running', '%1 tasks running', running) : '',
+    queued ? trans._n('%1 queued', '%1 queued', queued) : '',
+    approval ? trans._n('%1 to approve', '%1 to approve', approval) : ''
+  ]
+    .filter(Boolean)
+    .join(' · ');
 }
 
 /** Tells whether events came since the last look, at the cost of a comparison for each task. */

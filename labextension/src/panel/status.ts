@@ -5,7 +5,7 @@ import { type ISignal, Signal } from '@lumino/signaling';
 import { Widget } from '@lumino/widgets';
 import { h, setText } from '../dom';
 import type { TaskStore } from '../store';
-import { Census, type Counts, counted } from './listing';
+import { Census, counted, statusText } from './listing';
 
 export class TaskStatus extends Widget {
   constructor(
@@ -50,15 +50,4 @@ export class TaskStatus extends Widget {
   private _census = new Census();
   private _isActive = false;
   private _activeChanged = new Signal<this, void>(this);
-}
-
-/** `2 tasks running · 1 to approve`; empty where there is nothing to say. */
-export function statusText({ running, queued, approval }: Counts, trans: TranslationBundle): string {
-  return [
-    running ? trans._n('%1 task running', '%1 tasks running', running) : '',
-    queued ? trans._n('%1 queued', '%1 queued', queued) : '',
-    approval ? trans._n('%1 to approve', '%1 to approve', approval) : ''
-  ]
-    .filter(Boolean)
-    .join(' · ');
 }

@@ -1,0 +1,311 @@
+import { nullTranslator } from '@jupyterlab/translation';
+import { Signal } from '@lumino/signaling';
+import { TaskModel } from '../src/model';
+import { formSchema, launchInputs, type Schema } from '../src/panel/form';
+import { TaskList } from '../src/panel/list';
+import { Census, counted, EVERYTHING, type Known, listed, statusText } from '../src/panel/listing';
+import { originOf, pathBelow, pathOf } from '../src/panel/notebook';
+import { type Notice, Notices } from '../src/panel/notices';
+import { bars, Timeline } from '../src/panel/timeline';
+import type { PhaseResult, TaskState } from '../src/protocol';
+import type { TaskStore } from '../src/store';
+import { document } from './page';
+import { snapshot } from './server';
+
+const trans = nullTranslator.load('phasenb');
+
+function known(number: number, change: Partial<TaskState> = {}): Known {
+  const taskId = `01KC${String(number).padStart(22, '0')}`;
+  const model = new TaskModel(taskId, () => undefined);
+  model.reset(snapshot({ task_id: taskId, name: `task ${number}`, ...change }));
+  model.live = true;
+  return model as Known;
+}
+
+const ENDED = { state: 'completed', ended_at: '2026-01-01T00:00:09.000000Z', percent: 100 } as const;
+
+describe('the listing', () => {
+  const models = [
+    known(1, { state: 'failed', labels: { team: 'Birds' } }),
+    known(2),
+    known(3, { ...ENDED, notebook: '/nb/a.ipynb' }),
+    known(4, { state: 'awaiting_approval', session: 'nightly' })
+  ];
+  const names = (query: Partial<typeof EVERYTHING>) =>
+    listed(models, { ...EVERYTHING, ...query }).map(model => model.state.name);
+
+  it('has what lives first, then the newest', () => {
+    expect(names({})).toEqual(['task 4', 'task 2', 'task 3', 'task 1']);
+  });
+
+  it('finds by state, notebook, and all of the words', () => {
+    expect(names({ filter: 'live' })).toEqual(['task 4', 'task 2']);
+    expect(names({ filter: 'approval' })).toEqual(['task 4']);
+    expect(names({ filter: 'failed' })).toEqual(['task 1']);
+    expect(names({ notebook: '/nb/a.ipynb' })).toEqual(['task 3']);
+    expect(names({ text: 'TEAM bird' })).toEqual(['task 1']);
+    expect(names({ text: 'nightly task' })).toEqual(['task 4']);
+    expect(names({ text: 'nightly 2' })).toEqual([]);
+  });
+
+  it('leaves out what nothing is known of', () => {
+    expect(listed([new TaskModel('x', () => undefined)], EVERYTHING)).toEqual([]);
+  });
+
+  it('counts who is at work and who waits', () => {
+    const counts = counted([...models, known(5, { state: 'queued' }), known(6, { state: 'retrying' })]);
+    expect(counts).toEqual({ running: 2, queued: 1, approval: 1, live: 4 });
+    expect(statusText(counts, trans)).toBe('2 tasks running · 1 queued · 1 to approve');
+    expect(statusText({ running: 0, queued: 0, approval: 0, live: 0 }, trans)).toBe('');
+  });
+
+  it('tells events from progress', () => {
+    const tasks = new Map(models.map(model => [model.taskId, model]));
+    const census = new Census();
+    expect(census.moved(tasks)).toBe(true);
+    expect(census.moved(tasks)).toBe(false);
+    models[1]?.reset({ ...(models[1].state as TaskState), percent: 50 });
+    expect(census.moved(tasks)).toBe(false);
+    models[1]?.reset({ ...(models[1].state as TaskState), seq: 3 });
+    expect(census.moved(tasks)).toBe(true);
+    tasks.delete(models[0]?.taskId ?? '');
+    expect(census.moved(tasks)).toBe(true);
+    expect(census.moved(tasks)).toBe(false);
+  });
+});
+
+describe('the list', () => {
+  const select = jest.fn();
+  const nearEnd = jest.fn();
+  let list: TaskList;
+  const rows = () => [...list.node.querySelectorAll<HTMLElement>('.phasenb-row')];
+  const press = (key: string) => {
+    const { KeyboardEvent } = document.defaultView as unknown as typeof globalThis;
+    list.node.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true }));
+  };
+
+  beforeEach(() => {
+    select.mockReset();
+    nearEnd.mockReset();
+    list = new TaskList({ select, nearEnd }, trans);
+    document.body.append(list.node);
+  });
+
+  afterEach(() => {
+    list.dispose();
+    list.node.remove();
+  });
+
+  it('has only the rows in sight on the page, and says how many there are', () => {
+    list.setItems(Array.from({ length: 5000 }, (_, index) => known(index, ENDED)));
+    expect(rows().length).toBeGreaterThan(10);
+    expect(rows().length).toBeLessThan(20);
+    expect(rows()[0]?.getAttribute('aria-setsize')).toBe('5000');
+    expect(nearEnd).not.toHaveBeenCalled();
+    list.node.scrollTop = 5000 * 54;
+    list.paint();
+    expect(rows().map(row => row.getAttribute('aria-posinset'))).toContain('5000');
+    expect(rows().length).toBeLessThan(20);
+    expect(nearEnd).toHaveBeenCalled();
+  });
+
+  it('is walked with the keyboard', () => {
+    list.setItems([known(1), known(2), known(3)]);
+    press('ArrowDown');
+    press('ArrowDown');
+    expect(list.node.getAttribute('aria-activedescendant')).toBe(rows()[1]?.id);
+    press('End');
+    press('Enter');
+    expect(select).toHaveBeenCalledWith(known(3).taskId);
+    list.setSelected(known(3).taskId);
+    expect(rows().map(row => row.getAttribute('aria-selected'))).toEqual(['false', 'false', 'true']);
+  });
+
+  it('touches nothing when nothing is different', () => {
+    const { MutationObserver } = document.defaultView as unknown as typeof globalThis;
+    const items = [known(1), known(2, ENDED)];
+    list.setItems(items);
+    const observer = new MutationObserver(() => undefined);
+    observer.observe(list.node, { subtree: true, childList: true, attributes: true, characterData: true });
+    list.paint();
+    list.setItems([...items]);
+    expect(observer.takeRecords()).toEqual([]);
+    items[0]?.reset({ ...items[0].state, percent: 40, message: 'fold 2' });
+    list.paint();
+    const changed = observer.takeRecords().map(record => (record.target as Element).className ?? '');
+    expect(changed.length).toBeGreaterThan(0);
+    expect(rows()[0]?.textContent).toContain('40 %');
+    observer.disconnect();
+  });
+});
+
+describe('the timeline', () => {
+  const at = (second: number) => `2026-01-01T00:00:0${second}.000000Z`;
+  const result = (change: Partial<PhaseResult>): PhaseResult =>
+    ({
+      ...{ phase: 'research', attempt: 1, kind: 'phase', revision: 1, status: 'failed', duration_s: 1 },
+      ...{ started_at: at(0), ended_at: at(1), output: null, error: null, worker: null, metrics: {}, artifacts: [] },
+      ...change
+    }) as PhaseResult;
+
+  it('has a bar for each attempt, and for the one that runs', () => {
+    const [research, planning] = snapshot().phases;
+    const phases = [{ ...research, attempt: 3, started_at: at(4) }, planning] as TaskState['phases'];
+    const again = result({ attempt: 2, status: 'lost', started_at: at(2), ended_at: at(3) });
+    const found = bars(snapshot({ phases }), [again, result({}), result({ revision: 2 })]);
+    expect(found.map(bar => [bar.attempt, bar.status, bar.end === null])).toEqual([
+      [1, 'failed', false],
+      [2, 'lost', false],
+      [3, 'running', true]
+    ]);
+  });
+
+  it('is drawn to scale, and told in words', () => {
+    const timeline = new Timeline(trans);
+    const results = [
+      result({ status: 'complete', ended_at: at(2) }),
+      result({ phase: 'planning', status: 'failed', started_at: at(2), ended_at: at(8) })
+    ];
+    timeline.update(
+      snapshot({ ...ENDED, phases: snapshot().phases.map(each => ({ ...each, status: 'complete' })) }),
+      results,
+      0
+    );
+    const drawn = [...timeline.node.querySelectorAll('.phasenb-timeline-bar')];
+    expect(drawn.map(bar => [bar.getAttribute('x'), bar.getAttribute('width'), bar.getAttribute('data-tone')])).toEqual(
+      [
+        ['0.00%', '25.00%', 'good'],
+        ['25.00%', '75.00%', 'bad']
+      ]
+    );
+    const about = timeline.node.querySelector('desc')?.textContent;
+    expect(about).toBe('research, attempt 1: complete, 2 s; planning, attempt 1: failed, 6 s');
+    expect(timeline.node.getAttribute('role')).toBe('img');
+  });
+});
+
+describe('the notices', () => {
+  const told: Notice[] = [];
+  const takenBack: string[] = [];
+  let tasks: Map<string, TaskModel>;
+  let store: TaskStore;
+  let notices: Notices;
+
+  /** The server tells how a task is now, as a feed's page or, `event`, as an event. */
+  const hear = (change: Partial<TaskState>, event = true, number = 1) => {
+    const model = tasks.get(known(number).taskId) ?? known(number);
+    tasks.set(model.taskId, model);
+    model.reset(snapshot({ ...(model.state as TaskState), seq: model.seq + 1, ...change }));
+    const signals = store as unknown as { happened: Signal<unknown, unknown>; changed: Signal<unknown, void> };
+    if (event) {
+      signals.happened.emit({ model });
+    } else {
+      signals.changed.emit();
+    }
+  };
+  const gate = (seq: number): Partial<TaskState> => ({
+    state: 'awaiting_approval',
+    approval: { phase: 'planning', revision: 1, seq, output: null }
+  });
+
+  beforeEach(() => {
+    told.length = takenBack.length = 0;
+    tasks = new Map();
+    const owner = {};
+    store = { tasks, happened: new Signal(owner), changed: new Signal(owner) } as unknown as TaskStore;
+    const tell = (notice: Notice) => {
+      told.push(notice);
+      return () => takenBack.push(notice.message);
+    };
+    notices = new Notices(store, tell, trans);
+  });
+
+  it('tell of an end once, however it was heard of', () => {
+    hear({ state: 'running' }, false);
+    hear({ ...ENDED, started_at: '2026-01-01T00:00:01.000000Z' });
+    hear({}, false);
+    expect(told.map(notice => notice.message)).toEqual(['task 1 is complete, after 8.0 s.']);
+    hear({ state: 'running' }, false, 2);
+    hear({ state: 'failed', error: null }, false, 2); // while the connection was lost
+    expect(told.map(notice => notice.kind)).toEqual(['completed', 'failed']);
+  });
+
+  it('say nothing of what had ended before', () => {
+    hear(ENDED, false);
+    hear({ labels: { a: 'b' } }, false);
+    expect(told).toEqual([]);
+    hear({ state: 'queued' });
+    hear(ENDED);
+    expect(told.length).toBe(1);
+  });
+
+  it('tell of each gate, also of one that waited, and take it back when it is answered', () => {
+    hear(gate(5), false);
+    expect(told.map(notice => notice.message)).toEqual(['task 1 waits for your approval before planning.']);
+    hear({ state: 'running', approval: null });
+    expect(takenBack.length).toBe(1);
+    hear(gate(9));
+    expect(told.length).toBe(2);
+  });
+
+  it('can be switched off', () => {
+    notices.wanted = { completed: false, failed: true, approval: false };
+    hear({ state: 'running' });
+    hear(gate(5));
+    hear(ENDED);
+    expect(told).toEqual([]);
+  });
+});
+
+describe('the launch form', () => {
+  const inputs: Schema = {
+    type: 'object',
+    properties: {
+      path: { title: 'path', type: 'string' },
+      folds: { title: 'folds', anyOf: [{ type: 'integer', minimum: 2 }, { type: 'null' }], default: null },
+      kind: { title: 'kind', anyOf: [{ type: 'integer' }, { type: 'string' }, { type: 'null' }], default: 'a' },
+      note: { title: 'note', default: { seen: 1 } }
+    },
+    required: ['path'],
+    additionalProperties: false
+  };
+
+  it('shows what may be left out as its type, and what has no type as text', () => {
+    expect(formSchema(inputs, 'free').properties).toEqual({
+      path: { title: 'path', type: 'string' },
+      folds: { title: 'folds', type: 'integer', minimum: 2 },
+      kind: { title: 'kind', anyOf: [{ type: 'integer' }, { type: 'string' }], default: 'a' },
+      note: { title: 'note', type: 'string', description: 'free', default: '{"seen":1}' }
+    });
+    expect(formSchema({ ...inputs, additionalProperties: true }, 'free').additionalProperties).toEqual({
+      type: 'string',
+      description: 'free'
+    });
+  });
+
+  it('launches with what was filled in, JSON where it is', () => {
+    const filled = { path: '[1]', folds: 3, note: '{"seen": 2}', more: 'as text' };
+    expect(launchInputs(inputs, filled)).toEqual({ path: '[1]', folds: 3, note: { seen: 2 }, more: 'as text' });
+    expect(launchInputs(inputs, { path: 'x', note: '' })).toEqual({ path: 'x' });
+  });
+});
+
+describe('the notebook that launched a task', () => {
+  const origin = (change: Partial<TaskState>) => originOf(snapshot(change), '/home/ada/work', 'jupyterlab', trans);
+
+  it('is found below the folder of the server', () => {
+    expect(origin({ notebook: '/home/ada/work/birds/a.ipynb' }).path).toBe('birds/a.ipynb');
+    expect(pathBelow('/', '/a.ipynb')).toBe('a.ipynb');
+    expect(pathBelow('', '/a.ipynb')).toBeNull();
+    expect(pathOf('/home/ada/work/', 'a.ipynb')).toBe('/home/ada/work/a.ipynb');
+  });
+
+  it('is said not to be known where it is not', () => {
+    const elsewhere = origin({ notebook: '/home/ada/workshop/a.ipynb' });
+    expect(elsewhere.path).toBeNull();
+    expect(elsewhere.sentence).toMatch(/not below the folder/);
+    expect(origin({ session: 'jupyterlab' }).sentence).toMatch(/from this panel/);
+    expect(origin({ session: 'py:train-1' }).sentence).toMatch(/a script/);
+    expect(origin({ session: 'nightly' }).sentence).toMatch(/not known/);
+  });
+});
