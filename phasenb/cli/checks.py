@@ -27,7 +27,7 @@ from phasenb.cli.frame import Call
 from phasenb.cli.places import client_of, find_server
 from phasenb.client.discovery import HEALTH_S
 from phasenb.config import Settings
-from phasenb.config.layers import Layer, Setting
+from phasenb.config.layers import Setting
 from phasenb.errors import AccessDenied, PhasenbError
 from phasenb.web.message_protocol import PROTOCOL
 
@@ -55,23 +55,16 @@ def installed() -> Iterator[Finding]:
 
 def configuration() -> tuple[Settings | None, list[Setting], Finding]:
     """The settings in force here, with the source of each. None where they can't be used."""
-    from phasenb.config.loading import DEFAULT, explain
-    from phasenb.server.jupyter_files import phasenb_sections
+    from phasenb.config.jupyter_files import explain_here
+    from phasenb.config.loading import DEFAULT
 
     try:
-        layers = [Layer(str(path), section) for path, section in phasenb_sections()]
-        settings, told = explain([_settings_only(layer) for layer in layers])
+        settings, told = explain_here()
     except PhasenbError as error:
         return None, [], Finding("configuration", "wrong", str(error), "mend that file, variable or trait")
     own = sum(setting.source != DEFAULT for setting in told)
     text = f"{len(told)} values, {own} of them not by default (below)" if own else f"{len(told)} values, all by default"
     return settings, told, Finding("configuration", "ok", text)
-
-
-def _settings_only(layer: Layer) -> Layer:
-    """Without the traits of PhaseNB that are no settings of a host: ``owner`` and ``max_object_bytes``."""
-    known = {name: value for name, value in layer.data.items() if name in Settings.model_fields}
-    return Layer(f"c.PhaseNB in {layer.source}", known)
 
 
 def extension() -> Iterator[Finding]:

@@ -21,7 +21,7 @@ from phasenb.cli.listing import scope_of
 from phasenb.cli.places import reading
 from phasenb.cli.views import View, view_of
 from phasenb.dto.policies import parse_duration
-from phasenb.dto.task_state import TaskState
+from phasenb.dto.task_state import State, TaskState
 from phasenb.errors import PhasenbError
 
 if TYPE_CHECKING:
@@ -81,7 +81,9 @@ def follow(call: Call, task: TaskHandle, *, timeout_s: float | None, on_approval
     task.listen(lambda: changes.put(task.problem or task.snapshot))
 
     def ended(state: TaskState) -> int | None:
-        if state.state.terminal or (state.approval is not None and on_approval is OnApproval.LEAVE):
+        # One that was paused at its gate has its `approval` still, and waits for no answer.
+        waits = state.state is State.AWAITING_APPROVAL and on_approval is OnApproval.LEAVE
+        if state.state.terminal or waits:
             return exit_of_state(state.state)
         return None
 

@@ -126,10 +126,10 @@ def _store_alone() -> EmbeddedHost:
     """A host that only reads: the configured store; an empty one where none was made yet."""
     from phasenb.client.embedded import EmbeddedHost
     from phasenb.client.loop_thread import shared_loop
-    from phasenb.config import load_settings
+    from phasenb.config.jupyter_files import settings_here
     from phasenb.memory.location import MEMORY, locate
 
-    settings = load_settings()
+    settings = settings_here()
     path = locate(settings.store_url).path
     if path is not None and not path.exists():
         settings = settings.model_copy(update={"store": settings.store.model_copy(update={"url": MEMORY})})

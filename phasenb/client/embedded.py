@@ -110,11 +110,11 @@ class EmbeddedHost:
 
     async def _start(self) -> tuple[Host, TaskApi]:
         # Imported late: a client of a server needs no host, and SQLAlchemy takes its time.
-        from phasenb.config import load_settings
+        from phasenb.config.jupyter_files import settings_here
         from phasenb.host import Host
         from phasenb.web.api import TaskApi
 
-        settings = self._settings or load_settings()
+        settings = self._settings or await asyncio.to_thread(settings_here)
         host = Host(settings, embedded=True, reading=self._reading)
         await host.start()
         return host, TaskApi(host.manager)

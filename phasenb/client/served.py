@@ -53,10 +53,10 @@ def read_served(store: str) -> Served | None:
 
 def configured_store() -> str:
     """The store that this process's configuration names, as errors and files call it. Raises ConfigError."""
-    from phasenb.config import load_settings
+    from phasenb.config.jupyter_files import settings_here
     from phasenb.memory.location import locate
 
-    return locate(load_settings().store_url).shown
+    return locate(settings_here().store_url).shown
 
 
 def served_backend() -> ServedBackend | None:

@@ -198,7 +198,11 @@ class ProcessExecutor:
             claimed = self._starting.get(key.place.executable)
             worker = await (claimed.pop(0) if claimed else self._start(key.place.executable))
         if self._keys.get(worker) != key:
-            problem = await asyncio.to_thread(_missing, key.place) or _mismatch(worker, key.place)
+            try:
+                problem = await asyncio.to_thread(_missing, key.place) or _mismatch(worker, key.place)
+            except BaseException:  # whoever waited for it was cancelled: it is nobody's yet
+                self._keep(worker, None)
+                raise
             if problem is None and self._bind(worker, key):
                 return worker
             self._keep(worker, None)

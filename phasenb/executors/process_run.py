@@ -21,7 +21,7 @@ from phasenb.executors.failures import error_info
 from phasenb.executors.lines import now
 from phasenb.executors.reports import COURTESY_S, Reports, StoppableRun
 from phasenb.executors.worker_messages import run_message
-from phasenb.executors.worker_process import WorkerProcess
+from phasenb.executors.worker_process import NOT_KEPT, WorkerProcess
 
 
 class ProcessRun(StoppableRun):
@@ -43,11 +43,8 @@ class ProcessRun(StoppableRun):
     def lost(self, how: str, words: dict[str, list[str]]) -> None:
         """The worker is gone. ``words``: what it wrote last, by stream."""
         at = now()
-        if self._secret:  # nobody is left who knows what of them would have to be hidden
-            words = {
-                "stdout": [],
-                "stderr": ["(its last words are not kept, as it had secrets)"] if words["stderr"] else [],
-            }
+        if self._secret:
+            words = {"stdout": [], "stderr": [NOT_KEPT] if words["stderr"] else []}
         lines = [LogLine(stream="stdout", text=text, at=at) for text in words["stdout"][-100:]]
         lines += [LogLine(stream="stderr", text=text, at=at) for text in words["stderr"][-100:]]
         if lines:

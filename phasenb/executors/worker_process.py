@@ -39,6 +39,8 @@ _WORDS_BYTES = 65_536
 _SHORTAGES = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOBUFS})
 _KILLERS = "the system does when memory runs out, or the worker itself when a phase closed its line to the host"
 
+NOT_KEPT = "(its last words are not kept, as it had secrets)"  # nobody is left who knows what to hide of them
+
 
 class WorkerProcess(asyncio.Protocol):
     """Made by ``start``. ``on_exit`` is called once when the process is gone, however that came."""
@@ -58,6 +60,7 @@ class WorkerProcess(asyncio.Protocol):
         self._parser = FrameParser()
         self._answers: asyncio.Queue[Header | PhasenbError] = asyncio.Queue()
         self._asked = 0
+        self._had_secrets = False
         self._lost_connection = asyncio.Event()
         self._exited = asyncio.Event()
         self._killing: asyncio.Task[None] | None = None
@@ -211,6 +214,7 @@ class WorkerProcess(asyncio.Protocol):
         WorkerLost where it is killed.
         """
         self.clean = False  # until it has answered: whoever asked may not wait so long
+        self._had_secrets = self._had_secrets or bool(header.get("secrets"))
         self.send(header, payload)
         answer = await self._answered()
         self.clean = bool(answer.get("clean"))
@@ -284,6 +288,8 @@ class WorkerProcess(asyncio.Protocol):
 
     def _not_answered(self, words: dict[str, list[str]]) -> PhasenbError:
         said = [line for line in words["stderr"] if line.strip()]
+        if said and self._had_secrets:
+            said = [NOT_KEPT]
         if said:
             log.warning("a worker of %s %s; it said:\n%s", self.executable, self.ended_by(), "\n".join(said[-20:]))
         last = said[-1].strip() if said else "it said nothing"

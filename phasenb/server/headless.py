@@ -19,10 +19,10 @@ from jupyter_server.services.contents.manager import AsyncContentsManager
 from traitlets.config import Config
 
 from phasenb.client.served import Served, runtime_file
+from phasenb.config.jupyter_files import phasenb_sections
 from phasenb.config.machine import process_started
 from phasenb.errors import PhasenbError
 from phasenb.server.app import PhaseNB
-from phasenb.server.jupyter_files import phasenb_sections
 
 _HERE = "127.0.0.1"
 

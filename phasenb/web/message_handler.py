@@ -6,6 +6,7 @@ Rules:
   run beside them. So ``subscribe`` and ``unsubscribe`` act in the order in which they were sent.
 * Every frame gets exactly one answer (``subscribe_feed``: one or more pages); an error leaves the connection open,
   except ``unsupported_protocol``.
+* For a connection that went while its command waited nothing begins: nobody would end it.
 * What we did not expect is logged under an id, and the client is told the id: no traceback, no path.
 """
 
@@ -176,6 +177,8 @@ class WebSocketMessageHandler:
         if command.protocol != protocol.PROTOCOL:
             raise UnsupportedProtocol(command.protocol, protocol.PROTOCOL)
         await self._identity.require("read")
+        if self._outbox.closed:
+            return
         self._stop_timer()
         settings = self._hub.settings
         welcome = protocol.Welcome(
@@ -233,6 +236,8 @@ class WebSocketMessageHandler:
     async def _subscribe(self, command: protocol.Subscribe, subscriber: Subscriber) -> None:
         await self._identity.require("read", command.task_id)
         task = await self._manager.snapshot(self._identity.owner, command.task_id)
+        if self._outbox.closed:
+            return
         update = self._manager.newest_update(task.task_id)
         store, maximum = self._hub.store, self._hub.settings.replay_max_events
         plan = plan_replay(command.after_seq, command.epoch, store.epoch, task.seq, maximum)
@@ -255,6 +260,8 @@ class WebSocketMessageHandler:
 
     async def _subscribe_feed(self, command: protocol.SubscribeFeed, subscriber: Subscriber) -> None:
         await self._identity.require("read")
+        if self._outbox.closed:
+            return
         self._hub.close_feed(subscriber)
         session = subscriber.session if command.scope == "session" else None
         subscriber.feed = Feed(session)

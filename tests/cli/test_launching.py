@@ -192,6 +192,9 @@ def test_steering_through_a_gate(run, serve, report):
     assert f"phasenb approve {task[-8:]}" in stopped.out
     assert run("watch", task).code == Exit.WAITING
     assert run("watch", task, "--on-approval", "wait", "--timeout", "0.2").code == Exit.TIMEOUT
+    assert run("pause", task).code == Exit.DONE
+    assert run("watch", task, "--timeout", "0.2").code == Exit.TIMEOUT, "paused at its gate: neither failed nor waiting"
+    assert run("resume", task).code == Exit.DONE
     assert run("approve", task, "--edit", "not json").code == Exit.USAGE
     [state] = run("approve", task, "--edit", "-", "--note", "doubled", "--json", stdin="188").lines
     assert state["task_id"] == task

@@ -128,3 +128,24 @@ def test_a_store_that_cant_be_opened_is_told(run, start, tmp_path):
 
 def test_wrong_options(run):
     assert run("serve", "--stop", "--status").code == Exit.USAGE
+
+
+def test_the_store_is_that_of_jupyters_own_configuration(run, serve, report, environ, folder, tmp_path):
+    store = tmp_path / "named.db"
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "jupyter_server_config.py").write_text(f"c.PhaseNB.store = {{'url': '{store}'}}\n")
+    script = folder / "script.py"
+    script.write_text(report.read_text() + "\ntask = flow.launch(week=1)\nprint(task.result(), task._client.url)")
+
+    def ran():
+        done = subprocess.run([sys.executable, script], env=environ, cwd=folder, capture_output=True, text=True)
+        return done.stdout, done.stderr
+
+    assert ran()[0].endswith("3 this process\n"), ran()
+    serve()
+    told = json.loads(run("serve", "--status", "--json").out)
+    assert told["store"] == str(store)
+    assert ran()[0].endswith(f"3 {told['url']}\n")
+    assert run("serve", "--stop").code == Exit.DONE
+    assert len(run("tasks", "--json").lines) == 2, "the store alone tells of both"
+    assert not (tmp_path / "phasenb.db").exists()

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from phasenb.config import load_policy, load_settings
+from phasenb.config.jupyter_files import settings_here
 from phasenb.config.settings import Settings, make_data_dir
 from phasenb.errors import ConfigError, StoreUnavailable
 
@@ -141,3 +142,26 @@ def test_the_default_folder_is_its_users_alone(tmp_path, monkeypatch):
     (tmp_path / "data" / "phasenb").chmod(0o750)
     make_data_dir(Settings())
     assert (tmp_path / "data" / "phasenb").stat().st_mode & 0o777 == 0o750
+
+
+def test_jupyters_own_files_count_as_traitlets_reads_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("JUPYTER_CONFIG_DIR", str(tmp_path))
+    monkeypatch.setenv("PHASENB_LEASE_S", "7")
+    (tmp_path / "jupyter_config.py").write_text(
+        "c.PhaseNB.store = {'url': '/a.db', 'artifacts': '/a'}\nc.PhaseNB.lease_s = 20\nc.PhaseNB.owner = 'ada'\n"
+    )
+    (tmp_path / "jupyter_server_config.py").write_text("c.PhaseNB.store.update({'url': '/b.db'})\n")
+    (tmp_path / "jupyter_server_config.json").write_text('{"PhaseNB": {"executor": {"workers": 3}}}')
+    settings = settings_here()
+    assert (settings.store_url, settings.store.artifacts) == ("/b.db", None), "a later file's trait, whole"
+    assert (settings.lease_s, settings.executor.workers) == (20, 3)
+
+
+def test_a_file_of_jupyters_that_fails_counts_where_it_speaks_of_phasenb(tmp_path, monkeypatch):
+    monkeypatch.setenv("JUPYTER_CONFIG_DIR", str(tmp_path))
+    file = tmp_path / "jupyter_server_config.py"
+    file.write_text("import only_in_the_servers_environment\n")
+    assert settings_here().store.url is None
+    file.write_text("c.PhaseNB.store = {'url': '/b.db'}\nimport only_in_the_servers_environment\n")
+    with pytest.raises(ConfigError, match="No module named"):
+        settings_here()

@@ -17,6 +17,7 @@ import phasenb
 from phasenb.config.machine import machine_id
 from phasenb.dto.launch import Runtime
 from phasenb.errors import LaunchError, RuntimeMismatch
+from phasenb.executors import process
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
@@ -90,6 +91,30 @@ def test_reserve_takes_the_worker_that_is_being_started(house, on_process):
         await slot.release()
 
     on_process(scenario)
+
+
+def test_a_worker_whose_launch_is_cancelled_at_the_last_moment_is_the_next_ones(house, on_process, monkeypatch):
+    looking, go_on = threading.Event(), threading.Event()
+
+    def slow(place):
+        looking.set()
+        go_on.wait(30)
+
+    async def scenario(executor):
+        with monkeypatch.context() as patched:
+            patched.setattr(process, "_missing", slow)
+            waiting = asyncio.create_task(executor.reserve("ada", None))
+            await house.until(looking.is_set)
+            waiting.cancel()
+            go_on.set()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+        (pid,) = executor.pids
+        slot = await executor.reserve("ada", None)
+        assert (slot.worker, executor.pids) == (f"process-{pid}", [pid])
+        await slot.release()
+
+    on_process(scenario, workers=1)
 
 
 def test_idle_workers_go_after_a_while(house, on_process):

@@ -8,7 +8,7 @@ import pytest
 from phasenb.core.reports import LogChunk, Outcome
 from phasenb.dto.phase import Checkpoint
 from phasenb.dto.values import as_reference
-from phasenb.errors import SecretUnavailable
+from phasenb.errors import LaunchError, SecretUnavailable
 from phasenb.executors.secrets import Masker, resolved
 
 KEY = "sk-Zq7/secret+key"
@@ -149,6 +149,30 @@ def test_an_agent_that_needs_its_secret_to_be_made_can_be_described(house, on_pr
         assert "wrong key ***" in str(refused.value)
         with pytest.raises(SecretUnavailable):
             await executor.describe("ada", None, None, code, house.url, secrets={"API_KEY": "env:NOT_SET_ANYWHERE"})
+
+    on_process(scenario)
+
+
+def test_the_last_words_of_a_worker_that_dies_of_a_description_do_not_show_a_secret(
+    house, on_process, key_file, caplog
+):
+    from phasenb.agents.packing import code_json, pack
+    from phasenb.core.extended_agent import ExtendedAgent
+
+    def factory():
+        import ctypes
+        import sys
+
+        words = os.environ["API_KEY"].encode() + b"\n"
+        sys.setswitchinterval(60)  # and PyDLL keeps the GIL: the worker's own reader does not get to see them
+        ctypes.PyDLL(None).write(2, words, len(words))
+        os._exit(3)
+
+    async def scenario(executor):
+        code = code_json(pack(ExtendedAgent(factory=factory)))
+        with pytest.raises(LaunchError, match="exit code 3, before it could answer: .its last words") as refused:
+            await executor.describe("ada", None, None, code, house.url, secrets=key_file)
+        assert KEY not in f"{refused.value} {refused.value.details} {caplog.text}"
 
     on_process(scenario)
 

@@ -4,6 +4,8 @@ import asyncio
 
 import pytest
 
+from phasenb.web.identity import Identity
+
 
 @pytest.mark.parametrize(("lost", "code"), [("known", 4001), ("read", 4003)])
 def test_who_may_not_stay_is_sent_away(make_world, until, lost, code):
@@ -63,6 +65,31 @@ def test_nobody_is_asked_about_after_the_end(make_world):
         others = asyncio.all_tasks() - {asyncio.current_task()}
         await asyncio.gather(*others, return_exceptions=True)
         await asyncio.sleep(0.01)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("command", "fields"), [("hello", {"protocol": 1, "session": "nb:one"}), ("subscribe", {}), ("subscribe_feed", {})]
+)
+def test_what_is_asked_by_one_that_goes_meanwhile_leaves_nothing_behind(make_world, make_task, command, fields):
+    async def main():
+        world = make_world()
+        task = make_task(world)
+        await task.start()
+        client = world.client()
+        if command != "hello":
+            await client.hello()
+
+        async def goes(action, task_id):
+            client.handler.closed()
+            return True
+
+        client.handler._identity = Identity(owner="ada", name="Ada", may=goes)
+        await client.send(command, **fields, **({"task_id": task.task_id} if command == "subscribe" else {}))
+        hub = world.hub
+        assert (hub.connections, hub._watchers, hub._feeds) == (0, {}, {})
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     asyncio.run(main())
