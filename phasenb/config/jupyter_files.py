@@ -2,8 +2,9 @@
 jupyter_config and jupyter_server_config.
 
 Rules: a Jupyter server, ``phasenb serve``, an embedded host and a command that looks at the store find the same store;
-a trait of a later file takes the place of an earlier one's whole, as traitlets has it. These files are programs, and may
-need what is installed in their server's environment only: one that fails here counts only where it speaks of PhaseNB.
+a trait of a later file takes the place of an earlier one's whole, as traitlets has it. These files are programs, and
+may need what is installed in their server's environment only: one that fails here counts only where it speaks of
+PhaseNB.
 """
 
 from __future__ import annotations

@@ -170,7 +170,7 @@ def test_the_last_words_of_a_worker_that_dies_of_a_description_do_not_show_a_sec
 
     async def scenario(executor):
         code = code_json(pack(ExtendedAgent(factory=factory)))
-        with pytest.raises(LaunchError, match="exit code 3, before it could answer: .its last words") as refused:
+        with pytest.raises(LaunchError, match=r"exit code 3, before it could answer: \(its last words") as refused:
             await executor.describe("ada", None, None, code, house.url, secrets=key_file)
         assert KEY not in f"{refused.value} {refused.value.details} {caplog.text}"
 
