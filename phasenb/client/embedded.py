@@ -114,7 +114,9 @@ class EmbeddedHost:
         from phasenb.host import Host
         from phasenb.web.api import TaskApi
 
-        settings = self._settings or await asyncio.to_thread(settings_here)
+        settings = self._settings
+        if settings is None:
+            settings = await asyncio.to_thread(settings_here)
         host = Host(settings, embedded=True, reading=self._reading)
         await host.start()
         return host, TaskApi(host.manager)
