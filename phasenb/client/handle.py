@@ -82,7 +82,8 @@ class TaskHandle(TaskFacts):
     def approve(self, edit: Any = UNCHANGED, note: str | None = None) -> None:
         """Open the gate that the task waits at. ``edit``: what the next phase gets instead of the last output.
 
-        Raises Conflict where no gate is open, or someone else answered first; ValueNotStorable.
+        Raises Conflict where no gate is open, or someone else answered first; ValueNotStorable; BadMessage for an edit
+        before the first phase, which has no output before it.
         """
         self._client.run(self._task.approve(edit=edit, note=note))
 

@@ -254,8 +254,10 @@ class Carrier:
         """
         async with live.lock:
             for _ in range(_CONFLICTS):
-                if live.doubtful is not None and live.doubtful.decide is decide and live.doubtful.landed:
-                    return cast("T", live.doubtful.decided)
+                doubtful = live.doubtful.get(decide)
+                if doubtful is not None and doubtful.landed:
+                    del live.doubtful[decide]
+                    return cast("T", doubtful.decided)
                 decision = Decision(live.task, self.clock.now(), live.history, live.plan)
                 try:
                     decided = decide(decision)
@@ -273,7 +275,8 @@ class Carrier:
                     await self.catch_up(live)
                     continue
                 except StoreUnavailable:
-                    live.doubtful = Doubtful(decide, decided, decision.events[0].wire)
+                    if not asked:  # a person who asks again is another decision
+                        live.doubtful[decide] = Doubtful(decided, decision.events[0].wire)
                     raise
                 live.take(decision)
                 live.active_s(self.clock.monotonic())

@@ -157,15 +157,14 @@ class Decision:
             self.add(ev.TaskResumed, by=by)
 
     def approve(self, by: str, phase: str, note: str | None, edit: tuple[Json] | None) -> None:
-        """Open the gate before ``phase``; ``edit`` (a tuple of one value) replaces the output before it."""
+        """Open the gate before ``phase``; ``edit``: (value,) in place of the output before it."""
         gate, phases = self.state.approval, self.history.phases
-        before = phases.index(phase) - 1 if phase in phases else -1
-        if gate is None or edit is None or before < 0:
+        if gate is None or edit is None:
             self.add(ev.ApprovalGiven, phase=phase, note=note, by=by)
             return
         revision = gate.revision + 1
         self.add(ev.ApprovalGiven, phase=phase, note=note, by=by, edited=edit[0], revision=revision)
-        edited = self.state.phase_named(phases[before])
+        edited = self.state.phase_named(phases[phases.index(phase) - 1])
         self.results.append(
             PhaseResult(
                 phase=edited.name,

@@ -11,7 +11,7 @@ from phasenb.core.decisions import Decision
 from phasenb.dto.events import ApprovalDenied, ApprovalGiven
 from phasenb.dto.task_state import TaskState
 from phasenb.dto.values import Json
-from phasenb.errors import Conflict, LaunchError
+from phasenb.errors import BadMessage, Conflict, LaunchError
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +26,13 @@ class Answer:
 
 
 def approval(by: str, phase: str, if_seq: int, note: str | None, edit: tuple[Json] | None) -> Answer:
-    """``edit``: (value,) in place of the last output."""
+    """``edit``: (value,) in place of the last output; ``decide`` also raises BadMessage where there is none yet."""
 
     def decide(decision: Decision) -> None:
         _check_gate(decision.state, phase, if_seq)
+        if edit is not None and phase == decision.history.phases[0]:
+            problem = f"{phase} is the first phase: there is no output before it to edit, and inputs stay as they are"
+            raise BadMessage("this gate can't be opened with an edit", {"edit": problem})
         decision.approve(by, phase, note, edit)
 
     def alike(given: ApprovalGiven | ApprovalDenied) -> bool:

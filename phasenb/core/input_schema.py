@@ -1,23 +1,27 @@
 """An agent's launch inputs as a JSON schema, from its functions' annotations and defaults: a form is built from it.
 
 Rules: an input is an argument that neither phasenb nor an earlier phase fills. An annotation that has no JSON schema
-(a DataFrame) allows anything, as no annotation does; a launch checks names, never types. Not imported by who only
-defines a workflow.
+(a DataFrame) allows anything, as no annotation does; a launch checks names, never types. The schema is an ornament:
+what a person's class or default raises while it is made costs its own part of it, and nothing else. Not imported by who
+only defines a workflow.
 """
 
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, get_type_hints
 
+import orjson
 from pydantic import TypeAdapter
-from pydantic.errors import PydanticUserError
-from pydantic_core import PydanticSerializationError, to_jsonable_python
+from pydantic_core import to_jsonable_python
 
 from phasenb.core.phase_functions import Functions, PhaseFunction
+from phasenb.dto.texts import printable, text_of
 
+log = logging.getLogger(__name__)
 JsonSchema = dict[str, Any]
 
 
@@ -54,7 +58,7 @@ def _with_outputs(functions: Functions, filled: frozenset[str]) -> Iterator[tupl
 def _joined(
     functions: Functions, found: dict[str, JsonSchema], adapters: Mapping[str, TypeAdapter[Any]], required: list[str]
 ) -> JsonSchema:
-    keyed, shared = TypeAdapter.json_schemas([(name, "validation", each) for name, each in adapters.items()])
+    keyed, shared = _schemas(adapters)
     properties = {name: {**keyed.get((name, "validation"), {}), **schema} for name, schema in found.items()}
     made: JsonSchema = {"type": "object", "properties": properties, "required": required}
     made["additionalProperties"] = any(each.arguments.open for each, _ in _with_outputs(functions, frozenset()))
@@ -63,12 +67,23 @@ def _joined(
     return made | ({"$defs": shared["$defs"]} if "$defs" in shared else {})
 
 
+def _schemas(adapters: Mapping[str, TypeAdapter[Any]]) -> tuple[Mapping[Any, JsonSchema], JsonSchema]:
+    """As ``TypeAdapter.json_schemas``."""
+    try:
+        keyed, shared = TypeAdapter.json_schemas([(name, "validation", each) for name, each in adapters.items()])
+    except Exception as error:  # each has a schema, but not all of them together
+        log.debug("no JSON schema of %s together: %s", ", ".join(adapters), text_of(error))
+        return {}, {}
+    return keyed, shared
+
+
 def _adapter(hint: Any) -> TypeAdapter[Any] | None:
     """None for a type that has no JSON schema."""
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(hint)
-        adapter.json_schema()
-    except PydanticUserError:
+        orjson.dumps(adapter.json_schema())
+    except Exception as error:  # pydantic's refusals, and what a class raises when it is asked for its schema
+        log.debug("no JSON schema of an annotation: %s", text_of(error))
         return None
     return adapter
 
@@ -87,16 +102,19 @@ def _defaults(function: PhaseFunction) -> dict[str, Any]:
     for name, parameter in inspect.signature(function.call).parameters.items():
         if parameter.default is not parameter.empty:
             try:
-                found[name] = to_jsonable_python(parameter.default)
-            except PydanticSerializationError:
-                continue
+                value = to_jsonable_python(parameter.default)
+                orjson.dumps(value)  # no lone surrogate, no number beyond 64 bits
+            except Exception as error:  # there are many ways not to be JSON
+                log.debug("the default of %s is no JSON: %s", name, text_of(error))
+            else:
+                found[name] = value
     return found
 
 
 def _description(functions: Functions) -> str:
     """What the first phase's function says of itself, up to the first empty line."""
     first = next(iter(functions.phases.values()))
-    return (inspect.getdoc(_plain(first.call)) or "").partition("\n\n")[0]
+    return printable((inspect.getdoc(_plain(first.call)) or "").partition("\n\n")[0])
 
 
 def _plain(call: Any) -> Any:

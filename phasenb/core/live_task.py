@@ -28,12 +28,10 @@ def log_fields(task: TaskState) -> dict[str, str]:
 
 @dataclass(eq=False)
 class Doubtful:
-    """A decision whose commit failed in a way that may have left it in the store: ``landed`` once it is seen there.
-
-    ``decide`` made it, and gave ``decided``.
+    """What a decision gave whose commit failed in a way that may have left it in the store: ``landed`` once it is seen
+    there.
     """
 
-    decide: object
     decided: Any
     event: str
     landed: bool = False
@@ -68,7 +66,7 @@ class LiveTask:
     learned: bool = False
     carrier: asyncio.Task[None] | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
-    doubtful: Doubtful | None = None
+    doubtful: dict[object, Doubtful] = field(default_factory=dict)  # by what decides, which will be asked again
     _due: tuple[datetime, float] | None = None
     _active_s: float = 0.0
     _active_at: float | None = None
@@ -112,8 +110,8 @@ class LiveTask:
     def refold(self, events: Iterable[Event]) -> None:
         """Take up events that another host appended."""
         for event in events:
-            if self.doubtful is not None and event.wire == self.doubtful.event:
-                self.doubtful.landed = True
+            for doubtful in self.doubtful.values():
+                doubtful.landed |= event.wire == doubtful.event
             self.history = self.history.after(event)
             self.values = values_after(self.values, event, self.history.phases)
             self.task = fold([event], self.task) or self.task

@@ -205,7 +205,7 @@ class PhaseManager:
         """Open the gate that was asked for with event ``if_seq``; ``edit``: (value,) instead of the last output. The
         same answer may come twice.
 
-        Raises Conflict where the gate has moved on.
+        Raises Conflict where the gate has moved on, BadMessage for an edit before the first phase.
         """
         return await self._answer(owner, task_id, approval(by, phase, if_seq, note, edit))
 

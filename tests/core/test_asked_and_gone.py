@@ -15,6 +15,7 @@ from phasenb.errors import LaunchesPaused, QueueFull, StoreUnavailable
 from phasenb.testing import FakeClock, FakeStore, RecordingPublisher, ScriptedExecutor, failed
 
 PHASES = ("research", "planning", "implementation")
+OUT = StoreUnavailable("fake", "the disk is full")
 
 
 def held_appends(store):
@@ -45,6 +46,35 @@ def test_a_command_whose_asker_is_gone_is_heeded_all_the_same(make_house, run):
         with pytest.raises(asyncio.CancelledError):
             await asking
         assert (await house.finish(task_id)).state == "completed"
+
+    run(scenario())
+
+
+def test_a_decision_that_landed_counts_though_a_persons_failed_after_it(make_house, run):
+    async def scenario():
+        house = make_house()
+        house.executor.hold("research")
+        task_id = await house.launch()
+        await house.executor.started.get()
+        append = house.store.append
+
+        async def lands_and_fails(what):
+            house.store.append = append
+            await append(what)
+            house.store.refuse = [OUT]
+            raise OUT
+
+        house.store.append = lands_and_fails
+        house.executor.let_go("research")
+        while not house.store.refuse:
+            await asyncio.sleep(0)
+        with pytest.raises(StoreUnavailable):
+            await house.manager.cancel("ada", task_id, "ada")
+        while not house.clock.sleeping:
+            await asyncio.sleep(0)
+        house.clock.advance(1)
+        assert (await house.finish(task_id)).state == "completed"
+        assert (await house.types(task_id)).count("phase_complete") == 3
 
     run(scenario())
 

@@ -1,11 +1,13 @@
 """The JSON schema of an agent's launch inputs."""
 
-from enum import StrEnum
+from enum import Enum, StrEnum
 from functools import partial
 from typing import Annotated, Literal
 
+import orjson
 import pandas as pd
-from pydantic import Field
+import pytest
+from pydantic import Field, TypeAdapter
 
 from phasenb import Workflow
 from phasenb.core.extended_agent import ExtendedAgent
@@ -63,6 +65,50 @@ def test_what_has_no_schema_allows_anything():
     schema = inputs(train)
     assert schema["properties"] == {"table": {"title": "table"}, "later": {"title": "later"}}
     assert schema["additionalProperties"] is True
+
+
+class Raises:
+    """A class that refuses to say what it is."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source, handler):
+        raise TypeError("no")
+
+    def __repr__(self):
+        raise RuntimeError("not that either")
+
+
+class Things(Enum):
+    ONE = object()
+
+
+LOOP = []
+LOOP.append(LOOP)
+
+
+@pytest.mark.parametrize(
+    "default", [b"\xff\xfe", LOOP, Things.ONE, "\udc80", 2**70, {"deep": [1, "\udc80"]}, Raises(), {Raises(): 1}]
+)
+@pytest.mark.parametrize("hint", [int, Raises, Things, Literal["\udc80"], Annotated[int, Field(pattern="x")]])
+def test_what_a_class_or_a_default_raises_costs_its_own_part_of_the_schema(hint, default):
+    def fit(path: str, odd: hint = default):
+        """Undecodable: \udc80"""
+
+    schema = inputs(fit)
+    assert schema["properties"]["path"] == {"title": "path", "type": "string"}
+    assert "default" not in schema["properties"]["odd"]
+    assert schema["required"] == ["path"]
+    orjson.dumps(schema)
+
+
+def test_types_that_have_no_schema_together_allow_anything(monkeypatch):
+    def refuse(*_, **__):
+        raise KeyError("one name for two types")
+
+    def fit(path: str, folds: int = 5): ...
+
+    monkeypatch.setattr(TypeAdapter, "json_schemas", refuse)
+    assert inputs(fit)["properties"] == {"path": {"title": "path"}, "folds": {"title": "folds", "default": 5}}
 
 
 def test_partials_and_callable_objects_have_the_annotations_of_what_they_call():

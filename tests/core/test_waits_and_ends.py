@@ -7,7 +7,7 @@ import pytest
 from phasenb.dto.launch import Launch, LaunchOptions
 from phasenb.dto.phase import Step
 from phasenb.dto.task_state import State
-from phasenb.errors import Conflict, IllegalTransition, LaunchesPaused
+from phasenb.errors import BadMessage, Conflict, IllegalTransition, LaunchesPaused
 from phasenb.testing import failed, finished
 
 PHASES = ("research", "planning", "implementation")
@@ -160,6 +160,19 @@ def test_a_paused_retry_keeps_its_wait(make_house, run):
             await asyncio.sleep(0)
         house.clock.advance(10)
         assert (await house.finish(task_id)).state is State.COMPLETED
+
+    run(scenario())
+
+
+def test_an_edit_before_the_first_phase_is_refused_and_the_gate_stays_open(make_house, run):
+    async def scenario():
+        house = make_house()
+        task_id = await house.launch(approve_before=("research",))
+        gate = (await house.until(task_id, "awaiting_approval")).approval
+        with pytest.raises(BadMessage, match="research is the first phase: there is no output before it to edit"):
+            await house.manager.approve("ada", task_id, "ada", "research", gate.seq, edit=(None,))
+        await house.manager.approve("ada", task_id, "ada", "research", gate.seq)
+        assert (await house.finish(task_id)).state == "completed"
 
     run(scenario())
 
