@@ -8,6 +8,7 @@
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 import { type ISignal, Signal } from '@lumino/signaling';
+import { noteGates, spliced } from './exact';
 import {
   type Command,
   EVENT_TYPES,
@@ -78,8 +79,12 @@ export function inTrouble(error: ServerError): boolean {
 
 const EVENTS: ReadonlySet<string> = new Set([...EVENT_TYPES, 'phase_update', 'phase_log']);
 
+/** Fields whose JSON is sent as it stands, since JavaScript can't hold each value of it. */
+export type Given = { [field: string]: string };
+
 interface Pending {
   request: Request;
+  given: Given;
   take: (reply: Reply) => void;
   resolve: () => void;
   reject: (error: Error) => void;
@@ -159,9 +164,10 @@ export class Client {
 
   /** Send a command; `take` is called with each of its answers before anything that the server says after them.
    *
-   * Resolves with the last answer (a feed has several). Rejects with ServerError or ConnectionLost.
+   * Resolves with the last answer (a feed has several). Rejects with ServerError or ConnectionLost, and with SyntaxError
+   * where what is `given` is not JSON.
    */
-  request<R extends Reply = Reply>(request: Request, take?: (reply: R) => void): Promise<R> {
+  request<R extends Reply = Reply>(request: Request, take?: (reply: R) => void, given: Given = {}): Promise<R> {
     return new Promise((resolve, reject) => {
       if (this._connection.kind !== 'connected') {
         this.connect();
@@ -171,6 +177,7 @@ export class Client {
       let last: R;
       this._send({
         request,
+        given,
         take: reply => {
           last = reply as R;
           take?.(last);
@@ -228,6 +235,7 @@ export class Client {
     const hello: Request = { type: 'hello', protocol: PROTOCOL, session: this._session, client: 'phasenb-jupyterlab' };
     this._send({
       request: hello,
+      given: {},
       take: reply => {
         this._tries = 0;
         this._welcome = reply as Welcome;
@@ -333,13 +341,15 @@ export class Client {
       return;
     }
     const id = String(++this._ids);
+    const frame = spliced({ ...pending.request, id }, pending.given);
     this._pending.set(id, pending);
-    this._socket.send(JSON.stringify({ ...pending.request, id }));
+    this._socket.send(frame);
   }
 
   private _take(text: string): void {
     this._listen();
     const message = JSON.parse(text);
+    noteGates(message, text);
     if (message.type === 'error') {
       this._takeError(message);
     } else if (typeof message.reply_to === 'string') {
@@ -369,7 +379,14 @@ export class Client {
     if (message.code === 'rate_limited') {
       // Many views opened at once: it was not done, so asking again is no repetition.
       const wait = Number(message.details.retry_after_s ?? 1) * (1 + this._random());
-      setTimeout(() => this._send(pending), wait * 1000);
+      const socket = this._socket;
+      setTimeout(() => {
+        if (this._socket === socket) {
+          this._send(pending);
+        } else {
+          pending.reject(new ConnectionLost(false)); // on another connection it may not be asked before its hello
+        }
+      }, wait * 1000);
     } else {
       pending.reject(new ServerError(message.code, message.message, message.details));
     }

@@ -1,16 +1,18 @@
 // An open gate: what there is to approve, an editor for it, and the two answers.
 //
 // Rules: a gate that is open on the screen is not painted over while somebody writes in it; the answer names the gate
-// that was seen (`if_seq`), so one that has moved on is refused, not answered by mistake.
+// that was seen (`if_seq`), so one that has moved on is refused, not answered by mistake; all of what is approved can be
+// seen, and its text is sent as it was written (exact.ts).
 
 import type { TranslationBundle } from '@jupyterlab/translation';
-import type { Request } from './client';
-import { h, setHidden, setOptional } from './dom';
+import type { Given, Request } from './client';
+import { h, setHidden, setOptional, setText } from './dom';
+import { exactText } from './exact';
 import type { Approval, Json, TaskState } from './protocol';
 import { isReference } from './reducer';
-import { plain } from './words';
+import { printable } from './words';
 
-export type Steer = (request: Request) => Promise<void>;
+export type Steer = (request: Request, given?: Given) => Promise<void>;
 
 let made = 0;
 
@@ -25,6 +27,9 @@ export class Gate {
   update(task: TaskState): void {
     const gate = task.state === 'awaiting_approval' ? task.approval : null;
     if (gate?.seq === this._gate?.seq && task.task_id === this._taskId) {
+      if (gate !== null && this._exact === null) {
+        this._show(gate); // it stood there as a notebook had kept it
+      }
       return;
     }
     this._gate = gate;
@@ -42,21 +47,16 @@ export class Gate {
 
   private _form(task: TaskState, gate: Approval): Node[] {
     const trans = this._trans;
-    const shown = textOf(gate.output);
-    const editable = !isReference(gate.output);
     const id = `phasenb-gate-${++made}`;
-    const editor = h('textarea', {
-      id,
-      class: 'phasenb-editor',
-      rows: rowsOf(shown),
-      spellcheck: 'false',
-      hidden: true
-    });
-    editor.value = shown;
-    const preview = h('pre', { 'aria-label': trans.__('to be approved'), tabindex: 0 }, plain(shown));
+    const editor = h('textarea', { id, class: 'phasenb-editor', spellcheck: 'false', hidden: true });
+    const preview = h('pre', { 'aria-label': trans.__('to be approved'), tabindex: 0 });
     const label = h('label', { for: id, hidden: true }, trans.__('What to go on with, as JSON'));
     const wrong = h('p', { class: 'phasenb-refusal', role: 'alert', hidden: true });
     const edit = h('button', { type: 'button', class: 'phasenb-button' }, trans.__('Edit'));
+    this._editor = editor;
+    this._preview = preview;
+    this._edit = edit;
+    this._show(gate);
     const approve = h('button', { type: 'button', class: 'phasenb-button phasenb-primary', 'data-sends': true });
     approve.textContent = trans.__('Approve');
     const deny = h('button', { type: 'button', class: 'phasenb-button' }, trans.__('Deny…'));
@@ -75,16 +75,16 @@ export class Gate {
     });
     approve.addEventListener('click', () => {
       const about = { type: 'approve', task_id: task.task_id, phase: gate.phase, if_seq: gate.seq } as const;
-      if (editor.hidden || editor.value === shown) {
+      if (editor.hidden || editor.value === this._exact) {
         void this._steer(about);
         return;
       }
-      const parsed = parse(editor.value);
-      const problem = parsed.problem === null ? null : trans.__('This is not JSON: %1', parsed.problem);
+      const flaw = flawOf(editor.value);
+      const problem = flaw === null ? null : trans.__('This is not JSON: %1', flaw);
       setOptional(wrong, problem);
       editor.setAttribute('aria-invalid', String(problem !== null));
       if (problem === null) {
-        void this._steer({ ...about, edit: parsed.value });
+        void this._steer(about, { edit: editor.value });
       } else {
         editor.focus();
       }
@@ -93,8 +93,17 @@ export class Gate {
       setHidden(denial, false);
       denial.querySelector('textarea')?.focus();
     });
-    const buttons = h('div', { class: 'phasenb-buttons' }, approve, editable ? edit : null, deny);
+    const buttons = h('div', { class: 'phasenb-buttons' }, approve, edit, deny);
     return [preview, label, editor, wrong, buttons, denial];
+  }
+
+  /** The output as the server wrote it; what only a notebook has kept of it can be read, not edited. */
+  private _show(gate: Approval): void {
+    this._exact = isReference(gate.output) ? null : exactText(gate);
+    setText(this._preview, this._exact ?? printable(readingOf(gate.output)));
+    setHidden(this._edit, this._exact === null);
+    this._editor.value = this._exact ?? '';
+    this._editor.rows = rowsOf(this._editor.value);
   }
 
   private _denial(task: TaskState, gate: Approval, back: () => void): HTMLElement {
@@ -132,10 +141,14 @@ export class Gate {
 
   private _gate: Approval | null = null;
   private _taskId = '';
+  private _exact: string | null = null;
+  private _editor!: HTMLTextAreaElement;
+  private _preview!: HTMLElement;
+  private _edit!: HTMLButtonElement;
 }
 
-/** An output as text: JSON on several lines; a reference as its own preview. */
-export function textOf(value: Json): string {
+/** An output as JavaScript reads it: JSON on several lines; a reference as its own preview. */
+function readingOf(value: Json): string {
   return isReference(value) ? String(value.preview ?? '') : JSON.stringify(value, null, 2);
 }
 
@@ -143,10 +156,12 @@ function rowsOf(text: string): number {
   return Math.max(3, Math.min(16, text.split('\n').length));
 }
 
-function parse(text: string): { value: Json; problem: string | null } {
+/** What is wrong with `text` as JSON; null where nothing is. */
+function flawOf(text: string): string | null {
   try {
-    return { value: JSON.parse(text), problem: null };
+    JSON.parse(text);
+    return null;
   } catch (error) {
-    return { value: null, problem: error instanceof Error ? error.message : String(error) };
+    return error instanceof Error ? error.message : String(error);
   }
 }

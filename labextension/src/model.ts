@@ -5,6 +5,7 @@
 
 import { type ISignal, Signal } from '@lumino/signaling';
 import type { ServerError, Told } from './client';
+import { noteGate } from './exact';
 import type { LogLine, PhaseLog, TaskEvent, TaskState } from './protocol';
 import { apply, withUpdate } from './reducer';
 
@@ -56,7 +57,11 @@ export class TaskModel {
       return true;
     }
     try {
-      this._become(apply(this.state, event));
+      const state = apply(this.state, event);
+      if (event.type === 'approval_requested' && state.approval !== null) {
+        noteGate(state.approval, event);
+      }
+      this._become(state);
       return true;
     } catch {
       return false;

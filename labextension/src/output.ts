@@ -9,11 +9,10 @@ import { h } from './dom';
 import type { Artifact, Json, PhaseResult, TaskState } from './protocol';
 import { isReference } from './reducer';
 import type { TaskStore } from './store';
-import { plain } from './words';
+import { plain, printable } from './words';
 
 const ROWS = 20;
 const COLUMNS = 12;
-const CHARACTERS = 20_000;
 
 export class Output {
   readonly node = h('div', { class: 'phasenb-output', hidden: true });
@@ -95,13 +94,11 @@ export class Output {
       return [this._pre(value)];
     }
     const rows = rowsOf(value);
-    return rows === null
-      ? [this._pre(JSON.stringify(value, null, 2).slice(0, CHARACTERS))]
-      : [table(rows, this._trans)];
+    return rows === null ? [this._pre(JSON.stringify(value, null, 2))] : [table(rows, this._trans)];
   }
 
   private _pre(text: string): HTMLElement {
-    return h('pre', { 'aria-label': this._trans.__('result'), tabindex: 0 }, plain(text));
+    return h('pre', { 'aria-label': this._trans.__('result'), tabindex: 0 }, printable(text)); // all of it: it scrolls
   }
 
   private _show(parts: HTMLElement[]): void {

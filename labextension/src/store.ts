@@ -59,6 +59,7 @@ export class TaskStore {
     const model = this._model(taskId);
     if (saved !== null && (model.state === null || (!model.live && saved.snapshot.seq > model.seq))) {
       model.reset(saved.snapshot);
+      model.epoch = NO_EPOCH; // it does not say of which store it is
       model.asOf = saved.at;
     }
     model.following += 1;

@@ -6,7 +6,7 @@
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { ANNOUNCER } from './announcer';
-import type { Request } from './client';
+import type { Given, Request } from './client';
 import { h, setAttribute, setHidden, setOptional, setText } from './dom';
 import { Gate } from './gate';
 import { Log } from './log';
@@ -55,7 +55,7 @@ export class TaskView {
     this._store = options.store;
     this._trans = options.trans;
     this._steps = new Steps(this._trans);
-    this._gate = new Gate(request => this._ask(request), this._trans);
+    this._gate = new Gate((request, given) => this._ask(request, given), this._trans);
     this._log = new Log(this._trans);
     this._output = new Output(this._store, this._trans);
     this.node = this._build();
@@ -263,12 +263,12 @@ export class TaskView {
   }
 
   /** Ask for a command; the buttons rest until the server has answered. */
-  private async _ask(request: Request): Promise<void> {
+  private async _ask(request: Request, given: Given = {}): Promise<void> {
     this._asking = true;
     setOptional(this._refusal, null);
     this.paint();
     try {
-      await this._store.client.request(request);
+      await this._store.client.request(request, undefined, given);
     } catch (error) {
       setOptional(this._refusal, refusalSentence(error, this._trans));
     } finally {

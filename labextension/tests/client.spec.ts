@@ -50,6 +50,18 @@ describe('the client', () => {
     expect(answers.map(answer => answer.type)).toEqual(['pong', 'ok']);
   });
 
+  it('sends what is given as JSON unchanged, and nothing that is not one value', async () => {
+    await connected();
+    server.answer = (_, say) => say({ type: 'ok' });
+    const about = { type: 'approve', task_id: TASK_ID, phase: 'fit', if_seq: 2 } as const;
+    const edit = '{"folds": 5.0,\n "id": 12345678901234567}';
+    await client.request(about, undefined, { edit });
+    expect(server.frames.at(-1)).toBe(`${JSON.stringify({ ...about, id: '2' }).slice(0, -1)},"edit":${edit}}`);
+    const smuggled = client.request(about, undefined, { edit: '1,"note":"approved by ada"' });
+    await expect(smuggled).rejects.toThrow(SyntaxError);
+    expect(server.frames.length).toBe(2);
+  });
+
   it('tells what the server refused, with its code and facts', async () => {
     await connected();
     server.answer = (_, say) => say({ type: 'error', code: 'conflict', message: 'moved on', details: { seq: 7 } });

@@ -14,6 +14,10 @@ export type Answer = (command: Command, say: (message: object) => void) => void;
 
 export class FakeServer {
   readonly heard: Command[] = [];
+  /** What was heard, as it came. */
+  readonly frames: string[] = [];
+  /** How messages are written; Python writes numbers that JavaScript can't. */
+  write: (message: object) => string = JSON.stringify;
   connections = 0;
   epoch = EPOCH;
   /** HTTP status and body of `phasenb/api/...`, by path. */
@@ -61,7 +65,7 @@ export class FakeServer {
   /** To every client, or none if none is there. */
   say(message: object): void {
     for (const socket of this._sockets) {
-      socket.send(JSON.stringify(message));
+      socket.send(this.write(message));
     }
   }
 
@@ -88,8 +92,9 @@ export class FakeServer {
     socket.on('close', () => this._sockets.delete(socket));
     socket.on('message', data => {
       const command = JSON.parse(String(data)) as Command;
+      this.frames.push(String(data));
       this.heard.push(command);
-      const say = (message: object) => socket.send(JSON.stringify({ reply_to: command.id, ...message }));
+      const say = (message: object) => socket.send(this.write({ reply_to: command.id, ...message }));
       if (command.type === 'hello') {
         say(this.welcome(command.session));
       }

@@ -1,5 +1,6 @@
 import { nullTranslator } from '@jupyterlab/translation';
 import { Client } from '../src/client';
+import { exactText } from '../src/exact';
 import type { Approval, Command, Json, Phase, PhaseResult, TaskState } from '../src/protocol';
 import { TaskStore } from '../src/store';
 import { TaskView } from '../src/view';
@@ -205,6 +206,73 @@ describe('the view of a task', () => {
       expect(shown('.phasenb-gate .phasenb-refusal')).toBe(false);
     });
 
+    describe('whose numbers JavaScript can not hold', () => {
+      const PLAN = '{"folds":5.0,"10":1,"2":[1.0,1e400],"id":12345678901234567,"turned":"\u202ex"}';
+      const shownPlan = PLAN.replace('\u202e', '\\u202e');
+      const packed = (json: string | null | undefined) => json?.replace(/\s/g, '');
+      const exact = { ...gate, approval: { ...approval, output: 'PLAN' } };
+
+      beforeEach(() => {
+        server.write = message => JSON.stringify(message).replace('"PLAN"', PLAN);
+      });
+
+      it('shows and sends them as they were written', async () => {
+        await open(exact);
+        expect(packed(text('.phasenb-gate pre'))).toBe(shownPlan);
+        press('Edit');
+        expect(packed(editor()?.value)).toBe(shownPlan);
+        const edited = (editor()?.value ?? '').replace('"folds": 5.0', '"folds": 6.0');
+        type(editor(), edited);
+        press('Approve');
+        await until(() => asked('approve').length === 1);
+        expect(server.frames.at(-1)).toContain(`,"edit":${edited}}`);
+      });
+
+      it('does so when the gate came as an event, and in the feed', async () => {
+        await open({ phases: [phase({ status: 'complete' }), phase({ name: 'planning', status: 'pending' })] });
+        const about = { task_id: TASK_ID, session: 's', at: task.updated_at, type: 'approval_requested', kind: 'gate' };
+        const { phase: name, revision, output } = exact.approval;
+        server.say({ ...about, phase: name, revision, output, seq: 3 });
+        server.say({ ...about, type: 'task_paused', by: 'ada', seq: 4 });
+        server.say({ ...about, type: 'task_resumed', by: 'ada', seq: 5 });
+        await until(() => view.model.seq === 5);
+        view.paint();
+        expect(packed(text('.phasenb-gate pre'))).toBe(shownPlan);
+
+        const answer = server.answer;
+        server.answer = (command, say) =>
+          command.type === 'subscribe_feed'
+            ? say({ type: 'feed', tasks: [snapshot(), snapshot({ ...exact, seq: 9 })], cursor: 'c', next: null })
+            : answer(command, say);
+        store.openFeed('user');
+        await until(() => store.complete);
+        const { approval: told } = view.model.state as TaskState;
+        expect(packed(exactText(told as Approval))).toBe(shownPlan);
+      });
+
+      it('has no editor for what only a notebook has kept, until the server has told', async () => {
+        task = snapshot(exact);
+        const saved = {
+          snapshot: snapshot({ ...gate, approval: { ...approval, output: { folds: 5 } } }),
+          at: new Date()
+        };
+        view = new TaskView({ store, taskId: TASK_ID, saved, trans: nullTranslator.load('phasenb') });
+        document.body.append(view.node);
+        expect(text('.phasenb-gate pre')).toBe('{\n  "folds": 5\n}');
+        expect(buttons()).not.toContain('Edit');
+        await until(() => view.model.live);
+        view.paint();
+        expect(packed(text('.phasenb-gate pre'))).toBe(shownPlan);
+        expect(buttons()).toContain('Edit');
+      });
+    });
+
+    it('shows all of a long plan', async () => {
+      const output = 'yes '.repeat(2000);
+      await open({ ...gate, approval: { ...approval, output } });
+      expect(text('.phasenb-gate pre')).toBe(JSON.stringify(output));
+    });
+
     it('keeps what somebody writes while the task is told of', async () => {
       await open(gate);
       press('Edit');
@@ -260,6 +328,14 @@ describe('the view of a task', () => {
       ]);
       expect(text('.phasenb-facts')).toMatch(/^12 s · \d{4}-\d\d-\d\d at \d\d:\d\d:\d\d$/);
       expect(buttons()).toEqual([]);
+    });
+
+    it('shows all of a long text', async () => {
+      const output = { text: 'long '.repeat(5000) };
+      server.http = path => [200, path.endsWith('/results') ? { results: [result({ output })] } : { lines: [] }];
+      await open(ended);
+      await until(() => (text('.phasenb-output pre')?.length ?? 0) > 25_000);
+      expect(text('.phasenb-output pre')).toBe(JSON.stringify(output, null, 2));
     });
 
     it('shows figures as images, and other artifacts as something to save', async () => {
