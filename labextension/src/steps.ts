@@ -47,7 +47,9 @@ class Step {
     if (this._fill.style.transform !== share) {
       this._fill.style.transform = share;
     }
-    const tried = [words.attempt(phase, this._trans), words.instead(phase, this._trans)].filter(each => each !== null);
+    // While it waits to be tried again, the line below says which attempt comes, and when.
+    const number = state === 'retrying' && phase.status === 'retrying' ? null : words.attempt(phase, this._trans);
+    const tried = [number, words.instead(phase, this._trans)].filter(each => each !== null);
     setOptional(this._tried, tried.join(' · ') || null);
   }
 

@@ -195,7 +195,7 @@ export class TaskView {
   }
 
   private _paintError(task: TaskState): void {
-    const failure = task.state === 'completed' || task.state === 'cancelled' ? null : task.error;
+    const failure = task.state === 'completed' || task.state === 'cancelled' ? null : words.trouble(task);
     if (failure === this._failure) {
       return;
     }

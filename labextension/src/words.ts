@@ -1,9 +1,16 @@
-// What a person reads of a task, as words; the same as phasenb/display/words.py, and translatable.
+// What a person reads of a task, as words; the same as phasenb/display/words.py by shared vectors, and translatable.
 //
 // Pure. Numbers are as coarse as they are of use, so that a view which shows them seldom changes.
 
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { type Phase, type PhaseStatus, type State, type TaskState, TERMINAL_STATES } from './protocol';
+import {
+  type Phase,
+  type PhaseStatus,
+  type State,
+  type TaskFailure,
+  type TaskState,
+  TERMINAL_STATES
+} from './protocol';
 import { running } from './reducer';
 
 const LONGEST = 2000;
@@ -138,7 +145,7 @@ export function activity(task: TaskState, now: Date, trans: TranslationBundle): 
     return trans.__('%1, number %2 in the queue', task.queue.reason, task.queue.position);
   }
   if (task.state === 'retrying' && task.retry_at !== null) {
-    return trans.__('next try in %1', seconds((Date.parse(task.retry_at) - now.getTime()) / 1000));
+    return retryingActivity(task, Date.parse(task.retry_at), now, trans);
   }
   if (task.state === 'awaiting_approval' && task.approval !== null) {
     return trans.__('waits for approval before %1', task.approval.phase);
@@ -147,20 +154,38 @@ export function activity(task: TaskState, now: Date, trans: TranslationBundle): 
     return pausedActivity(task, trans);
   }
   if (task.state === 'cancelling') {
-    return trans.__('the running attempt is being stopped');
+    return trans.__('cancelling: the running attempt is being stopped');
   }
   return isTerminal(task.state) || !task.message ? null : plain(task.message);
 }
 
+/** The newest failure, unless the phase that failed is complete by now: then it is history. */
+export function trouble(task: TaskState): TaskFailure | null {
+  const failure = task.error;
+  if (failure === null || task.state === 'failed') {
+    return failure;
+  }
+  const overcome = task.phases.some(phase => phase.name === failure.phase && phase.status === 'complete');
+  return overcome ? null : failure;
+}
+
+/** `attempt 2 of 5, next in 8 s`. */
+function retryingActivity(task: TaskState, due: number, now: Date, trans: TranslationBundle): string {
+  const waits = task.phases.find(phase => phase.status === 'retrying');
+  const told = (waits === undefined ? null : attempt(waits, trans)) ?? trans.__('next attempt');
+  const left = Math.ceil((due - now.getTime()) / 1000); // a countdown that ends at 0 would stand there for a second
+  return left > 0 ? trans.__('%1, next in %2', told, seconds(left)) : trans.__('%1, about to start', told);
+}
+
 function pausedActivity(task: TaskState, trans: TranslationBundle): string {
-  const error = task.error?.error;
+  const error = trouble(task)?.error;
   if (error?.type === 'phasenb.SecretUnavailable') {
     return trans.__('paused, as a secret is missing: %1', plain(error.message));
   }
   const now = running(task);
   return now === undefined
     ? trans.__('paused: nothing new starts until it is resumed')
-    : trans.__('paused: %1 finishes first', now.name);
+    : trans.__('paused: nothing new starts until it is resumed; %1 finishes first', now.name);
 }
 
 /** The innermost line of the user's own code in a traceback. `where`: `helpers.py, line 3, in explore`. */

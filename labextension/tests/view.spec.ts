@@ -120,12 +120,29 @@ describe('the view of a task', () => {
     clock.mockRestore();
   });
 
+  it('drops a failure that was overcome while the task goes on', async () => {
+    const error = { phase: 'research', attempt: 1, error: ERROR };
+    const phases = [
+      phase({ status: 'running', attempt: 2 }),
+      phase({ name: 'planning', status: 'pending', attempt: 0 })
+    ];
+    await open({ error, phases });
+    expect(shown('.phasenb-error')).toBe(true);
+    expect(text('.phasenb-step .phasenb-sub')).toBe('attempt 2');
+    const over = { output: null, artifacts: [] };
+    const about = { task_id: TASK_ID, session: 's', at: task.updated_at, attempt: 2, kind: 'phase' };
+    server.say({ ...about, type: 'phase_complete', phase: 'research', result: over, seq: 3 });
+    await until(() => view.model.seq === 3);
+    view.paint();
+    expect(shown('.phasenb-error')).toBe(false);
+  });
+
   it('counts attempts, and down to the next one', async () => {
     const retry_at = new Date(Date.now() + 90_500).toISOString();
     const phases = [phase({ status: 'retrying', attempt: 1, maximum_attempts: 3 })];
     await open({ state: 'retrying', retry_at, phases, actions: ['cancel', 'pause'] });
-    expect(text('.phasenb-says')).toBe('next try in 1 min 30 s');
-    expect(text('.phasenb-step .phasenb-sub')).toBe('attempt 2 of 3');
+    expect(text('.phasenb-says')).toMatch(/^attempt 2 of 3, next in 1 min 3[01] s$/);
+    expect(shown('.phasenb-step .phasenb-sub')).toBe(false);
   });
 
   it("shows a failure with the person's own line first", async () => {

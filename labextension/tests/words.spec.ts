@@ -1,16 +1,26 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { nullTranslator } from '@jupyterlab/translation';
+import type { TaskFailure, TaskState } from '../src/protocol';
 import * as words from '../src/words';
 import { snapshot } from './server';
 
 type Said<A, B> = [A, B][];
+interface SaidOfTask {
+  state: string;
+  activity: string | null;
+  trouble: TaskFailure | null;
+  attempts: (string | null)[];
+  instead: (string | null)[];
+  elapsed: string | null;
+}
 const SAID: {
   percent: Said<number, string>;
   duration: Said<number, string>;
   elapsed: Said<number, string>;
   plain: Said<string, string>;
   own_line: Said<string, words.OwnLine | null>;
+  task: [TaskState, string, SaidOfTask][];
 } = JSON.parse(readFileSync(join(__dirname, 'vectors', 'words.json'), 'utf-8'));
 const START = '2026-01-01T00:00:00.000000Z';
 const trans = nullTranslator.load('phasenb');
@@ -23,6 +33,18 @@ describe('the words are those of Python', () => {
   );
   it.each(SAID.plain)('plain %j', (value, text) => expect(words.plain(value)).toBe(text));
   it.each(SAID.own_line)('own line of %j', (value, line) => expect(words.ownLine(value)).toEqual(line));
+  it.each(SAID.task.map(([task, now, said]) => [`${task.state} ${said.activity}`, task, new Date(now), said] as const))(
+    'task %s',
+    (_, task, now, said) =>
+      expect({
+        state: words.stateWord(task.state, trans),
+        activity: words.activity(task, now, trans),
+        trouble: words.trouble(task),
+        attempts: task.phases.map(phase => words.attempt(phase, trans)),
+        instead: task.phases.map(phase => words.instead(phase, trans)),
+        elapsed: words.elapsed(task.started_at, task.ended_at, now)
+      }).toEqual(said)
+  );
 });
 
 describe('what a copy says', () => {
@@ -34,18 +56,5 @@ describe('what a copy says', () => {
     jest.setSystemTime(new Date(2026, 0, 2));
     expect(words.asOf(snapshot(), at, trans)).toBe('as of 2026-01-01 14:03:12: running, 10 %');
     jest.useRealTimers();
-  });
-
-  it('says what a paused task waits for', () => {
-    expect(words.activity(snapshot({ state: 'paused' }), at, trans)).toBe('paused: research finishes first');
-    const error = { type: 'phasenb.SecretUnavailable', message: 'TOKEN', traceback: '', retryable: false, bases: [] };
-    const failure = { phase: 'research', attempt: 1, error: { ...error, retry_after_s: null } };
-    expect(words.activity(snapshot({ state: 'paused', error: failure }), at, trans)).toBe(
-      'paused, as a secret is missing: TOKEN'
-    );
-    const queue = { position: 2, reason: 'all workers are busy' };
-    expect(words.activity(snapshot({ state: 'queued', queue }), at, trans)).toBe(
-      'all workers are busy, number 2 in the queue'
-    );
   });
 });

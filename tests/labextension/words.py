@@ -1,12 +1,27 @@
-"""What Python says in words, for the TypeScript twin: ``python -m tests.labextension.words`` writes words.json."""
+"""What Python says in words, for the TypeScript twin: ``python -m tests.labextension.words`` writes words.json.
+
+Of tasks: what the histories of the reducer's vectors go through, and what is at the edges of what can be said. A page
+has buttons where Python says what to type, and says it in its own words: ``IN_A_PAGE``.
+"""
 
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from phasenb.display import words
+from phasenb.dto.phase import PhaseStatus
+from phasenb.dto.phase_result import ErrorInfo
+from phasenb.dto.task_state import Queue, State, TaskFailure, TaskState
+
+from .vectors import VECTORS as HISTORIES
 
 VECTORS = Path(__file__).parents[2] / "labextension" / "tests" / "vectors" / "words.json"
+IN_A_PAGE = {
+    ': task.approve() or task.deny("why")': "",
+    "task.resume() goes on": "nothing new starts until it is resumed",
+    "; task.resume() tries again": "",
+}
+START = datetime(2026, 1, 1, tzinfo=UTC)
 SECONDS = [-1.0, 0.0, 0.04, 0.26, 9.949, 9.96, 10.0, 59.99, 60.0, 61.5, 3599.0, 3600.0, 7500.0, 90_061.0]
 PERCENTS = [0.0, 0.9, 12.7, 99.0, 99.99, 100.0]
 TEXTS = [
@@ -35,19 +50,70 @@ KeyError: 1""",
 
 def said():
     """``{name: [[argument, answer], ...]}``."""
-    start = datetime(2026, 1, 1, tzinfo=UTC)
     own = [(text, words.own_line(text)) for text in TRACEBACKS]
     return {
         "percent": [[value, words.percent(value)] for value in PERCENTS],
         "duration": [[value, words.duration(value)] for value in SECONDS],
-        "elapsed": [[value, words.elapsed(start, None, start + timedelta(seconds=value))] for value in SECONDS],
+        "elapsed": [[value, words.elapsed(START, None, START + timedelta(seconds=value))] for value in SECONDS],
         "plain": [[text, words.plain(text)] for text in TEXTS],
         "own_line": [[text, line and {"where": line.where, "code": line.code}] for text, line in own],
+        "task": [[task.as_json(), now.isoformat(), _of(task, now)] for task, now in _tasks()],
     }
 
 
+def _of(task, now):
+    """What is said of a task; of which of its phases that were tried, by name."""
+    activity = words.activity(task, now)
+    for typed, shown in IN_A_PAGE.items():
+        activity = activity and activity.replace(typed, shown)
+    trouble = words.trouble(task)
+    return {
+        "state": words.STATE_WORDS[task.state],
+        "activity": activity,
+        "trouble": trouble and trouble.model_dump(mode="json"),
+        "attempts": [words.attempt(phase) for phase in task.phases],
+        "instead": [words.instead(phase) for phase in task.phases],
+        "elapsed": words.elapsed(task.started_at, task.ended_at, now),
+    }
+
+
+def _tasks():
+    """[(task, now), ...]: the first of the histories for each thing that can be said, and the edges."""
+    found, seen = [], set()
+    for vector in json.loads(HISTORIES.read_text(encoding="utf-8")):
+        shown: dict = {}
+        for _, change in vector["steps"]:
+            shown |= change
+            task = TaskState.model_validate(shown | {"inputs": {}, "labels": {}})
+            kind = (task.state, words.activity(task), words.trouble(task) is None, task.error is None)
+            if kind not in seen:
+                seen.add(kind)
+                found.append((task, task.updated_at + timedelta(seconds=2.5)))
+    return found + _waiting(found[0][0]) + _due(next(task for task, _ in found if task.retry_at is not None))
+
+
+def _waiting(task):
+    """For a worker, and for a secret."""
+    queue = Queue(position=2, reason="all workers are busy")
+    error = ErrorInfo(type="phasenb.SecretUnavailable", message="TOKEN\x1b[0m is not set", retryable=True)
+    failure = TaskFailure(phase="research", attempt=1, error=error)
+    changes = [{"queue": queue}, {"state": State.PAUSED, "error": failure}]
+    return [(task.model_copy(update=change), START) for change in changes]
+
+
+def _due(task):
+    """Before, at and after the moment for which it waits."""
+    times = [task.retry_at - timedelta(seconds=left) for left in (90.5, 8.0, 7.2, 0.4, 0.0, -1.0)]
+    phases = tuple(phase.model_copy(update={"status": PhaseStatus.PENDING}) for phase in task.phases)
+    return [(task, now) for now in times] + [(task.model_copy(update={"phases": phases}), times[0])]
+
+
 def main():
-    VECTORS.write_text(json.dumps(said(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    lines = []
+    for name, pairs in said().items():
+        each = ",\n".join(json.dumps(pair, ensure_ascii=False, separators=(",", ":")) for pair in pairs)
+        lines.append(f'"{name}": [\n{each}\n]')
+    VECTORS.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
