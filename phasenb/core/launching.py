@@ -17,9 +17,11 @@ from phasenb.core.ports import Clock, Executor, Store
 from phasenb.core.thresholds import SessionFailures
 from phasenb.dto.agent_spec import AgentSpec
 from phasenb.dto.base import format_time
-from phasenb.dto.launch import Launch
+from phasenb.dto.launch import Launch, Runtime
 from phasenb.dto.policies import PhasePolicy, RecoveryPolicy, Rollback
 from phasenb.errors import LaunchError, LaunchesPaused, QueueFull, UnknownAgent
+
+_SPEC_KEPT_S = 10.0  # what a registered agent says of itself: an agent may be edited or upgraded at any time
 
 
 @dataclass(eq=False)
@@ -35,7 +37,7 @@ class Launching:
     agents: Mapping[str, str]
     kind: str
     failures: SessionFailures
-    _specs: dict[str, AgentSpec] = field(default_factory=dict)
+    _specs: dict[tuple[str, str, Runtime | None], tuple[AgentSpec, float]] = field(default_factory=dict)
 
     def executor_of(self, launch: Launch) -> str:
         """Raises LaunchError where this host has no such executor, or it can't do what the options ask for."""
@@ -90,14 +92,17 @@ class Launching:
     async def _spec(self, owner: str, launch: Launch, kind: str) -> AgentSpec:
         options = launch.options
         target = self._registered(launch.agent) if launch.agent is not None else None
-        spec = self._specs.get(target) if target else None
-        if spec is None:
-            url = self.store.objects_url(owner)
-            spec = await self.executors[kind].describe(
-                owner, launch.runtime, target, launch.code, url, env=options.env, secrets=options.secrets
-            )
-            if target:
-                self._specs[target] = spec
+        key = (owner, target, launch.runtime) if target else None
+        now = self.clock.monotonic()
+        self._specs = {each: kept for each, kept in self._specs.items() if now - kept[1] < _SPEC_KEPT_S}
+        if key is not None and key in self._specs:
+            return self._specs[key][0]
+        url = self.store.objects_url(owner)
+        spec = await self.executors[kind].describe(
+            owner, launch.runtime, target, launch.code, url, env=options.env, secrets=options.secrets
+        )
+        if key is not None:
+            self._specs[key] = spec, now
         return spec
 
     def _registered(self, name: str) -> str:

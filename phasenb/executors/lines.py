@@ -5,7 +5,8 @@ Rules:
 * A carriage return begins its line anew, as a terminal shows it: of a progress bar only the last state is a line.
 * No text is lost on the way to lines: a line over LINE_CHARACTERS is cut into several.
 * An attempt keeps the first three quarters of its bytes as they come, and of the rest the newest, sent at its end with
-  the number of lines that were dropped between; a line in the log says so when the first part is full.
+  the number of lines that were dropped between; a line in the log says so when the first part is full, and another one
+  where not even the last line could be kept.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class LogBound:
         self._tail_left = maximum_bytes - self._head_left
         self._ready: list[LogLine] = []
         self._tail: deque[LogLine] | None = None
-        self._dropped = 0
+        self._dropped, self._dropped_at = 0, datetime.min
 
     def add(self, stream: StreamName, text: str, at: datetime) -> None:
         if self._mask is not None:
@@ -91,8 +92,9 @@ class LogBound:
         self._tail.append(line)
         self._tail_left -= cost
         while self._tail_left < 0:
-            self._tail_left += _cost(self._tail.popleft())
-            self._dropped += 1
+            first = self._tail.popleft()
+            self._tail_left += _cost(first)
+            self._dropped, self._dropped_at = self._dropped + 1, first.at
 
     def take(self, most: int = 500) -> LogChunk | None:
         """Lines that may go now, at most so many; None where none wait."""
@@ -108,11 +110,12 @@ class LogBound:
             chunks.append(chunk)
         tail = list(self._tail or ())
         dropped, self._dropped = self._dropped, 0
+        if dropped and not tail:
+            told = "the last line of this attempt is too long to be kept (limits.log_bytes)"
+            tail = [LogLine.model_construct(stream="log", text=told, at=self._dropped_at)]
         for start in range(0, len(tail), 500):
             chunks.append(LogChunk(tuple(tail[start : start + 500]), dropped))
             dropped = 0
-        if dropped:
-            chunks.append(LogChunk((), dropped))
         self._tail = self._tail and deque()
         return chunks
 

@@ -9,7 +9,7 @@ from phasenb.core.attempts import EngineLimits
 from phasenb.core.phase_manager import PhaseManager
 from phasenb.core.reports import LogChunk
 from phasenb.dto.events import BaseEvent, PhaseLog, PhaseUpdate, parse_event
-from phasenb.dto.launch import Launch, LaunchOptions
+from phasenb.dto.launch import Launch, LaunchOptions, Runtime
 from phasenb.dto.phase import Checkpoint, LogLine, Step
 from phasenb.dto.policies import RecoveryPolicy
 from phasenb.dto.task_state import State
@@ -310,5 +310,32 @@ def test_a_store_that_fails_mid_task_is_waited_for_and_nothing_is_lost(caplog):
         record = next(record for record in caplog.records if "waits for its store" in record.message)
         where = {"task_id": task.task_id, "session": "nb", "phase": "research"}
         assert {name: getattr(record, name) for name in where} == where
+
+    run(scenario())
+
+
+def test_a_registered_agent_is_asked_again_after_a_while_and_for_each_environment(make_house, run):
+    async def scenario():
+        house = make_house(agents={"clerk": "their.module:agent"})
+        asked, describe = [], house.executor.describe
+
+        async def noted(owner, runtime, *rest, **options):
+            asked.append(runtime)
+            return await describe(owner, runtime, *rest, **options)
+
+        async def launch(runtime):
+            launched = await house.manager.launch("ada", "nb", Launch(agent="clerk", runtime=runtime))
+            return [phase.name for phase in launched.task.phases]
+
+        house.executor.describe = noted
+        one = Runtime(python="3.11.7", executable="/one/python", cwd="/", host="here")
+        other = one.changed(executable="/other/python")
+        assert [await launch(one), await launch(one), await launch(other)] == [list(PHASES)] * 3
+        assert asked == [one, other]
+        spec = house.executor.spec
+        house.executor.spec = spec.changed(phases=PHASES[:1], functions={"research": spec.functions["research"]})
+        house.clock.advance(10)
+        assert await launch(one) == ["research"]
+        await house.manager.stop()
 
     run(scenario())
