@@ -98,6 +98,11 @@ export class TaskModel {
     }
   }
 
+  forgetLines(): void {
+    this.tail = [];
+    this.dropped = 0;
+  }
+
   fail(problem: ServerError): void {
     this.problem = problem;
     this.touch();

@@ -1,14 +1,14 @@
 // What a finished task gave: a table, a figure, text or JSON, and the artifacts that its last phase kept.
 //
-// Rules: bytes come from people's code, so they are shown as text or as an image and never become part of the page; they
-// are fetched when somebody can see them, once.
+// Rules: bytes come from people's code, so they are shown as text or as an image and never become part of the page,
+// whatever type they claim to be; they are fetched when somebody can see them, once.
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { Client } from './client';
 import { h } from './dom';
 import type { Artifact, Json, PhaseResult, TaskState } from './protocol';
 import { isReference } from './reducer';
-import type { TaskStore } from './store';
+import { pathOf, type TaskStore } from './store';
 import { plain, printable } from './words';
 
 const ROWS = 20;
@@ -67,11 +67,12 @@ export class Output {
   private async _parts(taskId: string, result: PhaseResult): Promise<HTMLElement[]> {
     const { client } = this._store;
     const shown = await this._value(client, result.output);
+    const folder = `${pathOf(taskId)}/artifacts/${encodeURIComponent(result.phase)}/${result.attempt}`;
     const artifacts = await Promise.all(
       result.artifacts.map(artifact => {
-        const path = `tasks/${taskId}/artifacts/${result.phase}/${result.attempt}/${encodeURIComponent(artifact.name)}`;
+        const path = `${folder}/${encodeURIComponent(artifact.name)}`;
         return artifact.codec === 'png'
-          ? figure(client, path, artifact.name)
+          ? figure(client, path, artifact.name, this._trans)
           : Promise.resolve(download(client, path, artifact, this._trans));
       })
     );
@@ -86,7 +87,8 @@ export class Output {
       const shape = Array.isArray(value.shape) ? ` ${value.shape.join(' × ')}` : '';
       const caption = `${value.type}${shape}`;
       if (value.codec === 'png') {
-        return [await figure(client, `objects/${String(value.$object).replace('sha256:', '')}`, caption)];
+        const hash = String(value.$object).replace('sha256:', '');
+        return [await figure(client, `objects/${encodeURIComponent(hash)}`, caption, this._trans)];
       }
       return [this._pre(String(value.preview ?? '')), h('p', { class: 'phasenb-sub' }, caption)];
     }
@@ -144,16 +146,24 @@ function table(rows: Row[], trans: TranslationBundle): HTMLElement {
   );
 }
 
-async function figure(client: Client, path: string, name: string): Promise<HTMLElement> {
-  const response = await client.get(path);
-  const image = h('img', { src: URL.createObjectURL(await response.blob()), alt: name });
+/** An image; a sentence where it can't be had, so that the others are shown. */
+async function figure(client: Client, path: string, name: string, trans: TranslationBundle): Promise<HTMLElement> {
+  let url: string;
+  try {
+    url = await bytesAt(client, path, 'image/png');
+  } catch (error) {
+    if (!(error instanceof Error)) {
+      throw error;
+    }
+    return h('p', { class: 'phasenb-sub' }, trans.__('%1 can not be shown: %2', name, error.message));
+  }
+  const image = h('img', { src: url, alt: name });
   return h('figure', { class: 'phasenb-figure' }, image, h('figcaption', { class: 'phasenb-sub' }, name));
 }
 
 function download(client: Client, path: string, artifact: Artifact, trans: TranslationBundle): HTMLElement {
   const save = async () => {
-    const response = await client.get(path);
-    const url = URL.createObjectURL(await response.blob());
+    const url = await bytesAt(client, path, 'application/octet-stream');
     h('a', { href: url, download: artifact.name }).click();
     URL.revokeObjectURL(url);
   };
@@ -166,6 +176,12 @@ function download(client: Client, path: string, artifact: Artifact, trans: Trans
     button,
     h('span', { class: 'phasenb-sub' }, ` ${artifact.type} · ${size}`)
   );
+}
+
+/** A URL of this page for what is at `path`. A page of that URL would be of this origin: `type` is never the sender's. */
+async function bytesAt(client: Client, path: string, type: string): Promise<string> {
+  const response = await client.get(path);
+  return URL.createObjectURL(new Blob([await response.arrayBuffer()], { type }));
 }
 
 function release(parts: Iterable<Element>): void {

@@ -1,7 +1,8 @@
 // A task in a cell's output, live from the server, without a kernel.
 //
 // Rule: it is ranked before ipywidgets, so whatever happens to the kernel or to a widget's model, a cell that has this
-// MIME type shows the truth, or the last snapshot and of which time it is.
+// MIME type shows the truth, or the last snapshot and of which time it is. A notebook may come from anybody: what it says
+// is looked at before it is used, and nothing is asked for in its name but a task's own id.
 
 import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import type { TranslationBundle } from '@jupyterlab/translation';
@@ -9,15 +10,22 @@ import { Widget } from '@lumino/widgets';
 import type { TaskState } from './protocol';
 import type { TaskStore } from './store';
 import { TASK_MIME } from './tokens';
+import { ACTIONS } from './transitions';
 import { type Saved, TaskView } from './view';
 
 export const RANK = -20; // ipywidgets' is -10
 
-/** What phasenb/display/bundle.py writes. */
-interface Payload {
-  task_id: string;
-  snapshot?: TaskState;
-  at?: string;
+const TASK_ID = /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/; // a ULID
+
+/** What phasenb/display/bundle.py writes: `{task_id, snapshot, at}`. Null where a notebook has something else there. */
+function payloadOf(data: unknown): { taskId: string; saved: Saved | null } | null {
+  const { task_id: taskId, snapshot, at } = (data ?? {}) as { task_id?: string; snapshot?: TaskState; at?: string };
+  if (typeof taskId !== 'string' || !TASK_ID.test(taskId)) {
+    return null;
+  }
+  const whole = snapshot?.task_id === taskId && Array.isArray(snapshot.phases) && snapshot.state in ACTIONS;
+  const time = new Date(at ?? snapshot?.updated_at ?? Number.NaN);
+  return { taskId, saved: whole && !Number.isNaN(time.getTime()) ? { snapshot, at: time } : null };
 }
 
 export class TaskRenderer extends Widget implements IRenderMime.IRenderer {
@@ -30,15 +38,21 @@ export class TaskRenderer extends Widget implements IRenderMime.IRenderer {
   }
 
   async renderModel(model: IRenderMime.IMimeModel): Promise<void> {
-    const { task_id, snapshot, at } = model.data[TASK_MIME] as unknown as Payload;
+    const payload = payloadOf(model.data[TASK_MIME]);
+    if (payload === null) {
+      this._view?.dispose();
+      this._view = null;
+      this.node.textContent = this._trans.__('This output names no task.');
+      return;
+    }
+    const { taskId, saved } = payload;
     const shown = this._view?.model;
-    if (shown?.taskId === task_id && (shown.live || snapshot === undefined || snapshot.seq <= shown.seq)) {
+    if (shown?.taskId === taskId && (shown.live || saved === null || saved.snapshot.seq <= shown.seq)) {
       return; // an output that is told again: what the server says is newer
     }
     this._view?.dispose();
-    const saved: Saved | null = snapshot === undefined ? null : { snapshot, at: new Date(at ?? snapshot.updated_at) };
-    this._view = new TaskView({ store: this._store, taskId: task_id, saved, trans: this._trans });
-    this.node.append(this._view.node);
+    this._view = new TaskView({ store: this._store, taskId, saved, trans: this._trans });
+    this.node.replaceChildren(this._view.node);
   }
 
   override dispose(): void {

@@ -12,6 +12,11 @@ import type { Feed, PhaseResult, Subscribed, TaskEvent, TaskState, Welcome } fro
 /** Calls back before the next painting; requestAnimationFrame in a page. */
 export type Frame = (paint: () => void) => unknown;
 
+/** Below `phasenb/api`. An id may come from a notebook, or a command's arguments. */
+export function pathOf(taskId: string): string {
+  return `tasks/${encodeURIComponent(taskId)}`;
+}
+
 export interface Happened {
   model: TaskModel;
   event: TaskEvent;
@@ -81,6 +86,8 @@ export class TaskStore {
       }
       if (this._scope === null) {
         this._tasks.delete(taskId);
+      } else {
+        model.forgetLines(); // the feed tells of the task, not of its output
       }
     }
   }
@@ -114,7 +121,7 @@ export class TaskStore {
 
   /** The outcome of every attempt that ended. Rejects as `client.get` does. */
   async results(taskId: string): Promise<PhaseResult[]> {
-    const response = await this.client.get(`tasks/${taskId}/results`);
+    const response = await this.client.get(`${pathOf(taskId)}/results`);
     const { results }: { results: PhaseResult[] } = await response.json();
     return results;
   }
@@ -247,7 +254,7 @@ export class TaskStore {
 
   private async _loadTail(model: TaskModel): Promise<void> {
     try {
-      const response = await this.client.get(`tasks/${model.taskId}/logs?last=${TAIL_LINES}`);
+      const response = await this.client.get(`${pathOf(model.taskId)}/logs?last=${TAIL_LINES}`);
       const { lines }: { lines: TailLine[] } = await response.json();
       model.merge(lines);
     } catch {

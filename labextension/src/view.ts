@@ -91,7 +91,7 @@ export class TaskView {
     if (task === null || this._disposed) {
       return;
     }
-    setAttribute(this.node, 'aria-label', this._trans.__('task %1', task.name));
+    setAttribute(this.node, 'aria-label', this._trans.__('task %1', words.plain(task.name)));
     setAttribute(this.node, 'data-state', task.state);
     setAttribute(this.node, 'data-tone', live || words.isTerminal(task.state) ? (TONES[task.state] ?? 'idle') : 'idle');
     this._paintHead(task, live, now);
@@ -207,10 +207,10 @@ export class TaskView {
   private _errorParts({ phase, error }: TaskFailure): Node[] {
     const where = phase === null ? '' : this._trans.__(' in %1', phase);
     const message = error.message ? `${where}: ${words.plain(error.message)}` : where;
-    const parts: Node[] = [h('p', {}, h('b', {}, error.type), message)];
+    const parts: Node[] = [h('p', {}, h('b', {}, words.plain(error.type)), message)];
     const own = words.ownLine(error.traceback);
     if (own !== null) {
-      parts.push(h('p', { class: 'phasenb-where' }, own.where));
+      parts.push(h('p', { class: 'phasenb-where' }, words.plain(own.where)));
       if (own.code) {
         parts.push(h('pre', {}, words.plain(own.code)));
       }
@@ -243,7 +243,7 @@ export class TaskView {
 
   private _announce(task: TaskState, live: boolean): void {
     const word = words.stateWord(task.state, this._trans);
-    const text = task.state === 'running' ? `${task.name}: ${task.phase}` : `${task.name}: ${word}`;
+    const text = `${words.plain(task.name)}: ${task.state === 'running' ? task.phase : word}`;
     if (live && text !== this._announced) {
       if (this._announced !== null) {
         ANNOUNCER.say(task.task_id, text);

@@ -297,6 +297,7 @@ describe('the notebook that launched a task', () => {
     expect(origin({ notebook: '/home/ada/work/birds/a.ipynb' }).path).toBe('birds/a.ipynb');
     expect(pathBelow('/', '/a.ipynb')).toBe('a.ipynb');
     expect(pathBelow('', '/a.ipynb')).toBeNull();
+    expect(pathBelow('/home/ada', '/home/ada/../eve/a.ipynb')).toBeNull();
     expect(pathOf('/home/ada/work/', 'a.ipynb')).toBe('/home/ada/work/a.ipynb');
   });
 

@@ -70,4 +70,28 @@ describe('the MIME renderer', () => {
     expect(renderer.node.childElementCount).toBe(1);
     await until(() => server.heard.some(command => command.type === 'unsubscribe'));
   });
+
+  it.each([
+    [{}],
+    [{ task_id: '../../../logout', snapshot: snapshot({ task_id: '../../../logout' }) }],
+    [{ task_id: 7 }],
+    [null]
+  ])('asks for nothing in the name of a notebook that names no task: %j', async payload => {
+    await renderer.renderModel(output(payload as object));
+    expect(renderer.node.textContent).toBe('This output names no task.');
+    await renderer.renderModel(output({ task_id: TASK_ID }));
+    await until(() => server.heard.some(command => command.type === 'subscribe'));
+    expect(server.heard.filter(command => command.type === 'subscribe')).toMatchObject([{ task_id: TASK_ID }]);
+  });
+
+  it.each([
+    [{ snapshot: snapshot({ task_id: OTHER }) }],
+    [{ snapshot: { task_id: TASK_ID, state: 'running' } }],
+    [{ snapshot: snapshot({ state: 'dreaming' as never }) }],
+    [{ snapshot: snapshot(), at: 'yesterday' }]
+  ])('does not show a copy that is none: %#', async about => {
+    await renderer.renderModel(output({ task_id: TASK_ID, ...about }));
+    expect(text('.phasenb-body[hidden]')).toBeDefined();
+    expect(text('.phasenb-name')).toBe('');
+  });
 });

@@ -271,6 +271,18 @@ describe('the store of tasks', () => {
     expect(server.heard.filter(command => command.type === 'subscribe_feed')[1]).toMatchObject({ after: 'cursor-1' });
   });
 
+  it('keeps no output of a task that nobody shows, and has it again with whoever does', async () => {
+    const line = { phase: 'research', attempt: 1, line: 1, stream: 'stdout', at: 't', text: 'one' };
+    server.http = () => [200, { lines: [line] }];
+    store.openFeed('user');
+    const model = await follow();
+    await until(() => model.tail.length === 1);
+    store.release(TASK_ID);
+    expect([store.tasks.get(TASK_ID), model.tail]).toEqual([model, []]);
+    store.follow(TASK_ID);
+    await until(() => model.tail.length === 1);
+  });
+
   it('asks for a task that had ended before the feed and goes on now', async () => {
     store.openFeed('user');
     await until(() => store.complete);

@@ -382,6 +382,32 @@ describe('the view of a task', () => {
       expect(text('.phasenb-artifact')).toBe('model Model · 9 bytes');
     });
 
+    it('makes no page of what people write, whatever type it claims, and shows what can be had', async () => {
+      const png = {
+        $object: `sha256:${'a'.repeat(64)}`,
+        codec: 'png',
+        type: 'Figure',
+        bytes: 9,
+        shape: null,
+        preview: ''
+      };
+      const artifacts = ['../../../logout', 'gone'].map(name => ({ ...png, name }));
+      const paths: string[] = [];
+      server.http = path => {
+        paths.push(path);
+        const body = path.endsWith('/results') ? { results: [result({ artifacts })] } : { lines: [] };
+        return path.endsWith('gone') ? [404, { message: 'it was collected' }] : [200, body];
+      };
+      const blobs: Blob[] = [];
+      const make = jest.spyOn(URL, 'createObjectURL').mockImplementation(blob => `blob:${blobs.push(blob as Blob)}`);
+      await open(ended);
+      await until(() => shown('figure'));
+      make.mockRestore();
+      expect(blobs.map(blob => blob.type)).toEqual(['image/png']);
+      expect(paths).toContain(`tasks/${TASK_ID}/artifacts/fit/1/..%2F..%2F..%2Flogout`);
+      expect(text('.phasenb-output > p')).toBe('gone can not be shown: it was collected');
+    });
+
     it('has the line that the snapshot has, until the server has told more', async () => {
       server.http = () => [503, { code: 'store_unavailable', message: 'gone', details: {} }];
       const warn = jest.spyOn(console, 'warn').mockImplementation();

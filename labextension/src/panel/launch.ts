@@ -93,7 +93,9 @@ export class LaunchForm extends ReactWidget {
       this._says = null;
       this._problem = refusalSentence(error, trans);
     }
-    this.update();
+    if (!this.isDisposed) {
+      this.update(); // or React would begin anew in a node that nobody has
+    }
   }
 
   private _names: string[] = [];

@@ -9,10 +9,12 @@ export interface Origin {
   sentence: string;
 }
 
-/** The path below the server's folder; null where it is elsewhere, or the server does not tell its folder. */
+/** The path below the server's folder; null where it is elsewhere, or the server does not tell its folder. A launch may
+ * name any path: one that climbs is below nothing.
+ */
 export function pathBelow(root: string, path: string): string | null {
   const folder = root.endsWith('/') ? root : `${root}/`;
-  return root !== '' && path.startsWith(folder) ? path.slice(folder.length) : null;
+  return root !== '' && path.startsWith(folder) && !path.split('/').includes('..') ? path.slice(folder.length) : null;
 }
 
 /** The other way. */
