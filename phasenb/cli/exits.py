@@ -26,7 +26,7 @@ class Exit(IntEnum):
 MEANINGS = {
     Exit.DONE: "done; the task that was waited for completed",
     Exit.FAILED: "the task failed or was cancelled; `doctor`: something is wrong",
-    Exit.USAGE: "the command line, an input, an edit or the configuration can't be used",
+    Exit.USAGE: "the command line, an input, an edit, a file or the configuration can't be used",
     Exit.NOT_FOUND: "there is no such task, agent or object",
     Exit.NO_SERVER: "no server was found, or the one that was named does not answer; the store can't be used",
     Exit.REFUSED: "refused: the task's state does not allow it, or the server does not let you",
@@ -42,6 +42,7 @@ _OF_ERRORS: tuple[tuple[tuple[type[BaseException], ...], Exit], ...] = (
     ((errors.LaunchError, errors.ValueNotStorable, errors.BadMessage, errors.ConfigError), Exit.USAGE),
     ((errors.ApprovalNeeded,), Exit.WAITING),
     ((TimeoutError,), Exit.TIMEOUT),
+    ((OSError,), Exit.USAGE),  # a path that can't be read or written; TimeoutError is one too, and comes before
 )
 
 

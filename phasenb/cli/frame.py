@@ -111,9 +111,11 @@ def guarded(call: Call, work: Callable[[], Any]) -> int:
         return int(work() or Exit.DONE)
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
-    except (PhasenbError, TimeoutError) as error:
+    except BrokenPipeError:
+        raise  # whoever read has gone (`| head`): click ends without a word
+    except (PhasenbError, OSError) as error:
         code = exit_of(error)
-        told = str(error)
+        told = _words(error)
         if call.json:
             about: dict[str, Any] = {"type": type(error).__name__, "message": told}
             if isinstance(error, PhasenbError):
@@ -123,3 +125,10 @@ def guarded(call: Call, work: Callable[[], Any]) -> int:
         else:
             typer.echo(f"phasenb: {told}", err=True)
         return code
+
+
+def _words(error: Exception) -> str:
+    """The system's own errors as others are told: what, and why."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)

@@ -208,11 +208,13 @@ class AsyncClient:
         "name=value"; ``scope``: ``session``, or ``user`` for those of all of the user's sessions.
         """
         oldest, labels = time_of(since), labels_of(label)
+        picked = oldest is not None or bool(labels)  # here, and not by the server: how many it takes is unknown
+        size = PAGE if limit is None or picked else max(1, min(PAGE, limit))
         found: list[TaskState] = []
         before: str | None = None
         while True:
             page, _ = await self._channel.ask(
-                "list", protocol.Tasks, scope=scope, state=state_of(state), limit=PAGE, before=before
+                "list", protocol.Tasks, scope=scope, state=state_of(state), limit=size, before=before
             )
             found += [
                 task

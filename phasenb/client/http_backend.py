@@ -12,7 +12,7 @@ import ipaddress
 import json
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Self, cast
 from urllib.parse import parse_qs, quote, urlencode, urlsplit, urlunsplit
 
 import orjson
@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 TIMEOUT_S = 30.0
 _BLOCK = 1 << 20
 _FINAL_CLOSES = {4001: 401, 4003: 403}  # authentication expired, no longer authorised (protocol.md)
+_CUT = "the connection was cut in the middle of an answer"
 _NO_EXTENSION = "it has no phasenb extension: install phasenb where the Jupyter server runs, and start it again"
 
 
@@ -53,6 +54,38 @@ def parse_url(url: str, token: str | None = None) -> tuple[str, str]:
     for page in ("/lab", "/tree", "/notebooks"):
         path = path.removesuffix(page)
     return urlunsplit((parts.scheme, parts.netloc, f"{path}/", "", "")), token or given
+
+
+class _Body:
+    """The body of an answer, as a file: a connection that breaks while it is read is ServerUnreachable too."""
+
+    closed = False
+
+    def __init__(self, response: HTTPResponse, url: str) -> None:
+        self._response = response
+        self._url = url
+        self.headers = response.headers
+        self.url = response.geturl()
+
+    def read(self, size: int = -1) -> bytes:
+        from http.client import HTTPException
+
+        try:
+            data = self._response.read() if size < 0 else self._response.read(size)
+        except (OSError, HTTPException) as error:
+            raise ServerUnreachable(self._url, _plain(error)) from None
+        if size > 0 and not data and self._response.length:  # http.client takes that for the end
+            raise ServerUnreachable(self._url, _CUT)
+        return data
+
+    def close(self) -> None:
+        self._response.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
 
 
 class HttpBackend:
@@ -143,7 +176,7 @@ class HttpBackend:
             request.add_header("Accept", f"{ARROW}, {JSON};q=0.5" if arrow_installed() else JSON)
             with self._open(request, TIMEOUT_S) as response:
                 if response.headers.get_content_type() == ARROW:
-                    return results_frame_of(read_results(response), **how)
+                    return results_frame_of(read_results(cast("IO[bytes]", response)), **how)
                 return results_frame(self._object(response)["results"], **how)
 
         return await asyncio.to_thread(fetched)
@@ -155,8 +188,8 @@ class HttpBackend:
         with self._open(self._request("GET", path), timeout_s) as response:
             return self._object(response)
 
-    def _object(self, response: HTTPResponse) -> JsonObject:
-        if "/login" in urlsplit(response.geturl()).path:
+    def _object(self, response: _Body) -> JsonObject:
+        if "/login" in urlsplit(response.url).path:
             raise AccessDenied(self._url)
         try:
             return dict(orjson.loads(response.read()))
@@ -230,7 +263,7 @@ class HttpBackend:
 
         return Request(f"{self._url}phasenb/api/{path}", body, self._headers(), method=method)  # noqa: S310 - http(s)
 
-    def _open(self, request: Request, timeout_s: float | None) -> HTTPResponse:
+    def _open(self, request: Request, timeout_s: float | None) -> _Body:
         from http.client import HTTPException
         from urllib.error import HTTPError
         from urllib.request import ProxyHandler, build_opener
@@ -239,12 +272,13 @@ class HttpBackend:
 
         opener = build_opener(SameOriginRedirects(self._url), *([ProxyHandler({})] if self._loopback else []))
         try:
-            response: HTTPResponse = opener.open(request, timeout=timeout_s)
+            return _Body(opener.open(request, timeout=timeout_s), self._url)
         except HTTPError as error:
-            raise self._problem(error.code, error.read()) from None
+            refused = error
         except (OSError, HTTPException) as error:
             raise ServerUnreachable(self._url, _plain(error)) from None
-        return response
+        with _Body(cast("HTTPResponse", refused), self._url) as body:
+            raise self._problem(refused.code, body.read())
 
     def _problem(self, status: int, body: bytes) -> PhasenbError:
         try:
@@ -326,4 +360,6 @@ def _plain(error: BaseException) -> str:
         return "connection refused"
     if isinstance(cause, TimeoutError):
         return "no answer in time"
+    if type(cause).__name__ == "IncompleteRead":  # of http.client, which is not imported for this
+        return _CUT
     return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__

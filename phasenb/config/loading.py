@@ -1,7 +1,9 @@
 """Where settings come from: packaged defaults, files on the Jupyter config path, ``PHASENB_*`` variables, overrides.
 
 Later wins (design.md section 10). Variables are named by section and field: ``PHASENB_STORE_URL``,
-``PHASENB_EXECUTOR_WORKERS``, ``PHASENB_LEASE_S``; their values are JSON, or plain text.
+``PHASENB_EXECUTOR_WORKERS``, ``PHASENB_LEASE_S``; their values are JSON, or plain text. A variable that is none is
+refused where it looks like one: its first word is a section's, or a setting has nearly its name. Others that begin with
+``PHASENB_`` are somebody else's, as those are that Kubernetes sets for a service called phasenb.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +27,11 @@ from phasenb.errors import ConfigError
 PREFIX = "PHASENB_"
 DEFAULT = "default"
 _NO_SETTINGS = ("URL", "TOKEN", "SESSION")  # a client's own: where it launches, and as which session
-_OF_THE_TESTS = ("TEST_", "BENCH_")  # phasenb's own tests and benchmarks
+# kubernetes.io/docs/concepts/services-networking/service, "Environment variables"; a service may be `phasenb-store`.
+_OF_KUBERNETES = re.compile(
+    r"(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)", re.ASCII
+)
+_NEARLY = 0.75  # of difflib's ratio: PHASENB_LEASES is PHASENB_LEASE_S, and PHASENB_PORT is nothing of ours
 _HERE = Path(__file__).parent
 _FIELDS = Settings.model_fields
 _SECTIONS = {
@@ -88,30 +95,42 @@ def _policy_layers(path: str | None, folders: Sequence[Path]) -> list[Layer]:
 
 
 def environment_layers(environ: Mapping[str, str]) -> list[Layer]:
-    """A layer for each ``PHASENB_*`` variable that is a setting. Raises ConfigError for one that nobody reads."""
+    """A layer for each ``PHASENB_*`` variable that is a setting. Raises ConfigError for one that looks like one."""
     layers = []
     for variable, text in environ.items():
         name = variable.removeprefix(PREFIX)
-        if name == variable or name in _NO_SETTINGS or name.startswith(_OF_THE_TESTS):
+        if name == variable or name in _NO_SETTINGS:
             continue
-        section, field = _setting_of(variable)
+        found = _setting_of(name.lower())
+        if found is None:
+            _refuse_near(variable, name.lower())
+            continue
+        section, field = found
         layers.append(Layer(variable, {section: {field: _value(text)} if field else _value(text)}))
     return layers
 
 
-def _setting_of(variable: str) -> tuple[str, str | None]:
-    """(section, field) of a variable, (field, None) of a plain one. Raises ConfigError."""
-    name = variable.removeprefix(PREFIX).lower()
+def _setting_of(name: str) -> tuple[str, str | None] | None:
+    """(section, field) of a variable's name, (field, None) of a plain one; None for what is no setting."""
     for section, model in _SECTIONS.items():
         field = name.removeprefix(f"{section}_")
         if field != name and field in model.model_fields:
             return section, field
-    if name in _FIELDS and name not in _SECTIONS:
-        return name, None
-    known = [f"{section}_{field}" for section, model in _SECTIONS.items() for field in model.model_fields]
-    known += [field for field in _FIELDS if field not in _SECTIONS] + [other.lower() for other in _NO_SETTINGS]
-    near = difflib.get_close_matches(name, known, 1)
-    hint = f": did you mean {PREFIX}{near[0].upper()}?" if near else f" (known: {', '.join(sorted(known))})"
+    return (name, None) if name in _FIELDS and name not in _SECTIONS else None
+
+
+def _refuse_near(variable: str, name: str) -> None:
+    """Raises ConfigError where the variable was meant for a setting."""
+    if _OF_KUBERNETES.fullmatch(name.upper()):
+        return
+    known = {field: field for field in (*_FIELDS, *map(str.lower, _NO_SETTINGS)) if field not in _SECTIONS}
+    inside = [(field, f"{section}_{field}") for section, model in _SECTIONS.items() for field in model.model_fields]
+    known |= {whole: whole for _, whole in inside}
+    meant = known | {field: whole for field, whole in inside if field not in known}  # its section was left out
+    near = difflib.get_close_matches(name, meant, 1, _NEARLY)
+    if not near and name.split("_")[0] not in _SECTIONS:
+        return
+    hint = f": did you mean {PREFIX}{meant[near[0]].upper()}?" if near else f" (known: {', '.join(sorted(known))})"
     raise ConfigError(variable, "", f"there is no such setting{hint}")
 
 

@@ -20,7 +20,7 @@ from phasenb.dto.task_state import TaskState
 from phasenb.dto.values import Json
 
 TASK_MIME = "application/vnd.phasenb.task+json"
-_LONGEST_INPUT = 2_000  # bytes of JSON: a notebook's file is no place for data
+_LONGEST = 2_000  # bytes of JSON, of an input or of what waits for approval: a notebook's file is no place for data
 
 
 def task_bundle(
@@ -32,11 +32,16 @@ def task_bundle(
         "text/plain": task_text(task, now=now, notes=notes),
     }
     if by_server:
-        snapshot = task.model_copy(update={"inputs": {name: _short(value) for name, value in task.inputs.items()}})
-        bundle[TASK_MIME] = {"task_id": task.task_id, "snapshot": snapshot.as_json(), "at": format_time(now)}
+        bundle[TASK_MIME] = {"task_id": task.task_id, "snapshot": _without_data(task).as_json(), "at": format_time(now)}
     return bundle
+
+
+def _without_data(task: TaskState) -> TaskState:
+    inputs = {name: _short(value) for name, value in task.inputs.items()}
+    gate = task.approval and task.approval.model_copy(update={"output": _short(task.approval.output)})
+    return task.model_copy(update={"inputs": inputs, "approval": gate})
 
 
 def _short(value: Json) -> Json:
     size = len(orjson.dumps(value))
-    return value if size <= _LONGEST_INPUT else f"({size:,} bytes of JSON)"
+    return value if size <= _LONGEST else f"({size:,} bytes of JSON)"

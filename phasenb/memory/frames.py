@@ -37,28 +37,28 @@ __all__ = ["LazyValue", "events_frame", "flattened", "logs_frame", "newest", "re
 Record = Mapping[str, Any]
 Aside = Mapping[tuple[str, str], int]
 NONE_ASIDE: Aside = MappingProxyType({})
-_TEXT, _TIME, _SECONDS, _COUNT, _COUNT_OR_NA, _VALUE = "string", "time", "float64", "int64", "Int64", "object"
+TEXT, TIME, SECONDS, COUNT, COUNT_OR_NA, VALUE = "string", "time", "float64", "int64", "Int64", "object"
 
 TASK_COLUMNS = {
-    "task_id": _TEXT, "name": _TEXT, "agent": _TEXT, "session": _TEXT, "state": _TEXT, "phase": _TEXT,
-    "percent": _SECONDS, "attempts": _COUNT, "created_at": _TIME, "started_at": _TIME, "ended_at": _TIME,
-    "duration_s": _SECONDS, "error_type": _TEXT, "error_message": _TEXT,
+    "task_id": TEXT, "name": TEXT, "agent": TEXT, "session": TEXT, "state": TEXT, "phase": TEXT,
+    "percent": SECONDS, "attempts": COUNT, "created_at": TIME, "started_at": TIME, "ended_at": TIME,
+    "duration_s": SECONDS, "error_type": TEXT, "error_message": TEXT,
 }  # fmt: skip
 RESULT_COLUMNS = {
-    "task_id": _TEXT, "phase": _TEXT, "attempt": _COUNT, "kind": _TEXT, "revision": _COUNT, "status": _TEXT,
-    "started_at": _TIME, "ended_at": _TIME, "duration_s": _SECONDS, "output": _VALUE, "output_type": _TEXT,
-    "output_bytes": _COUNT_OR_NA, "error_type": _TEXT, "error_message": _TEXT, "worker": _TEXT,
+    "task_id": TEXT, "phase": TEXT, "attempt": COUNT, "kind": TEXT, "revision": COUNT, "status": TEXT,
+    "started_at": TIME, "ended_at": TIME, "duration_s": SECONDS, "output": VALUE, "output_type": TEXT,
+    "output_bytes": COUNT_OR_NA, "error_type": TEXT, "error_message": TEXT, "worker": TEXT,
 }  # fmt: skip
 EVENT_COLUMNS = {
-    "task_id": _TEXT, "seq": _COUNT, "type": _TEXT, "at": _TIME, "phase": _TEXT, "attempt": _COUNT_OR_NA,
-    "body": _VALUE,
+    "task_id": TEXT, "seq": COUNT, "type": TEXT, "at": TIME, "phase": TEXT, "attempt": COUNT_OR_NA,
+    "body": VALUE,
 }  # fmt: skip
 LOG_COLUMNS = {
-    "task_id": _TEXT, "phase": _TEXT, "attempt": _COUNT, "line": _COUNT, "stream": _TEXT, "at": _TIME, "text": _TEXT,
+    "task_id": TEXT, "phase": TEXT, "attempt": COUNT, "line": COUNT, "stream": TEXT, "at": TIME, "text": TEXT,
 }  # fmt: skip
 
 
-_KEY = ("kind", "task_id", "phase", "attempt", "revision")
+KEY = ("kind", "task_id", "phase", "attempt", "revision")
 
 
 def tasks_frame(tasks: Iterable[TaskState | Record], load: Load | None = None) -> pd.DataFrame:
@@ -75,7 +75,7 @@ def tasks_frame(tasks: Iterable[TaskState | Record], load: Load | None = None) -
         for name, value in record["inputs"].items():
             added.put(f"input.{name}", number, shown(value, load), None)
         for name, value in record["labels"].items():
-            added.put(f"label.{name}", number, value, _TEXT)
+            added.put(f"label.{name}", number, value, TEXT)
     frame = _frame(records, TASK_COLUMNS)
     frame["duration_s"] = (frame["ended_at"] - frame["started_at"]).dt.total_seconds().clip(lower=0)
     return added.beside(frame).set_index("task_id")
@@ -102,7 +102,7 @@ def results_frame(
     added = _Added()
     for number, record in enumerate(records):
         for name, value in record.get("metrics", {}).items():
-            added.put(f"metric.{name}", number, value, _SECONDS)
+            added.put(f"metric.{name}", number, value, SECONDS)
     rows = [
         {**record, **_error(record.get("error") or {}), "output": shown(record.get("output"), load)}
         for record in records
@@ -175,7 +175,7 @@ def _error(error: Record) -> Record:
 
 def that_count(records: Sequence[Record], aside: Aside) -> list[Record]:
     """The results that count, of the HTTP API's objects: the newest attempt of each phase of a task."""
-    keys = (tuple(record[name] for name in _KEY) for record in records)
+    keys = (tuple(record[name] for name in KEY) for record in records)
     return [records[place] for place in newest(keys, aside)]
 
 
@@ -206,10 +206,10 @@ def _frame(records: Sequence[Record], columns: Mapping[str, str]) -> pd.DataFram
 def _column(values: list[Any], kind: str) -> pd.Series[Any]:
     import pandas as pd
 
-    if kind == _TIME:
+    if kind == TIME:
         times = pd.to_datetime(pd.Series(values, dtype="object"), utc=True, format="ISO8601")
         return times.astype("datetime64[us, UTC]")
-    if kind == _TEXT:
+    if kind == TEXT:
         values = [None if value is None else str(value) for value in values]
     return pd.Series(values, dtype=kind)
 

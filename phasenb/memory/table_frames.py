@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from phasenb.memory.frames import NONE_ASIDE, RESULT_COLUMNS, flattened, newest, shown
+from phasenb.memory.frames import (
+    COUNT_OR_NA,
+    KEY,
+    NONE_ASIDE,
+    RESULT_COLUMNS,
+    TEXT,
+    TIME,
+    VALUE,
+    flattened,
+    newest,
+    shown,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,8 +28,6 @@ if TYPE_CHECKING:
 
     from phasenb.memory.frames import Aside
     from phasenb.memory.lazy import Load
-
-_TEXT, _TIME, _COUNT_OR_NA, _VALUE = "string", "time", "Int64", "object"
 
 
 def results_frame_of(
@@ -34,12 +43,12 @@ def results_frame_of(
     import pyarrow as pa
 
     if last:
-        keys = [table.column(name).to_pylist() for name in ("kind", "task_id", "phase", "attempt", "revision")]
+        keys = [table.column(name).to_pylist() for name in KEY]
         table = table.take(pa.array(newest(zip(*keys, strict=True), aside), pa.int64()))
     outputs = [orjson.loads(text) for text in table.column("output").to_pylist()]
     made = {
         name: pd.Series([shown(value, load) for value in outputs], dtype="object")
-        if kind == _VALUE
+        if kind == VALUE
         else _column(table.column(name).combine_chunks(), kind)
         for name, kind in RESULT_COLUMNS.items()
     }
@@ -50,9 +59,9 @@ def results_frame_of(
 def _column(values: Any, kind: str) -> pd.Series[Any]:
     import pandas as pd
 
-    masked = {_TEXT: pd.StringDtype(), _COUNT_OR_NA: pd.Int64Dtype()}.get(kind)
+    masked = {TEXT: pd.StringDtype(), COUNT_OR_NA: pd.Int64Dtype()}.get(kind)
     column: pd.Series[Any] = values.to_pandas(types_mapper=lambda _: masked)
-    return column.astype("datetime64[us, UTC]") if kind == _TIME else column
+    return column.astype("datetime64[us, UTC]") if kind == TIME else column
 
 
 def _metrics(table: pa.Table) -> pd.DataFrame:

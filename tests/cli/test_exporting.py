@@ -81,3 +81,13 @@ def test_what_is_there_is_replaced_by_force_only(run, folder, task):
 def test_what_cant_be_exported(run, task):
     assert run("export", task, "r.xls").code == Exit.USAGE
     assert run("export", "0000", "r.csv").code == Exit.NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("path", "why"), [("/proc/none/x.json", "No such file or directory"), ("x" * 300 + ".json", "File name too long")]
+)
+def test_a_file_that_can_not_be_written_is_told_in_a_line(run, report, path, why):
+    task = run("launch", f"{report}:flow", "week=47", "--wait", "--json").lines[-1]["task_id"]
+    refused = run("export", task, path)
+    assert (refused.code, refused.err.startswith("phasenb: "), refused.err.count("\n")) == (Exit.USAGE, True, 1)
+    assert why in refused.err

@@ -66,12 +66,20 @@ def test_a_misspelt_variable_is_told_with_the_nearest_name():
         load_settings(config_path=[], environ={"PHASENB_LEASES": "1"})
     with pytest.raises(ConfigError, match="did you mean PHASENB_TOKEN"):
         load_settings(config_path=[], environ={"PHASENB_TOKN": "1"})
-    with pytest.raises(ConfigError, match=r"PHASENB_QQQ: there is no such setting \(known: agents, "):
-        load_settings(config_path=[], environ={"PHASENB_QQQ": "1"})
+    with pytest.raises(ConfigError, match="did you mean PHASENB_EXECUTOR_WORKERS"):
+        load_settings(config_path=[], environ={"PHASENB_WORKERS": "1"})
+    with pytest.raises(ConfigError, match=r"PHASENB_STORE_QQQ: there is no such setting \(known: agents, "):
+        load_settings(config_path=[], environ={"PHASENB_STORE_QQQ": "1"})
     with pytest.raises(ConfigError, match="no such setting"):
         load_settings(config_path=[], environ={"PHASENB_STORE": "{}"})
-    others = {"PHASENB_URL": "x", "PHASENB_TOKEN": "y", "PHASENB_SESSION": "z", "PHASENB_TEST_CHROMIUM": "w"}
-    plain = load_settings(config_path=[], environ={**others, "PHASENBX": "no prefix of ours"})
+
+
+def test_a_variable_that_does_not_look_like_a_setting_is_somebody_elses():
+    clients = {"PHASENB_URL": "x", "PHASENB_TOKEN": "y", "PHASENB_SESSION": "z"}
+    others = {"PHASENBX": "no prefix of ours", "PHASENB_QQQ": "1", "PHASENB_DEPLOYMENT": "blue"}
+    words = ("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_8888_TCP", "PORT_8888_TCP_ADDR")
+    kubernetes = {f"{service}_{word}": "1" for service in ("PHASENB", "PHASENB_STORE") for word in words}
+    plain = load_settings(config_path=[], environ={**clients, **others, **kubernetes})
     assert plain.model_dump() == Settings().model_dump()
 
 

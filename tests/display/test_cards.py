@@ -14,6 +14,7 @@ from phasenb.display.html import task_html
 from phasenb.display.text import task_text
 from phasenb.dto import events as ev
 from phasenb.dto.phase import LogLine
+from phasenb.dto.task_state import Approval
 
 OURS = {"style", "section", "div", "h4", "span", "ol", "li", "p", "b", "pre", "code", "time", "details", "summary"}
 
@@ -169,6 +170,8 @@ def test_a_bundle_keeps_no_data(life):
     inputs = task_bundle(task, now=task.updated_at)[TASK_MIME]["snapshot"]["inputs"]
     assert inputs["path"] == "penguins.csv"
     assert "bytes of JSON" in inputs["rows"]
+    waiting = task.changed(approval=Approval(phase="research", revision=1, seq=3, output="x" * 10_000))
+    assert "bytes of JSON" in task_bundle(waiting, now=task.updated_at)[TASK_MIME]["snapshot"]["approval"]["output"]
 
 
 def test_the_style_follows_the_theme_and_stands_alone(life):

@@ -34,9 +34,12 @@ class House:
     async def run(self, slot, code_of, values=None, **fields):
         return await self.follow(slot.run(self.attempt(code_of, values, **fields)))
 
-    async def follow(self, run):
-        """The attempt's whole story, once it has ended."""
-        reports = [report async for report in run]
+    async def follow(self, run, hear=lambda report: None):
+        """The attempt's whole story, once it has ended; ``hear`` gets each report as it comes."""
+        reports = []
+        async for report in run:
+            reports.append(report)
+            hear(report)
         assert isinstance(reports[-1], Outcome)
         assert not any(isinstance(report, Outcome) for report in reports[:-1])
         chunks = [report for report in reports if isinstance(report, LogChunk)]

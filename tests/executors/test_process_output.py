@@ -11,10 +11,14 @@ import warnings
 import cloudpickle
 import pytest
 
+from phasenb.dto.phase import Step
+
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # as notebook cells go; a worker can't import this file
 
 
-def test_texts_that_no_utf8_can_hold_are_told_all_the_same(one):
+def test_texts_that_no_utf8_can_hold_are_told_all_the_same(house, on_slot, tmp_path):
+    gate = tmp_path / "told"
+
     class Rude:
         def __str__(self):
             raise ZeroDivisionError
@@ -25,10 +29,18 @@ def test_texts_that_no_utf8_can_hold_are_told_all_the_same(one):
         ctx.log("caf\udce9", Rude())
         print("caf\udce9")
         ctx.update(0.3, "then \udce9")
-        time.sleep(0.2)  # so that the worker's other thread tells it
+        while not gate.exists():  # only the worker's other thread can tell it
+            time.sleep(0.005)
         return "done"
 
-    told = one(phase)
+    def hear(report):
+        if isinstance(report, Step) and report.message == "then \\udce9":
+            gate.touch()
+
+    async def scenario(slot):
+        return await house.follow(slot.run(house.attempt(phase)), hear)
+
+    told = on_slot(scenario)
     assert told.outcome.status == "complete", told.outcome.error
     assert told.steps[0].message == "caf\\udce9"
     assert told.steps[-1].message == "then \\udce9"

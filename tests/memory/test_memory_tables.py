@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from phasenb.codecs.result_tables import ArrowResults, read_results
 from phasenb.dto.phase_result import ErrorInfo, PhaseResult, ResultStatus
-from phasenb.memory.frames import results_frame
+from phasenb.memory.frames import RESULT_COLUMNS, results_frame
 from phasenb.memory.lazy import LazyValue
 from phasenb.memory.rows import result as stored_result
 from phasenb.memory.rows import result_values
@@ -126,3 +126,9 @@ def test_a_big_output_stays_where_it_is(arrow):
     value = frame["output"].iloc[0]
     assert isinstance(value, LazyValue)
     assert value.load() == REFERENCE["$object"]
+
+
+def test_the_stream_has_the_columns_of_the_frame():
+    file = io.BytesIO()
+    ArrowResults(file).finish()
+    assert read_results(io.BytesIO(file.getvalue())).column_names == [*RESULT_COLUMNS, "metrics"]

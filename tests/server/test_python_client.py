@@ -97,6 +97,23 @@ async def test_a_retry_is_of_the_task_as_it_was_seen(make_client: Any) -> None:
             await task.retry()
 
 
+async def test_no_more_snapshots_are_fetched_than_are_asked_for(make_client: Any, monkeypatch: Any) -> None:
+    async with make_client() as client:
+        for _ in range(3):
+            await client.launch("three", path="x")
+        asked: list[int] = []
+        ask = client._channel.ask
+
+        async def counted(command: str, reply: Any, **fields: Any) -> Any:
+            asked.append(fields["limit"])
+            return await ask(command, reply, **fields)
+
+        monkeypatch.setattr(client._channel, "ask", counted)
+        assert len(await client.states(limit=2)) == 2
+        assert len(await client.states(limit=2, since="2h")) == 2
+        assert asked == [2, 1000], "what is picked here may be any of them"
+
+
 async def test_the_store_is_told_on_the_same_machine_only(make_client: Any, api: Any, monkeypatch: Any) -> None:
     async with make_client() as client:
         task = await client.launch("three", path="x")

@@ -64,8 +64,8 @@ def test_nobody_is_asked_about_after_the_end(make_world):
         client.handler.closed()
         others = asyncio.all_tasks() - {asyncio.current_task()}
         await asyncio.gather(*others, return_exceptions=True)
-        await asyncio.sleep(0.01)
         assert asyncio.all_tasks() == {asyncio.current_task()}
+        assert all(timer.cancelled() for timer in asyncio.get_running_loop()._scheduled)
 
     asyncio.run(main())
 
