@@ -82,7 +82,7 @@ export class TaskStore {
     model.following -= 1;
     if (model.following === 0) {
       if (this.client.connection.kind === 'connected') {
-        this.client.request({ type: 'unsubscribe', task_id: taskId }).catch(() => undefined); // it goes with the socket
+        this._leave(taskId);
       }
       if (this._scope === null) {
         this._tasks.delete(taskId);
@@ -173,7 +173,11 @@ export class TaskStore {
         }
         model.setLive(true);
         this._tries = 0;
-        void this._loadTail(model);
+        if (model.following > 0) {
+          void this._loadTail(model);
+        } else {
+          this._leave(model.taskId); // what was missing is there; the feed goes on, without the output
+        }
       })
       .catch(error => {
         model.asking = false;
@@ -182,6 +186,10 @@ export class TaskStore {
           this._askLater(error);
         }
       });
+  }
+
+  private _leave(taskId: string): void {
+    this.client.request({ type: 'unsubscribe', task_id: taskId }).catch(() => undefined); // it goes with the socket
   }
 
   private _subscribeFeed(): void {
@@ -256,7 +264,9 @@ export class TaskStore {
     try {
       const response = await this.client.get(`${pathOf(model.taskId)}/logs?last=${TAIL_LINES}`);
       const { lines }: { lines: TailLine[] } = await response.json();
-      model.merge(lines);
+      if (model.following > 0) {
+        model.merge(lines);
+      }
     } catch {
       // The lines are still in the store; the next subscription asks again.
     }
@@ -269,7 +279,9 @@ export class TaskStore {
     if (told.type === 'phase_update') {
       known?.progress(told);
     } else if (told.type === 'phase_log') {
-      known?.log(told);
+      if (known !== undefined && known.following > 0) {
+        known.log(told);
+      }
     } else if (known !== undefined || this._scope !== null) {
       // What the feed tells of and its pages did not hold is new here, or had ended and goes on: then it has a past.
       this._takeEvent(known ?? this._model(told.task_id), told);

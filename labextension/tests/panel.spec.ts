@@ -285,8 +285,10 @@ describe('the launch form', () => {
 
   it('launches with what was filled in, JSON where it is', () => {
     const filled = { path: '[1]', folds: 3, note: '{"seen": 2}', more: 'as text' };
-    expect(launchInputs(inputs, filled)).toEqual({ path: '[1]', folds: 3, note: { seen: 2 }, more: 'as text' });
-    expect(launchInputs(inputs, { path: 'x', note: '' })).toEqual({ path: 'x' });
+    expect(launchInputs(inputs, filled)).toBe('{"path":"[1]","folds":3,"note":{"seen": 2},"more":"as text"}');
+    expect(launchInputs(inputs, { path: 'x', note: '' })).toBe('{"path":"x"}');
+    expect(launchInputs(inputs, { note: '[1.0, 12345678901234567]' })).toBe('{"note":[1.0, 12345678901234567]}');
+    expect(launchInputs(inputs, {})).toBe('{}');
   });
 });
 

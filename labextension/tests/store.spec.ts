@@ -293,6 +293,9 @@ describe('the store of tasks', () => {
     await until(() => store.tasks.get(OTHER)?.live === true);
     expect(store.tasks.get(OTHER)?.state).toEqual(task);
     expect(subscriptions()).toMatchObject([{ task_id: OTHER, after_seq: 0, epoch: '' }]);
+    const left = () => server.heard.filter(command => command.type === 'unsubscribe');
+    await until(() => left().length === 1); // of its output nobody wants to hear
+    expect(left()).toMatchObject([{ task_id: OTHER }]);
   });
 
   it('loads tasks of the past a page at a time', async () => {

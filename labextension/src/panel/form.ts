@@ -52,24 +52,26 @@ function asText(value: Json): Json {
   return value === null || typeof value === 'string' ? value : JSON.stringify(value);
 }
 
-/** The inputs of a launch. */
-export function launchInputs(inputs: Schema, filled: Schema): Schema {
+/** The inputs of a launch, as JSON; what was typed as JSON stands as it was typed (exact.ts says why). */
+export function launchInputs(inputs: Schema, filled: Schema): string {
   const known = new Map(properties(inputs));
-  const given: Schema = {};
+  const given: string[] = [];
   for (const [name, value] of Object.entries(filled)) {
     const schema = known.get(name);
-    if (value === undefined || ((schema === undefined || isFree(schema)) && value === '')) {
-      continue;
+    const free = schema === undefined || isFree(schema);
+    if (value !== undefined && !(free && value === '')) {
+      const text = free && typeof value === 'string' && isJson(value) ? value : JSON.stringify(value);
+      given.push(`${JSON.stringify(name)}:${text}`);
     }
-    given[name] = typeof value === 'string' && (schema === undefined || isFree(schema)) ? parsed(value) : value;
   }
-  return given;
+  return `{${given.join(',')}}`;
 }
 
-function parsed(text: string): Json {
+function isJson(text: string): boolean {
   try {
-    return JSON.parse(text);
+    JSON.parse(text);
+    return true;
   } catch {
-    return text;
+    return false;
   }
 }

@@ -128,8 +128,9 @@ function AgentForm(options: LaunchForm.IOptions & { agent: AgentDescription }): 
     setProblem(null);
     try {
       const given = { name: name || null, approve_before: agent.phases.filter(phase => gates.has(phase)) };
-      const about = { agent: agent.name, inputs: launchInputs(inputs, filled), options: given, idempotency_key: key };
-      const reply = await store.client.request<Launched>({ type: 'launch', ...about });
+      const about = { agent: agent.name, options: given, idempotency_key: key };
+      const exact = { inputs: launchInputs(inputs, filled) };
+      const reply = await store.client.request<Launched>({ type: 'launch', ...about }, undefined, exact);
       launched(reply.task_id);
     } catch (error) {
       setProblem(refusalSentence(error, trans));
