@@ -14,12 +14,15 @@ from dataclasses import dataclass, field
 from phasenb.core.carrier import Carrier, error_of
 from phasenb.core.decisions import Decision
 from phasenb.core.folding import folded
+from phasenb.core.history import History, Rolling
 from phasenb.core.launching import Launching
 from phasenb.core.live_task import LiveTask, log_fields
 from phasenb.core.observers import Observers
 from phasenb.core.patience import STORE_RETRY_S
 from phasenb.core.ports import Adopted
 from phasenb.core.told import Told
+from phasenb.dto.phase_result import ErrorInfo
+from phasenb.dto.task_state import TaskState
 from phasenb.errors import Conflict, LeaseLost, StoreUnavailable, UnknownTask
 
 log = logging.getLogger(__name__)
@@ -101,12 +104,26 @@ class Adoption:
             self.carry(live)
 
     async def _end(self, adopted: Adopted, error: Exception) -> None:
-        """End a task that can't be taken up, by its snapshot: its log may be what can't be read."""
-        store, task_id = self.carrier.store, adopted.task.task_id
+        """End a task that can't be taken up."""
+        task, history = await self._known(adopted.task.task_id, error_of(error))
+        decision = Decision(task, self.carrier.clock.now(), history)
+        decision.abort(error_of(error))
+        await self.carrier.store.append(decision.append(adopted.owner, lease=adopted.lease))
+        self.told.events(adopted.owner, decision.state, decision.events, carried=False)
+
+    async def _known(self, task_id: str, error: ErrorInfo) -> tuple[TaskState, History]:
+        """By its log; else by its snapshot, since the log may be what can't be read."""
+        store = self.carrier.store
+        try:
+            found = await folded(store, task_id)
+        except StoreUnavailable:
+            raise
+        except Exception as problem:  # a log that no release can fold: told already, as what keeps it from its host
+            log.debug("task %s: %s", task_id, problem)
+        else:
+            return found.task, found.history
         stored = await store.find(task_id)
         if stored is None:
             raise UnknownTask(task_id)
-        decision = Decision(stored.task, self.carrier.clock.now())
-        decision.abort(error_of(error))
-        await store.append(decision.append(adopted.owner, lease=adopted.lease))
-        self.told.events(adopted.owner, decision.state, decision.events, carried=False)
+        back = stored.task.rolling_back
+        return stored.task, History(rolling=Rolling(back, back, error) if back is not None else None)

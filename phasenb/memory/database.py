@@ -72,7 +72,7 @@ class Database:
         """Run a reading job in the calling thread. Raises StoreUnavailable, and what the job raises."""
         if self._readers is None:
             return self.writer.call(job)
-        if self.writer.take_posted():
+        if self.writer.posted:
             self.writer.call(nothing)
         return self._read(job)
 
@@ -91,7 +91,7 @@ class Database:
         """As ``read``, without blocking the loop."""
         if self._readers is None:
             return await self.writer.run(job)
-        if self.writer.take_posted():
+        if self.writer.posted:
             await self.writer.run(nothing)
         return await asyncio.to_thread(self._read, job)
 

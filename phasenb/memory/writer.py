@@ -69,7 +69,7 @@ class Writer:
         self._queue: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._gate = threading.Lock()
         self._closed = False
-        self._posted = False
+        self._posted = 0  # that are not committed yet
         self._thread = threading.Thread(target=self._main, name="phasenb-writer", daemon=True)
         self._thread.start()
 
@@ -88,13 +88,12 @@ class Writer:
 
     def post(self, job: Job) -> None:
         """Run a job in some later group, soon. A failure is logged."""
-        self._posted = True
         self._put(_Request(job))
 
-    def take_posted(self) -> bool:
-        """Whether something was posted since this was last asked; ``run(nothing)`` then waits for it."""
-        posted, self._posted = self._posted, False
-        return posted
+    @property
+    def posted(self) -> bool:
+        """Whether something that was posted is not committed yet; ``run(nothing)`` then waits for it."""
+        return self._posted > 0
 
     def close(self) -> None:
         """Run what waits, then end the thread and close the connection. Idempotent."""
@@ -108,6 +107,7 @@ class Writer:
         with self._gate:
             if self._closed:
                 raise StoreUnavailable(self._store, "it is closed")
+            self._posted += request.future is None
             self._queue.put(request)
 
     # --- the thread ----------------------------------------------------------------------------------------------
@@ -186,6 +186,8 @@ class Writer:
                 log.exception("store %s: a failed transaction could not be undone", self._store)
 
     def _answer(self, group: list[_Request]) -> None:
+        with self._gate:
+            self._posted -= sum(request.future is None for request in group)
         by_loop: dict[asyncio.AbstractEventLoop, list[_Request]] = {}
         for request in group:
             if request.loop is not None:

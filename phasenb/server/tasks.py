@@ -24,6 +24,8 @@ from phasenb.web.http_protocol import (
 )
 from phasenb.web.negotiation import preferred
 
+_MOST_DIGITS = 18  # of a number that SQLite can hold
+
 
 class HealthHandler(PhaseHandler):
     @permitted("read")
@@ -120,7 +122,7 @@ class ArtifactHandler(DownloadHandler):
     @permitted("read")
     async def get(self, task_id: str, phase: str, attempt: str, name: str) -> None:
         api, identity, _ = await self.caller()
-        if not (attempt.isascii() and attempt.isdecimal()):
+        if not (attempt.isascii() and attempt.isdecimal() and len(attempt) <= _MOST_DIGITS):
             raise BadMessage("the path is not valid", {"attempt": "a whole number is required"})
         artifact = await api.artifact(identity, task_id, phase, int(attempt), name)
         chunks = await api.open_object(identity, artifact.hash)

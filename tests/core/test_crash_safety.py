@@ -74,6 +74,9 @@ class House:
     async def types(self, task_id):
         return [event.type for event in await self.events(task_id)]
 
+    def ran(self):
+        return [(attempt.phase, attempt.kind) for attempt in self.executor.attempts]
+
     def told(self, task_id):
         return [event.seq for event in self.publisher.told if getattr(event, "seq", 0) and event.task_id == task_id]
 
@@ -203,7 +206,7 @@ def test_a_rollback_goes_on_after_a_crash_with_what_it_has_still_to_undo():
         one = House(script, policy=ROLLBACK, undo=PHASES)
         one.executor.hold("undo planning")
         task_id = await one.launch()
-        while ("planning", "compensation") not in [(a.phase, a.kind) for a in one.executor.attempts]:
+        while ("planning", "compensation") not in one.ran():
             await asyncio.sleep(0)
         await one.dies()
         one.executor.let_go("undo planning")
@@ -434,6 +437,32 @@ def test_a_task_that_cannot_be_adopted_at_all_ends_with_the_reason():
         task = (await two.store.find(lost)).task
         assert (task.state, task.error.error.type) == ("failed", "phasenb.IllegalTransition")
         assert (await two.finish(fine)).state == "completed"
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_a_task_that_cannot_be_adopted_in_the_middle_of_a_rollback_says_what_ran_and_what_is_not_undone(readable):
+    async def scenario():
+        script = {"implementation": [[failed("OSError")]]}
+        one = House(script, policy=ROLLBACK, undo=PHASES)
+        one.manager.agents["other"] = "their.module:agent"
+        one.executor.hold("undo planning")
+        task_id = await one.launch(recovery={"phases": {"research": {"fallback": "other"}}})
+        while ("planning", "compensation") not in one.ran():
+            await one.settle()
+        await one.dies()
+        one.executor.let_go("undo planning")
+        if not readable:
+            log = one.store._kept[task_id].events
+            log[1] = parse_event(log[1].wire.replace("research", "unheard_of"))
+        two = House(like=one, host="two")  # which knows no such agent
+        await two.adopt()
+        task = (await two.store.find(task_id)).task
+        assert task.state == "failed"
+        assert ("Not undone: planning" in task.error.error.message) is readable
+        _, result = (await two.store.results("ada"))[-1]
+        assert (result.phase, result.kind, result.status) == ("planning", "compensation", "failed")
 
     run(scenario())
 

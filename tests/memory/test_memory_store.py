@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import threading
 from datetime import UTC, datetime
 
 import pytest
@@ -382,3 +383,25 @@ def test_artifacts_may_lie_elsewhere(tmp_path, monkeypatch):
     assert remote.objects_url("ada").startswith("memory://bucket/ada-")
     asyncio.run(saver.close())
     asyncio.run(remote.close())
+
+
+def test_every_reader_waits_for_the_lines_that_were_handed_over_before(file_saver, story):
+    async def main():
+        told, writer = story(), file_saver._database.writer
+        await file_saver.append(told.created())
+        asked, run, go = [], writer.run, threading.Event()
+
+        def noted(job):
+            asked.append(job)
+            return run(job)
+
+        writer.post(lambda cursor: go.wait(10))
+        await file_saver.add_log(lines_of(told.task_id, 1, "one"))
+        writer.run = noted
+        readers = [asyncio.ensure_future(file_saver.logs(told.task_id)) for _ in range(2)]
+        while len(asked) < 2 and not readers[1].done():
+            await asyncio.sleep(0)
+        go.set()
+        assert [[line["text"] for line in await reader] for reader in readers] == [["one"], ["one"]]
+
+    asyncio.run(main())

@@ -12,7 +12,7 @@ from phasenb.dto.phase import LogLine
 from phasenb.errors import Conflict, StoreUnavailable
 from phasenb.memory.faults import unavailable
 from phasenb.memory.saver import MemorySaver
-from phasenb.memory.writer import Writer
+from phasenb.memory.writer import Writer, nothing
 
 
 @pytest.fixture
@@ -179,10 +179,20 @@ def test_nobody_is_answered_before_the_commit(writer, numbers):
 
 def test_posted_jobs_come_before_later_requests(writer, numbers):
     writer.post(insert(1))
-    assert writer.take_posted()
-    assert not writer.take_posted()
     writer.call(lambda cursor: cursor.execute("DELETE FROM t"))
     assert numbers() == []
+
+
+def test_what_was_posted_is_waited_for_until_it_is_committed(writer):
+    go = threading.Event()
+    writer.post(lambda cursor: (go.wait(10), insert(1)(cursor)))
+    assert [writer.posted, writer.posted] == [True, True]
+    go.set()
+    writer.call(nothing)
+    assert not writer.posted
+    writer.post(lambda cursor: cursor.execute("nonsense"))
+    writer.call(nothing)
+    assert not writer.posted
 
 
 def test_a_posted_job_is_done_without_anyone_asking(writer, numbers):

@@ -92,6 +92,9 @@ async def test_what_http_reads_of_a_finished_task(open_socket, api, jp_fetch):
     artifact = await jp_fetch("phasenb", "api", "tasks", task_id, "artifacts", "research", "1", "table")
     assert json.loads(artifact.body) == {"rows": 3}
     assert artifact.headers["Content-Disposition"] == "attachment"
+    for number in ("9" * 19, "9" * 5000):
+        status, error = await api("tasks", task_id, "artifacts", "research", number, "table")
+        assert (status, error["code"]) == (400, "bad_message")
     status, error = await api("tasks", task_id, "artifacts", "research", "1", "other")
     assert (status, error["code"]) == (404, "unknown_object")
 
