@@ -7,10 +7,11 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 
 
-def start_server(folder: Path, root: Path | None = None):
+def start_server(folder: Path, root: Path | None = None, app: str = "jupyter_server", options: Sequence[str] = ()):
     """(process, base url with a slash, token); ready when it returns. Its log is ``folder/server.log``."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -21,8 +22,8 @@ def start_server(folder: Path, root: Path | None = None):
         "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
         "PHASENB_STORE_URL": str(folder / "server.db"),
     }
-    command = [sys.executable, "-m", "jupyter_server", f"--port={port}", f"--IdentityProvider.token={token}"]
-    command += [f"--ServerApp.root_dir={root or folder}", "--no-browser", "--allow-root"]
+    command = [sys.executable, "-m", app, f"--port={port}", f"--IdentityProvider.token={token}"]
+    command += [f"--ServerApp.root_dir={root or folder}", "--no-browser", "--allow-root", *options]
     with (folder / "server.log").open("w") as log:
         process = subprocess.Popen(command, env=environ, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}/"

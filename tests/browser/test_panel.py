@@ -117,7 +117,7 @@ def lab(jupyter):
             server.request(f"phasenb/api/tasks/{task['task_id']}/cancel", {})
 
 
-def test_tasks_of_a_notebook_and_from_elsewhere(lab, page, picture):
+def test_tasks_of_a_notebook_and_from_elsewhere(lab, page):
     lab.launch("from elsewhere", labels={"team": "birds"})
     lab.open(page, "/tree/birds/penguins.ipynb")
     page.wait_for_function(
@@ -131,7 +131,6 @@ def test_tasks_of_a_notebook_and_from_elsewhere(lab, page, picture):
     lab.progress(0.45)
     lab.row("from a notebook").get_by_text("45% of the eggs counted").wait_for()
     lab.row("from elsewhere").get_by_text("45% of the eggs counted").wait_for()
-    page.screenshot(path=picture("panel-light.png"))
 
     panel.get_by_label("Only of the notebook in front").check()
     assert lab.names() == ["from a notebook"]
@@ -146,3 +145,147 @@ def test_tasks_of_a_notebook_and_from_elsewhere(lab, page, picture):
     page.wait_for_function(f"() => ({IN_FRONT})() === undefined")
     detail.get_by_role("button", name="Open penguins.ipynb").click()
     page.wait_for_function(f"() => ({IN_FRONT})() === 'birds/penguins.ipynb'")
+
+
+def test_an_approval_with_an_edited_plan(lab, page):
+    lab.progress(1)
+    lab.open(page)
+    task_id = lab.launch("to approve", approve_before=["implementation"], inputs={"species": "Gentoo"})
+    toast = page.locator(".Toastify__toast", has_text="to approve waits for your approval before implementation.")
+    toast.wait_for()
+    page.locator(".phasenb-status").get_by_text("1 to approve").wait_for()
+    toast.get_by_role("button", name="Look and decide").click()
+    gate = page.locator("#phasenb-panel .phasenb-gate")
+    gate.get_by_text('"of": "Gentoo"').wait_for()
+    gate.get_by_role("button", name="Edit").click()
+    gate.get_by_role("textbox", name="What to go on with").fill('{"method": "median"}')
+    gate.get_by_role("button", name="Approve").click()
+    page.locator("#phasenb-panel .phasenb-task[data-state=completed]").wait_for()
+    page.locator(".phasenb-status").wait_for(state="hidden")
+    timeline = page.get_by_role("img", name="Timeline of the phases")
+    timeline.locator("[data-tone=good]").nth(2).wait_for()
+    assert "implementation, attempt 1: complete" in timeline.locator("desc").text_content()
+    results = lab.server.request(f"phasenb/api/tasks/{task_id}/results")["results"]
+    assert results[-1]["output"] == ["median", 3]
+
+
+def test_what_is_told_and_found(lab, page):
+    lab.progress(1)
+    lab.launch("before the page")
+    lab.open(page)
+    panel = lab.panel()
+    lab.row("before the page").get_by_text("completed in").wait_for()
+    lab.launch("while it was open")
+    page.locator(".Toastify__toast", has_text="while it was open is complete").wait_for()
+    assert page.locator(".Toastify__toast", has_text="before the page").count() == 0
+
+    page.evaluate(
+        f"async () => (await {LAB}.serviceManager.settings.fetch('phasenb:notices')) && "
+        f"{LAB}.serviceManager.settings.save('phasenb:notices', '{{\"completed\": false}}')"
+    )
+    lab.open(page)
+    panel = lab.panel()
+    gate = {"approve_before": ["implementation"], "labels": {"team": "rockhopper"}}
+    failing = lab.launch("without a method", **gate)
+    page.locator(".Toastify__toast", has_text="without a method waits").wait_for()
+    seq = lab.server.request(f"phasenb/api/tasks/{failing}")["approval"]["seq"]
+    answer = {"phase": "implementation", "if_seq": seq, "edit": {"method": "none", "of": "x"}}
+    lab.launch("told to nobody")
+    lab.row("told to nobody").get_by_text("completed in").wait_for()
+    lab.server.request(f"phasenb/api/tasks/{failing}/approve", answer)
+    told = "without a method failed in implementation: ValueError: there is nothing to fit with"
+    page.locator(".Toastify__toast", has_text=told).wait_for()
+    assert page.locator(".Toastify__toast", has_text="waits for your approval").count() == 0
+    assert page.locator(".Toastify__toast", has_text="told to nobody").count() == 0
+
+    panel.get_by_role("searchbox", name="Search tasks").fill("rockhopper nothing FIT")
+    assert lab.names() == ["without a method"]
+    panel.get_by_role("searchbox", name="Search tasks").fill("")
+    panel.get_by_role("button", name="Failed").click()
+    assert lab.names() == ["without a method"]
+    panel.get_by_role("button", name="Live").click()
+    panel.get_by_text("No task is like that.").wait_for()
+    panel.get_by_role("button", name="All").click()
+    panel.get_by_role("listbox", name="Tasks").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    panel.locator(".phasenb-detail .phasenb-name").wait_for()
+
+
+def test_the_form_launches_a_registered_agent(lab, page, picture):
+    lab.progress(1)
+    lab.open(page)
+    panel = lab.panel()
+    panel.get_by_role("button", name="Launch…").click()
+    form = panel.locator(".phasenb-form")
+    form.get_by_text("Count the eggs of one species of penguins.").wait_for()
+    form.get_by_role("button", name="Launch").click()
+    form.get_by_role("alert").get_by_text("Something is missing or wrong above.").wait_for()
+    form.get_by_label("folder").fill(str(lab.folder))
+    form.get_by_label("species").select_option("Gentoo")
+    form.get_by_label("rows").fill("7")
+    form.get_by_label("note").fill('{"seen": 2}')
+    form.get_by_label("Name of the task").fill("from the form")
+    form.get_by_label("planning").check()
+    page.screenshot(path=picture("panel-launch.png"))
+    form.get_by_role("button", name="Launch").click()
+    detail = panel.locator(".phasenb-detail")
+    detail.get_by_text("Launched from this panel, not from a notebook.").wait_for()
+    panel.locator(".phasenb-gate").get_by_text('"species": "Gentoo"').wait_for()
+    panel.locator(".phasenb-gate").get_by_role("button", name="Approve").click()
+    panel.locator(".phasenb-task[data-state=completed]").wait_for()
+    task = lab.server.request("phasenb/api/tasks?limit=1")["tasks"][0]
+    assert (task["name"], task["session"]) == ("from the form", "jupyterlab")
+    inputs = {"folder": str(lab.folder), "species": "Gentoo", "rows": 7, "note": {"seen": 2}}
+    assert task["inputs"] == inputs
+
+
+def violations(page, selector):
+    """What axe-core calls serious or critical in a part of the page."""
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("selector => window.axe.run(selector, {resultTypes: ['violations']})", selector)["violations"]
+    assert page.evaluate("selector => document.querySelectorAll(selector).length", selector) > 0
+    return [
+        (each["id"], node["html"][:200], node["failureSummary"])
+        for each in found
+        if each["impact"] in ("serious", "critical")
+        for node in each["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_no_serious_accessibility_violation(lab, page, picture, theme):
+    shade = theme.split()[1].lower()
+    lab.progress(1)
+    lab.launch(f"finished {shade}")
+    failing = lab.launch(f"failed {shade}", approve_before=["implementation"])
+    lab.open(page, "/tree/birds/penguins.ipynb")
+    page.evaluate(f"theme => {LAB}.commands.execute('apputils:change-theme', {{theme}})", theme)
+    page.wait_for_function("name => document.body.dataset.jpThemeName === name", arg=theme)
+    panel = lab.panel()
+    lab.row(f"failed {shade}").get_by_text("waits for approval before implementation").wait_for()
+    seq = lab.server.request(f"phasenb/api/tasks/{failing}")["approval"]["seq"]
+    answer = {"phase": "implementation", "if_seq": seq, "edit": {"method": "none", "of": "x"}}
+    lab.server.request(f"phasenb/api/tasks/{failing}/approve", answer)
+    lab.row(f"failed {shade}").get_by_text("failed in implementation").wait_for()
+    lab.launch(f"to approve {shade}", approve_before=["implementation"])
+    lab.row(f"to approve {shade}").get_by_text("waits for approval").wait_for()
+    lab.progress(0.45)
+    page.wait_for_function(
+        f"() => {LAB}.shell.currentWidget?.sessionContext?.session?.kernel?.connectionStatus === 'connected'",
+        timeout=90_000,
+    )
+    lab.run("notebook:run-all-cells")
+    lab.row("from a notebook").get_by_text("45% of the eggs counted").wait_for()
+    lab.row(f"to approve {shade}").click()
+    panel.get_by_role("img", name="Timeline of the phases").wait_for()
+    page.add_style_tag(content=".Toastify { display: none }")  # the picture is of the panel
+    page.screenshot(path=picture(f"panel-{shade}.png"))
+    assert violations(page, "#phasenb-panel") == []
+    assert violations(page, ".jp-OutputArea-output .phasenb-task") == []
+    lab.row(f"failed {shade}").click()
+    panel.locator(".phasenb-error").wait_for()
+    assert violations(page, "#phasenb-panel") == []
+    panel.get_by_role("button", name="Launch…").click()
+    panel.locator(".phasenb-form form").wait_for()
+    assert violations(page, "#phasenb-panel") == []

@@ -9,7 +9,7 @@ import type { ReadonlyJSONObject } from '@lumino/coreutils';
 import { UUID } from '@lumino/coreutils';
 import type { IChangeEvent } from '@rjsf/core';
 import { customizeValidator } from '@rjsf/validator-ajv8';
-import { createElement as e, type FormEvent, type ReactElement, useState } from 'react';
+import { createElement as e, type FormEvent, type ReactElement, useEffect, useRef, useState } from 'react';
 import type { AgentDescription, AgentList, Launched } from '../protocol';
 import { refusalSentence } from '../sentences';
 import type { TaskStore } from '../store';
@@ -138,7 +138,10 @@ function AgentForm(options: LaunchForm.IOptions & { agent: AgentDescription }): 
     }
   }
 
-  const changed = () => setKey(UUID.uuid4()); // another launch
+  const changed = () => {
+    setKey(UUID.uuid4()); // another launch
+    setProblem(null);
+  };
   const choose = (chosen: ReadonlySet<string>) => {
     setGates(chosen);
     changed();
@@ -160,9 +163,11 @@ function AgentForm(options: LaunchForm.IOptions & { agent: AgentDescription }): 
       changed();
     }
   });
+  const node = useRef<HTMLFormElement>(null);
+  useEffect(() => nameFields(node.current)); // after each rendering
   return e(
     'form',
-    { onSubmit: submit, noValidate: true },
+    { onSubmit: submit, noValidate: true, ref: node },
     inputs.description ? e('p', { className: 'phasenb-sub' }, String(inputs.description)) : null,
     form,
     e('label', { htmlFor: 'phasenb-task-name' }, trans.__('Name of the task (optional)')),
@@ -185,6 +190,14 @@ function AgentForm(options: LaunchForm.IOptions & { agent: AgentDescription }): 
     ),
     problem === null ? null : e('p', { role: 'alert', className: 'phasenb-refusal' }, problem)
   );
+}
+
+/** JupyterLab's field template shows a field's name to the eye only: a screen reader needs it as well. */
+function nameFields(form: HTMLFormElement | null): void {
+  for (const field of form?.querySelectorAll('.rjsf :is(input, select, textarea):not([aria-label])') ?? []) {
+    const name = field.closest('.form-group')?.querySelector('.jp-FormGroup-fieldLabel')?.textContent;
+    field.setAttribute('aria-label', name || field.id);
+  }
 }
 
 interface GatesProps {
