@@ -11,18 +11,23 @@ import base64
 import binascii
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from functools import partial
+
+import orjson
 
 from phasenb.core.phase_manager import PhaseManager
 from phasenb.dto.base import format_time
 from phasenb.dto.task_state import TERMINAL, State, TaskState
 from phasenb.errors import BadMessage
 from phasenb.web.message_protocol import Feed as FeedPage
+from phasenb.web.message_protocol import SubscribeFeed
+from phasenb.web.pages import texts_of
 from phasenb.web.subscriber import Feed, Subscriber
 
 PAGE_TASKS = 100
-_ALL = 2**31 - 1
 _VERSION = "1"  # of the cursor
 _LIVE_STATES = tuple(state for state in State if state not in TERMINAL)
+_Seen = tuple[int, bool]  # a told snapshot's seq, and whether it is terminal
 
 
 def cursor_of(at: datetime) -> str:
@@ -40,29 +45,33 @@ def time_of(cursor: str) -> datetime:
 
 
 async def open_feed(
-    subscriber: Subscriber, manager: PhaseManager, reply_to: str, session: str | None, after: str | None
+    subscriber: Subscriber, manager: PhaseManager, command: SubscribeFeed, session: str | None, *, over_wire: bool
 ) -> None:
-    """Send the pages, then let the events go. ``subscriber.feed`` is set and announced by the hub already."""
+    """Send the pages, then let the events go. ``subscriber.feed`` is set and announced by the hub already.
+
+    ``over_wire``: as JSON text, in pages that are bounded in bytes too.
+    """
     feed = subscriber.feed
-    since = time_of(after) if after is not None else None
-    seen: dict[str, TaskState] = {}
+    send = partial(_send_text if over_wire else _send, subscriber, command.id)
+    since = time_of(command.after) if command.after is not None else None
+    seen: dict[str, _Seen] = {}
     newest = since or datetime.fromtimestamp(0, UTC)
     page: list[TaskState] = []
     async for task in _in_scope(manager, subscriber.owner, session, since):
         if task.task_id in seen:
             continue
         if len(page) == PAGE_TASKS:
-            _send(subscriber, reply_to, page, newest, more=True)
+            await send(page, newest, more=True)
             page = []
             await subscriber.outbox.room()
-        seen[task.task_id] = task
+        seen[task.task_id] = (task.seq, task.state.terminal)
         newest = max(newest, task.updated_at)
         page.append(task)
     for task in await _changed_meanwhile(subscriber, manager, seen):
-        seen[task.task_id] = task
+        seen[task.task_id] = (task.seq, task.state.terminal)
         newest = max(newest, task.updated_at)
         page.append(task)
-    _send(subscriber, reply_to, page, newest, more=False)
+    await send(page, newest, more=False)
     if feed is not None and subscriber.feed is feed:
         _let_go(subscriber, feed, seen)
 
@@ -71,24 +80,21 @@ async def _in_scope(
     manager: PhaseManager, owner: str, session: str | None, since: datetime | None
 ) -> AsyncIterator[TaskState]:
     """Tasks that are not terminal, and those changed at ``since`` or later."""
-    for state in _LIVE_STATES:
+    picks: list[tuple[State | None, datetime | None]] = [(state, None) for state in _LIVE_STATES]
+    for state, changed in picks if since is None else [*picks, (None, since)]:
         before: str | None = None
         while True:
-            tasks = await manager.store.tasks(owner, session=session, state=state, limit=PAGE_TASKS, before=before)
+            tasks = await manager.store.tasks(
+                owner, session=session, state=state, limit=PAGE_TASKS, before=before, changed_since=changed
+            )
             for task in tasks:
                 yield manager.with_progress(task)
             if len(tasks) < PAGE_TASKS:
                 break
             before = tasks[-1].task_id
-    if since is not None:
-        # In one piece: an index of times can't be read in pages of ids.
-        for task in await manager.store.tasks(owner, session=session, limit=_ALL, changed_since=since):
-            yield manager.with_progress(task)
 
 
-async def _changed_meanwhile(
-    subscriber: Subscriber, manager: PhaseManager, seen: dict[str, TaskState]
-) -> list[TaskState]:
+async def _changed_meanwhile(subscriber: Subscriber, manager: PhaseManager, seen: dict[str, _Seen]) -> list[TaskState]:
     """Tasks that had an event while the pages were read, and are in none of them: one that moved between two states."""
     found = []
     for task_id, subscription in list(subscriber.subscriptions.items()):
@@ -99,21 +105,36 @@ async def _changed_meanwhile(
     return found
 
 
-def _send(subscriber: Subscriber, reply_to: str, tasks: list[TaskState], newest: datetime, *, more: bool) -> None:
+async def _send(subscriber: Subscriber, reply_to: str, tasks: list[TaskState], newest: datetime, *, more: bool) -> None:
     cursor = cursor_of(newest)
     page = FeedPage(reply_to=reply_to, tasks=tuple(tasks), cursor=cursor, next=cursor if more else None)
     subscriber.outbox.reply(page)
 
 
-def _let_go(subscriber: Subscriber, feed: Feed, seen: dict[str, TaskState]) -> None:
+async def _send_text(
+    subscriber: Subscriber, reply_to: str, tasks: list[TaskState], newest: datetime, *, more: bool
+) -> None:
+    said, cursor = orjson.dumps(reply_to).decode(), orjson.dumps(cursor_of(newest)).decode()
+    while True:
+        texts = await texts_of(tasks)
+        tasks = tasks[len(texts) :]
+        following = cursor if more or tasks else "null"
+        text = f'{{"type":"feed","reply_to":{said},"tasks":[{",".join(texts)}],"cursor":{cursor},"next":{following}}}'
+        subscriber.outbox.reply(text)
+        if not tasks:
+            return
+        await subscriber.outbox.room()
+
+
+def _let_go(subscriber: Subscriber, feed: Feed, seen: dict[str, _Seen]) -> None:
     """Start every subscription of the feed behind its snapshot. No awaiting: nothing is announced in between."""
     feed.opening = False
-    for task_id, task in seen.items():
+    for task_id, (seq, terminal) in seen.items():
         subscription = subscriber.subscriptions.get(task_id)
-        if subscription is None and not task.state.terminal:
+        if subscription is None and not terminal:
             subscription = subscriber.subscribe(task_id, explicit=False)
         if subscription is not None and not subscription.explicit:
-            subscriber.start(subscription, task.seq, task.seq)
+            subscriber.start(subscription, seq, seq)
     for task_id, subscription in list(subscriber.subscriptions.items()):
         if not subscription.explicit and task_id not in seen:
             # It began after the last look: all of its events, from the log.

@@ -267,7 +267,7 @@ class WebSocketMessageHandler:
         subscriber.feed = Feed(session)
         self._hub.open_feed(subscriber)
         try:
-            await open_feed(subscriber, self._manager, command.id, session, command.after)
+            await open_feed(subscriber, self._manager, command, session, over_wire=self._over_wire)
         except BaseException:
             self._hub.close_feed(subscriber)
             raise

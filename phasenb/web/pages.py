@@ -35,18 +35,22 @@ async def page_of(tasks: Sequence[TaskState], following: str | None) -> tuple[st
     """(the snapshots, as the inside of a JSON array; the ``before`` of the next page). ``following``: that of a page
     which has room for all of ``tasks``.
     """
-    if len(tasks) <= AT_ONCE:
-        return _page_of(tasks, following)
-    return await asyncio.to_thread(_page_of, tasks, following)
+    texts = await texts_of(tasks)
+    return ",".join(texts), following if len(texts) == len(tasks) else tasks[len(texts) - 1].task_id
 
 
-def _page_of(tasks: Sequence[TaskState], following: str | None) -> tuple[str, str | None]:
+async def texts_of(tasks: Sequence[TaskState]) -> list[str]:
+    """The JSON of the first snapshots, as many as a page has room for; none only where there are none."""
+    return _texts_of(tasks) if len(tasks) <= AT_ONCE else await asyncio.to_thread(_texts_of, tasks)
+
+
+def _texts_of(tasks: Sequence[TaskState]) -> list[str]:
     texts: list[str] = []
     size = 0
     for task in tasks:
         text = task.model_dump_json()
         size += len(text)
         if texts and size > PAGE_BYTES:
-            return ",".join(texts), tasks[len(texts) - 1].task_id
+            break
         texts.append(text)
-    return ",".join(texts), following
+    return texts

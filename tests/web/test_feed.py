@@ -1,10 +1,12 @@
 """The feed: snapshots in pages, then the events of all tasks in scope, each once."""
 
 import asyncio
+import json
 from datetime import UTC, datetime
 
 from phasenb.testing import FakeStore
-from phasenb.web.feed import cursor_of
+from phasenb.web.feed import PAGE_TASKS, cursor_of
+from phasenb.web.pages import PAGE_BYTES
 
 
 def test_feed_pages_then_events_of_all_tasks_in_scope(make_world, until, make_task):
@@ -107,5 +109,34 @@ def test_feed_in_several_pages(make_world, until, make_task):
         assert [len(page["tasks"]) for page in pages] == [100, 100, 30]
         assert [page["next"] is None for page in pages] == [False, False, True]
         assert {task["task_id"] for page in pages for task in page["tasks"]} == {task.task_id for task in tasks}
+
+    asyncio.run(main())
+
+
+def test_a_page_of_the_feed_is_bounded_in_bytes_and_the_store_is_read_in_pages(make_world, until):
+    class Counting(FakeStore):
+        asked = ()
+
+        async def tasks(self, owner, **where):
+            self.asked = (*self.asked, where["limit"])
+            return await super().tasks(owner, **where)
+
+    async def main():
+        store = Counting()
+        world = make_world(store=store, commands_per_second=10_000)
+        client = await world.client().hello()
+        for _ in range(PAGE_TASKS + 1):
+            await client.launch()
+        large = [await client.launch(inputs={"text": "x" * (PAGE_BYTES * 2 // 5)}) for _ in range(5)]
+        await until(lambda: len(client.wire.of("task_complete")) == PAGE_TASKS + 6)
+        told = await client.send("subscribe_feed", after=cursor_of(datetime(2020, 1, 1, tzinfo=UTC)))
+        pages = client.answers(told)
+        ids = [task["task_id"] for page in pages for task in page["tasks"]]
+        assert len(ids) == len(set(ids)) == PAGE_TASKS + 6
+        assert set(large) < set(ids)
+        assert all(page["next"] for page in pages[:-1])
+        assert pages[-1]["next"] is None
+        assert max(len(json.dumps(page["tasks"])) for page in pages) < PAGE_BYTES * 1.1
+        assert max(store.asked) == PAGE_TASKS
 
     asyncio.run(main())

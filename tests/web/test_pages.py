@@ -53,8 +53,8 @@ def test_one_that_is_larger_than_a_page_has_a_page_of_its_own():
 
 def test_a_long_page_is_made_off_the_loop(monkeypatch):
     threads = []
-    make = pages._page_of
-    monkeypatch.setattr(pages, "_page_of", lambda *args: threads.append(threading.current_thread()) or make(*args))
+    make = pages._texts_of
+    monkeypatch.setattr(pages, "_texts_of", lambda *args: threads.append(threading.current_thread()) or make(*args))
 
     async def main():
         await page_of(snapshots(pages.AT_ONCE), None)
