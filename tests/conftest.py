@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.request
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -40,6 +40,7 @@ class JupyterProcess:
     folder: Path
     process: subprocess.Popen
     log: Path
+    kernels: list = field(default_factory=list)
 
     @property
     def port(self):
@@ -60,6 +61,7 @@ class JupyterProcess:
         client.load_connection_file()
         # No heartbeat: it takes a kernel that is silent for a second for dead, and a loaded machine's starts slower.
         client.start_channels(hb=False)
+        self.kernels.append(client)
         client.wait_for_ready(timeout=60)
         return client
 
@@ -123,6 +125,8 @@ def jupyter_processes(tmp_path):
         yield start
     finally:
         for server in started:
+            for client in server.kernels:
+                client.stop_channels()  # ZeroMQ waits for ever, at the end of the tests, for sockets that are open
             server.process.terminate()
             server.process.wait(30)
 
