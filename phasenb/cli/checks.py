@@ -86,7 +86,7 @@ def server(call: Call) -> Iterator[Finding]:
     try:
         found = find_server(call)
     except AccessDenied as error:
-        yield Finding("token", "wrong", str(error), "give the server's token: --token, PHASENB_TOKEN, or in the URL")
+        yield _denied(error)
         return
     except PhasenbError as error:
         yield Finding("server", "wrong", str(error))
@@ -105,12 +105,16 @@ def server(call: Call) -> Iterator[Finding]:
             client.ping()
             owner = client.owner
     except AccessDenied as error:
-        yield Finding("token", "wrong", str(error), "give the server's token: --token, PHASENB_TOKEN, or in the URL")
+        yield _denied(error)
     except PhasenbError as error:
         yield Finding("server", "wrong", str(error), "its log says more")
     else:
         yield Finding("server", "ok", f"{found.url} answers over HTTP and socket; you are {owner} there")
         yield from _fitting(health)
+
+
+def _denied(error: AccessDenied) -> Finding:
+    return Finding("token", "wrong", str(error), "give the server's token: --token, PHASENB_TOKEN, or in the URL")
 
 
 def _fitting(health: dict[str, Any]) -> Iterator[Finding]:

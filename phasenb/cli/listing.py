@@ -100,8 +100,7 @@ def results(
         if last:
             from phasenb.memory.frames import set_aside, that_count
 
-            scope = "session" if call.session else "user"
-            tasks = [client.task(task).snapshot] if task is not None else client.states(scope=scope)
+            tasks = [client.task(task).snapshot] if task is not None else client.states(scope=scope_of(call))
             found = that_count(found, set_aside(tasks))
     if call.json:
         for result in found:

@@ -168,7 +168,8 @@ class Keeper:
         """Take over the tasks of dead hosts, and those of none."""
         others = [host for host in await self._store.hosts() if host.host != self._manager.host]
         now = self._clock.monotonic()
-        dead = self._watch.dead(others, now, self._alive, self._own.steady_since(now))
+        # In a thread: to ask for a process's start takes a program of its own on macOS, for seconds where all is busy.
+        dead = await asyncio.to_thread(self._watch.dead, others, now, self._alive, self._own.steady_since(now))
         for gone in (*(host.host for host in dead), None):
             found = await self._store.adopt(self._manager.host, self._manager.kinds, gone)
             try:

@@ -1,6 +1,7 @@
 """What a host must not lose when its store, its lease or another host fails at a bad moment: over fakes."""
 
 import asyncio
+import threading
 
 import pytest
 
@@ -492,6 +493,21 @@ def test_the_last_words_of_a_dead_host_are_told_before_what_follows():
 def keeper_of(house, alive=lambda host: None, lease_s=10.0):
     info = HostInfo(house.manager.host, "machine", 1, "now")
     return Keeper(house.manager, house.store, house.clock, info, alive, lease_s=lease_s)
+
+
+def test_whether_another_host_lives_is_asked_off_the_loop():
+    async def scenario():
+        house, asked = House(), []
+        await house.store.join(HostInfo("other", "machine", 2, "then"))
+        keeper = keeper_of(house, alive=lambda host: asked.append((host.host, threading.current_thread())))
+        await keeper.start()
+        ((host, thread),) = asked
+        assert host == "other"
+        assert thread is not threading.current_thread()
+        await keeper.stop_looking()
+        await house.manager.stop()
+
+    run(scenario())
 
 
 def test_a_host_that_woke_up_after_its_lease_launches_under_a_new_name():
