@@ -53,7 +53,7 @@ documents: .venv/.test  ## write what is generated: TypeScript types, AsyncAPI, 
 	@$(BIN)/python -m phasenb.web.documents
 	@$(BIN)/python -m phasenb.cli.reference
 
-bench: .venv/.bench     ## phasenb beside its peers: prints ratios; ONLY="wire cancel_c" for some
+bench: .venv/.bench labextension  ## phasenb beside its peers: prints ratios; ONLY="wire cancel_c" for some
 	@$(BIN)/python -m tests.benchmarks $(ONLY)
 
 pictures: .venv/.test labextension  ## renew the pictures in docs/images: the browser tests take them

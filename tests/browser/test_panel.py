@@ -212,7 +212,7 @@ def test_what_is_told_and_found(lab, page):
     panel.locator(".phasenb-detail .phasenb-name").wait_for()
 
 
-def test_the_form_launches_a_registered_agent(lab, page, picture):
+def test_the_form_launches_a_registered_agent(lab, page):
     lab.progress(1)
     lab.open(page)
     panel = lab.panel()
@@ -227,7 +227,6 @@ def test_the_form_launches_a_registered_agent(lab, page, picture):
     form.get_by_label("note").fill('{"seen": 2}')
     form.get_by_label("Name of the task").fill("from the form")
     form.get_by_label("planning").check()
-    page.screenshot(path=picture("panel-launch.png"))
     form.get_by_role("button", name="Launch").click()
     detail = panel.locator(".phasenb-detail")
     detail.get_by_text("Launched from this panel, not from a notebook.").wait_for()
