@@ -147,7 +147,8 @@ class Keeper:
         if self._own.lost(asked, self._clock.monotonic(), others) and self._manager.host == host:
             log.warning("host %s can't show that it lives: it stops what it runs, as others may take it up", host)
             self._stopped = True
-            await self._manager.let_go()
+            async with self._renewing:  # what ends is waited for before its tasks are given away
+                await self._manager.let_go()
 
     async def _renew(self, lost: str, why: str | None = None) -> None:
         """Go on under another name, where ``lost`` is still this host's."""

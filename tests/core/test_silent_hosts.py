@@ -161,6 +161,32 @@ def test_a_host_that_stopped_takes_its_tasks_up_again_where_nobody_else_did(run)
     run(scenario())
 
 
+def test_a_host_gives_its_tasks_away_when_what_it_ran_has_ended_and_not_before(run):
+    async def scenario():
+        town = Town()
+        one, connection, executor = await town.host("one")
+        await town.launch(one)
+        (live,) = one._live.values()
+        stop, ended = live.run.stop, asyncio.Event()
+
+        async def slowly(grace_s):  # as a thread that nobody can kill
+            await ended.wait()
+            await stop(grace_s)
+
+        live.run.stop = slowly
+        connection.out = (*WRITES, *READS)
+        await town.live_through(LEASE_S)
+        connection.out = ()
+        await town.live_through(LEASE_S / 2)
+        assert [attempt.attempt for attempt in executor.attempts] == [1]
+        ended.set()
+        await town.live_through(LEASE_S / 2)
+        assert [attempt.attempt for attempt in executor.attempts] == [1, 2]
+        await town.end(one)
+
+    run(scenario())
+
+
 def test_trouble_of_the_store_is_told_once_for_an_outage(run, caplog):
     async def scenario():
         town = Town()
