@@ -30,7 +30,7 @@ MEANINGS = {
     Exit.NOT_FOUND: "there is no such task, agent or object",
     Exit.NO_SERVER: "no server was found, or the one that was named does not answer; the store can't be used",
     Exit.REFUSED: "refused: the task's state does not allow it, or the server does not let you",
-    Exit.WAITING: "the task waits for a person's approval",
+    Exit.WAITING: "the task waits for a person: for approval, or paused in this process",
     Exit.TIMEOUT: "--timeout is over; the task goes on where it runs",
     Exit.INTERRUPTED: "Ctrl-C",
     Exit.TERMINATED: "SIGTERM",
@@ -58,6 +58,6 @@ def exit_of_state(state: State) -> Exit:
     """The exit code of a wait that found the task in this state."""
     if state is State.COMPLETED:
         return Exit.DONE
-    if state is State.AWAITING_APPROVAL:
+    if state in (State.AWAITING_APPROVAL, State.PAUSED):
         return Exit.WAITING
     return Exit.FAILED

@@ -42,6 +42,8 @@ def _load(path: Path) -> ModuleType:
     try:
         text = path.read_bytes()
         exec(compile(text, str(path), "exec"), vars(module))  # noqa: S102 - to run this file is what was asked for
+    except SystemExit as error:
+        raise LaunchError(f"{path.name} can't be loaded: it calls sys.exit({error.code!r})") from None
     except Exception as error:
         frames = error.__traceback__.tb_next if error.__traceback__ is not None else None
         told = "".join(traceback.format_exception(type(error), error, frames)).rstrip()

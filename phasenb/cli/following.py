@@ -75,14 +75,19 @@ def seconds_of(duration: str | None) -> float | None:
         raise typer.BadParameter(str(error), param_hint="--timeout") from None
 
 
-def follow(call: Call, task: TaskHandle, *, timeout_s: float | None, on_approval: OnApproval) -> int:
-    """Show a task until it has ended; its exit code. Raises TimeoutError, and why nothing more is heard of it."""
+def follow(
+    call: Call, task: TaskHandle, *, timeout_s: float | None, on_approval: OnApproval, here: bool = False
+) -> int:
+    """Show a task until it has ended; its exit code. ``here``: in this process, where nobody else can resume it once it
+    is paused. Raises TimeoutError, and why nothing more is heard of it.
+    """
     changes: Changes = queue.SimpleQueue()
     task.listen(lambda: changes.put(task.problem or task.snapshot))
 
     def ended(state: TaskState) -> int | None:
         # One that was paused at its gate has its `approval` still, and waits for no answer.
         waits = state.state is State.AWAITING_APPROVAL and on_approval is OnApproval.LEAVE
+        waits = waits or (here and state.state is State.PAUSED)
         if state.state.terminal or waits:
             return exit_of_state(state.state)
         return None

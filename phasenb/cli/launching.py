@@ -100,7 +100,7 @@ def _launch(
         call.say(f"phasenb: attached to {short(task.task_id)}, which was launched with this key before")
     if wait:
         try:
-            return follow(call, task, timeout_s=timeout_s, on_approval=on_approval)
+            return follow(call, task, timeout_s=timeout_s, on_approval=on_approval, here=client.embedded)
         finally:
             if client.embedded and not task.state.terminal:
                 kept = f"{short(task.task_id)} is kept in the store"

@@ -6,7 +6,7 @@ Rules:
 * The phase that a rollback goes back to is told of the failure that caused it: running it as before would not help.
 * A phase that is run again after a rollback, a denial or a manual retry keeps its own gate open; later gates ask anew.
 * A secret that is missing is a person's to mend, and no failure of the phase.
-* A host that was lost costs no attempt; recoveries count since the last phase that was completed.
+* A host that was lost costs no attempt; recoveries that lost a running one count, since the last completed phase.
 * Waiting for a person (a gate, a pause) is no time of the task's.
 """
 
@@ -183,7 +183,8 @@ _FOLDS: dict[str, Callable[[History, Any], dict[str, Any]]] = {
         **history._edited(event),
     },
     "approval_denied": History._denied,
-    "task_recovered": lambda history, event: {"recoveries": history.recoveries + 1},
+    # Whoever takes up a task that only waits, or that its host left in good order, proves nothing against it.
+    "task_recovered": lambda history, event: {"recoveries": history.recoveries + (event.lost_attempt is not None)},
     "task_retried": History._retried,
 }
 _ENDS = ("task_complete", "task_error", "task_cancelled")

@@ -63,8 +63,8 @@ class Launching:
         return plan_of(launch, self.policy_of(launch), phases)
 
     async def admit(self, owner: str, session: str, launch: Launch, waiting: int, most: int) -> None:
-        """Raises LaunchesPaused while the session's failures are too many, QueueFull where as many tasks as ``most``
-        wait, LaunchError.
+        """Raises LaunchesPaused while the session's failures are too many, QueueFull where as many of its tasks as
+        ``most`` wait, LaunchError.
         """
         policy, now = self.policy_of(launch), self.clock.now()
         found = await self.failures.reached(owner, session, policy.thresholds, now, "pause_launches")

@@ -125,7 +125,9 @@ class PhaseManager:
             raise mismatch
         places = self._carrier.places[kind]
         try:
-            await self._launching.admit(owner, session, launch, places.waiting, self._carrier.limits.queued_tasks)
+            await self._launching.admit(
+                owner, session, launch, self._live.queued(owner, session), self._carrier.limits.queued_tasks
+            )
         except (LaunchesPaused, QueueFull):
             known = await self.store.launched(owner, session, launch)  # asked again: nothing new is launched
             if known is None:

@@ -31,6 +31,7 @@ from phasenb.web.api import TaskApi
 
 _WHERE = "c.PhaseNB (jupyter_server_config or the command line)"
 _ACTIVITY_MS = 30_000  # idle cullers look every minute or so
+START_AGAIN_S = 10.0  # after a start that the store did not allow
 _OVERRIDES = ("store", "executor", "websocket", "limits", "lease_s", "allow_code", "agents", "recovery")
 
 
@@ -67,6 +68,8 @@ class PhaseNB(ExtensionApp):
         self.version = version("phasenb")
         self._settings: Settings | None = None
         self._started: asyncio.Task[None] | None = None
+        self._again: asyncio.TimerHandle | None = None
+        self._listeners: list[Observer] = []
         self._activity: PeriodicCallback | None = None
         self._metrics: Metrics | None = None
 
@@ -96,6 +99,8 @@ class PhaseNB(ExtensionApp):
         await self.ready()
 
     async def stop_extension(self) -> None:
+        if self._again is not None:
+            self._again.cancel()
         if self._activity is not None:
             self._activity.stop()
         if self._started is not None:
@@ -133,9 +138,16 @@ class PhaseNB(ExtensionApp):
     async def _start(self) -> None:
         if self._settings is None:
             return
-        host = Host(self._settings, embedded=False, observers=self._observers())
+        self._again = None
+        self._listeners = self._listeners or self._observers()
+        host = Host(self._settings, embedded=False, observers=self._listeners)
         try:
             await host.start()
+        except StoreUnavailable as error:
+            # A full disk is emptied, a lock let go of: the tasks in there must not wait for Jupyter's next start.
+            self._fail(error)
+            self._again = asyncio.get_running_loop().call_later(START_AGAIN_S, self._start_again)
+            return
         except PhasenbError as error:
             self._fail(error)
             return
@@ -143,10 +155,14 @@ class PhaseNB(ExtensionApp):
             self.log.exception("phasenb: the host could not be started")
             self._fail(StoreUnavailable(self._settings.store_url, f"{type(error).__name__}: {error}"))
             return
+        self.problem = None
         self.host, self.api = host, TaskApi(host.manager, version=self.version, place=host.place)
         self._activity = PeriodicCallback(self._tell_activity, _ACTIVITY_MS)
         self._activity.start()
         self.log.info("phasenb %s: store %s", self.version, self._settings.store_url)
+
+    def _start_again(self) -> None:
+        self._started = asyncio.create_task(self._start(), name="phasenb start")
 
     def _observers(self) -> list[Observer]:
         """Who hears of the tasks: Jupyter's /metrics and /api/events, and OpenTelemetry where it is installed."""
@@ -171,7 +187,9 @@ class PhaseNB(ExtensionApp):
         return {**carried, **host.hub.numbers()}
 
     def _fail(self, problem: PhasenbError) -> None:
-        self.problem = problem
+        told, self.problem = self.problem, problem
+        if str(told) == str(problem):
+            return  # the same as at the try before
         self.log.error("phasenb is not available: %s. The rest of the Jupyter server goes on.", problem)
 
     def _tell_activity(self) -> None:

@@ -69,6 +69,7 @@ def test_a_file_is_loaded_as_python_would_and_inputs_are_json_where_they_parse(r
         ("from phasenb import Workflow as W\na, b = W('a'), W('b')", "file.py", "say which: file.py:NAME (it has a,"),
         ("import phasenb as pn\nflow = pn.Workflow('a')", "file.py:flwo", "Did you mean `flow`?"),
         ("def broken():\n    raise ValueError('as written')\n\nbroken()", "file.py", "line 2, in broken"),
+        ("import sys\nsys.exit(0)", "file.py", "can't be loaded: it calls sys.exit(0)"),
     ],
 )  # fmt: skip
 def test_a_file_that_cant_be_launched_is_told(run, write, text, target, told):
@@ -117,6 +118,12 @@ def test_a_failure_is_exit_code_1_with_the_persons_own_line(run, write):
     assert 'raise TypeError("no good")' in shown
     assert run("watch", task).code == Exit.FAILED
     assert "TypeError: no good" in run("results", task).out
+
+
+def test_a_task_that_pauses_itself_in_this_process_is_left(run, report):
+    done = run("launch", report, "week=1", "--secret", "KEY=env:NOT_SET_HERE", "--wait")
+    assert done.code == Exit.WAITING
+    assert "is kept in the store" in done.err
 
 
 def test_a_key_makes_it_one_task(run, report):

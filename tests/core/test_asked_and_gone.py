@@ -150,3 +150,47 @@ def test_tasks_that_were_taken_over_are_carried_though_the_log_could_not_be_foll
         await keeper.stop_looking()
 
     run(scenario())
+
+
+def test_a_task_that_only_waits_is_taken_up_as_often_as_hosts_come_and_go(make_house, run):
+    async def scenario():
+        house = make_house(policy={"maximum_recoveries": 1})
+        task_id = await house.launch(approve_before=("research",))
+        await house.until(task_id, "awaiting_approval")
+        await house.manager.stop()
+        for number in range(5):
+            manager = PhaseManager(
+                house.store, {"process": house.executor}, house.publisher, house.clock, host=f"host-{number}",
+                policy=RecoveryPolicy.model_validate({"maximum_recoveries": 1}),
+            )  # fmt: skip
+            info = HostInfo(f"host-{number}", "here", number + 2, "now")
+            keeper = Keeper(manager, house.store, house.clock, info, lambda host: False, lease_s=10)
+            await keeper.start()
+            assert (await manager.snapshot("ada", task_id)).state == "awaiting_approval"
+            await keeper.stop_looking()
+            await manager.stop()
+            await keeper.leave()
+
+    run(scenario())
+
+
+def test_the_queue_of_one_session_is_not_anothers(run):
+    async def scenario():
+        executor = ScriptedExecutor(capacity=1)
+        executor.hold("research")
+        manager = PhaseManager(
+            FakeStore(), {"process": executor}, RecordingPublisher(), FakeClock(), limits=EngineLimits(queued_tasks=1)
+        )
+        launch = Launch(code="eA==", options=LaunchOptions(phases=PHASES))
+        await manager.launch("ada", "nb", launch)
+        while not executor.attempts:
+            await asyncio.sleep(0)
+        await manager.launch("ada", "nb", launch)
+        while not manager.queued:
+            await asyncio.sleep(0)
+        with pytest.raises(QueueFull):
+            await manager.launch("ada", "nb", launch)
+        for owner, session in (("ada", "other"), ("bob", "nb")):
+            assert not (await manager.launch(owner, session, launch)).duplicate
+
+    run(scenario())

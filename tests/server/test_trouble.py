@@ -7,6 +7,7 @@ from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
 from phasenb.errors import StoreUnavailable
+from phasenb.server import app
 from phasenb.web.message_handler import error_message
 
 
@@ -51,6 +52,23 @@ class TestStoreInTheWay:
         status, body, _ = await said(jp_fetch, url, jp_auth_header)
         assert (status, body["code"]) == (503, "store_unavailable")
         assert str(tmp_path / "file") in body["message"]
+
+
+class TestStoreThatIsMended:
+    @pytest.fixture
+    def phasenb_config(self, phasenb_config, tmp_path, monkeypatch):
+        monkeypatch.setattr(app, "START_AGAIN_S", 0.05)
+        self.path = tmp_path / "store" / "phasenb.db"
+        self.path.write_bytes(b"this is no database" * 1000)
+        return phasenb_config
+
+    async def test_it_is_used_without_a_restart(self, jp_fetch, caplog):
+        assert (await jp_fetch("phasenb", "api", "health", raise_error=False)).code == 503
+        self.path.unlink()
+        while (await jp_fetch("phasenb", "api", "health", raise_error=False)).code != 200:
+            pass
+        told = [record for record in caplog.records if "phasenb is not available" in record.getMessage()]
+        assert len(told) == 1, "however often it was tried"
 
 
 class TestUnknownSetting:
