@@ -124,10 +124,10 @@ class PhaseManager:
         if mismatch is not None and launch.code is not None:
             raise mismatch
         places = self._carrier.places[kind]
+        most = self._carrier.limits.queued_tasks
+        waiting = places.waiting if places.waiting < most else self._live.queued(owner, session)
         try:
-            await self._launching.admit(
-                owner, session, launch, self._live.queued(owner, session), self._carrier.limits.queued_tasks
-            )
+            await self._launching.admit(owner, session, launch, waiting, most)
         except (LaunchesPaused, QueueFull):
             known = await self.store.launched(owner, session, launch)  # asked again: nothing new is launched
             if known is None:

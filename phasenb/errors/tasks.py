@@ -131,7 +131,7 @@ class QueueFull(PhasenbError):
     limit: int
 
     def __str__(self) -> str:
-        return f"the queue is full ({self.limit} tasks wait): try again when some have finished"
+        return f"the queue of this session is full ({self.limit} tasks wait): try again when some have finished"
 
 
 @dataclass(eq=False)
