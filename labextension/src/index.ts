@@ -2,6 +2,7 @@ import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/applica
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { Client } from './client';
+import { calmFrames } from './frames';
 
 import panel from './panel/plugins';
 import { RANK, rendererFactory } from './renderer';
@@ -13,7 +14,8 @@ const tasks: JupyterFrontEndPlugin<TaskStore> = {
   description: 'The tasks of this user, over one connection that is made when something asks for it.',
   autoStart: true,
   provides: ITasks,
-  activate: (app: JupyterFrontEnd) => new TaskStore(new Client({ settings: app.serviceManager.serverSettings }))
+  activate: (app: JupyterFrontEnd) =>
+    new TaskStore(new Client({ settings: app.serviceManager.serverSettings }), calmFrames())
 };
 
 const renderer: JupyterFrontEndPlugin<void> = {
