@@ -8,6 +8,7 @@
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 import { type ISignal, Signal } from '@lumino/signaling';
+import { ConnectionLost, inTrouble, ServerError } from './errors';
 import { noteGates, spliced } from './exact';
 import {
   type Command,
@@ -28,26 +29,6 @@ import {
 export type Connection =
   | { kind: 'idle' | 'connecting' | 'connected' | 'reconnecting' | 'absent' | 'forbidden' | 'outdated' }
   | { kind: 'trouble'; message: string };
-
-/** What the server answered instead of doing it. `code` is one of the protocol's. */
-export class ServerError extends Error {
-  constructor(
-    readonly code: string,
-    message: string,
-    readonly details: { [name: string]: unknown } = {}
-  ) {
-    super(message);
-    this.name = 'ServerError';
-  }
-}
-
-/** There was no connection, or it was lost before the answer came. `sent`: the server may have done it. */
-export class ConnectionLost extends Error {
-  constructor(readonly sent: boolean) {
-    super(sent ? 'the connection was lost before the server answered' : 'there is no connection to the server');
-    this.name = 'ConnectionLost';
-  }
-}
 
 /** A command without its `id`, which is the client's. */
 export type Request = Command extends infer C ? (C extends Command ? Omit<C, 'id'> : never) : never;
@@ -70,12 +51,6 @@ export const SESSION = 'jupyterlab';
 
 const CLOSED_FOR = { outdated: 4002 } as const;
 const OPEN = 1; // WebSocket.OPEN, which a settings' own WebSocket class need not have
-const IN_TROUBLE = new Set(['store_unavailable', 'config_error', 'internal']);
-
-/** Whether the server could not do it for the moment: to ask again, later, is of use. */
-export function inTrouble(error: ServerError): boolean {
-  return IN_TROUBLE.has(error.code);
-}
 
 const EVENTS: ReadonlySet<string> = new Set([...EVENT_TYPES, 'phase_update', 'phase_log']);
 

@@ -4,7 +4,8 @@
 // is said only when something is different, so that nothing is painted in vain.
 
 import { type ISignal, Signal } from '@lumino/signaling';
-import type { ServerError, Told } from './client';
+import type { Told } from './client';
+import type { ServerError } from './errors';
 import { noteGate } from './exact';
 import type { LogLine, PhaseLog, TaskEvent, TaskState } from './protocol';
 import { apply, withUpdate } from './reducer';

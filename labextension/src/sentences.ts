@@ -1,7 +1,8 @@
 // The truth about the connection, each case in a plain sentence of its own. Null where all is well.
 
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { type Connection, ConnectionLost, inTrouble, ServerError } from './client';
+import type { Connection } from './client';
+import { ConnectionLost, inTrouble, ServerError } from './errors';
 
 /** How things stand with the server, for somebody who looks at a task that may be running (`goesOn`). */
 export function connectionSentence(connection: Connection, goesOn: boolean, trans: TranslationBundle): string | null {

@@ -5,7 +5,8 @@
 // nobody sees paints no frames.
 
 import { type ISignal, Signal } from '@lumino/signaling';
-import { type Client, inTrouble, ServerError, type Told } from './client';
+import type { Client, Told } from './client';
+import { inTrouble, ServerError } from './errors';
 import { NO_EPOCH, TAIL_LINES, type TailLine, TaskModel } from './model';
 import type { Feed, PhaseResult, Subscribed, TaskEvent, TaskState, Welcome } from './protocol';
 

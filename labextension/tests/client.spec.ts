@@ -1,4 +1,5 @@
-import { Client, ConnectionLost, ServerError, type Told } from '../src/client';
+import { Client, type Told } from '../src/client';
+import { ConnectionLost, ServerError } from '../src/errors';
 import { FakeServer, TASK_ID, until } from './server';
 
 const TIMING = { firstDelay: 0.02, longestDelay: 0.05, silence: 30, patience: 10 };
