@@ -17,15 +17,22 @@ export const RANK = -20; // ipywidgets' is -10
 
 const TASK_ID = /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/; // a ULID
 
-/** What phasenb/display/bundle.py writes: `{task_id, snapshot, at}`. Null where a notebook has something else there. */
+interface Payload {
+  task_id: string;
+  snapshot: TaskState;
+  at: string;
+  epoch: string;
+}
+
+/** What phasenb/display/bundle.py writes: `{task_id, snapshot, at, epoch}`. Null where a notebook has something else there. */
 function payloadOf(data: unknown): { taskId: string; saved: Saved | null } | null {
-  const { task_id: taskId, snapshot, at } = (data ?? {}) as { task_id?: string; snapshot?: TaskState; at?: string };
+  const { task_id: taskId, snapshot, at, epoch } = (data ?? {}) as Partial<Payload>;
   if (typeof taskId !== 'string' || !TASK_ID.test(taskId)) {
     return null;
   }
   const whole = snapshot?.task_id === taskId && Array.isArray(snapshot.phases) && snapshot.state in ACTIONS;
   const time = new Date(at ?? snapshot?.updated_at ?? Number.NaN);
-  return { taskId, saved: whole && !Number.isNaN(time.getTime()) ? { snapshot, at: time } : null };
+  return { taskId, saved: whole && !Number.isNaN(time.getTime()) ? { snapshot, at: time, epoch } : null };
 }
 
 export class TaskRenderer extends Widget implements IRenderMime.IRenderer {

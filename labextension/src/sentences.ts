@@ -27,11 +27,15 @@ export function connectionSentence(connection: Connection, goesOn: boolean, tran
   }
 }
 
-/** Why nothing more is heard of one task. */
-export function problemSentence(problem: ServerError, trans: TranslationBundle): string {
+/** Why nothing more is heard of one task. `elsewhere`: it was launched with another store than this server's. */
+export function problemSentence(problem: ServerError, elsewhere: boolean, trans: TranslationBundle): string {
   switch (problem.code) {
     case 'unknown_task':
-      return trans.__('This server does not know the task: it is of another server or user, or was deleted.');
+      return elsewhere
+        ? trans.__(
+            'This server has another store than the one that this task was in: that is elsewhere, or was deleted.'
+          )
+        : trans.__('This server does not show you this task: it is of another user, or was deleted.');
     case 'store_unavailable':
       return trans.__('The server has no access to its tasks: %1. Trying again…', problem.message);
     default:

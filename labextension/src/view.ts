@@ -32,10 +32,11 @@ const UNREACHED = new Set(['absent', 'forbidden', 'outdated']); // a person may 
 
 type Command = (typeof BUTTONS)[number];
 
-/** What a notebook keeps of a task: how it was, and when. */
+/** What a notebook keeps of a task: how it was, when, and in which store. */
 export interface Saved {
   snapshot: TaskState;
   at: Date;
+  epoch?: string;
 }
 
 export namespace TaskView {
@@ -54,6 +55,7 @@ export class TaskView {
   constructor(options: TaskView.IOptions) {
     this._store = options.store;
     this._trans = options.trans;
+    this._epoch = options.saved?.epoch ?? null;
     this._steps = new Steps(this._trans);
     this._gate = new Gate((request, given) => this._ask(request, given), this._trans);
     this._log = new Log(this._trans);
@@ -162,8 +164,11 @@ export class TaskView {
     const { connection } = this._store.client;
     const { problem } = this.model;
     const goesOn = task !== null && !words.isTerminal(task.state);
+    const elsewhere = this._epoch !== null && this._epoch !== this._store.client.welcome?.epoch;
     const sentence =
-      problem === null ? connectionSentence(connection, goesOn, this._trans) : problemSentence(problem, this._trans);
+      problem === null
+        ? connectionSentence(connection, goesOn, this._trans)
+        : problemSentence(problem, elsewhere, this._trans);
     const finished = task !== null && !goesOn && connection.kind !== 'connected' && problem === null;
     setHidden(this._connection, sentence === null || finished); // what has ended is as true as ever
     setText(this._sentence, sentence ?? '');
@@ -279,6 +284,7 @@ export class TaskView {
 
   private _store: TaskStore;
   private _trans: TranslationBundle;
+  private _epoch: string | null;
   private _steps: Steps;
   private _gate: Gate;
   private _log: Log;

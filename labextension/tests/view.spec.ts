@@ -454,7 +454,7 @@ describe('the view of a task', () => {
       openSaved();
       await until(() => view.model.problem !== null);
       view.paint();
-      expect(text('.phasenb-connection span')).toMatch(/^This server does not know the task/);
+      expect(text('.phasenb-connection span')).toMatch(/^This server does not show you this task/);
     });
 
     it('never calls a task stopped because the connection is lost', async () => {

@@ -54,7 +54,7 @@ def show(task: TaskHandle, model: TaskModel, client: Client, note: str) -> None:
         steer=steer,
         notes=_notes(client, note),
         passing=_others(task, client),
-        by_server=client.beside_page,
+        epoch=_epoch(model, client),
     )
 
     def changed(told: TaskModel) -> None:
@@ -87,7 +87,11 @@ def bundle(model: TaskModel, client: Client, note: str = "") -> dict[str, Any]:
 
     assert model.state is not None, "a handle is made when its first state is known"
     notes = [note] if note else []
-    return task_bundle(model.state, tuple(model.tail), now=datetime.now(UTC), notes=notes, by_server=client.beside_page)
+    return task_bundle(model.state, tuple(model.tail), now=datetime.now(UTC), notes=notes, epoch=_epoch(model, client))
+
+
+def _epoch(model: TaskModel, client: Client) -> str | None:
+    return model.epoch if client.beside_page else None
 
 
 def _notes(client: Client, note: str) -> list[str]:

@@ -25,7 +25,7 @@ def research(ctx, folder):
 def planning(research):
     return research
 
-flow.launch(folder=FOLDER)
+flow.launch(folder="progress")
 """
 GATED = """
 import phasenb as pn
@@ -53,6 +53,7 @@ class Progress:
     """How far the running phase is: the test says it, and the phase takes it up."""
 
     def __init__(self, folder):
+        folder.mkdir(parents=True, exist_ok=True)
         self._file = folder / "done"
         self.set(0)
 
@@ -64,29 +65,30 @@ class Progress:
 
 @pytest.fixture
 def progress(tmp_path):
-    return Progress(tmp_path)
+    """In a folder beside the notebook, whose path is no machine's."""
+    return Progress(tmp_path / "notebooks" / "progress")
 
 
 @pytest.fixture
 def lab_with(jupyter_process, tmp_path):
     """JupyterLab with one notebook, cell.ipynb, of one cell."""
-    return lambda source: start(jupyter_process, tmp_path, source)
+    return lambda source, app="jupyterlab": start(jupyter_process, tmp_path, source, app)
 
 
 @pytest.fixture
-def notebook(lab_with, tmp_path):
+def notebook(lab_with):
     """... that launches a task which goes as far as ``progress`` says."""
-    return lab_with(f"FOLDER = {str(tmp_path)!r}\n{CELL}")
+    return lab_with(CELL)
 
 
-def start(jupyter_process, tmp_path, source):
+def start(jupyter_process, tmp_path, source, app):
     cell = {"cell_type": "code", "id": "a", "metadata": {}, "outputs": [], "execution_count": None, "source": source}
     kernel = {"name": "python3", "display_name": "Python 3"}
     files = tmp_path / "files"
     files.mkdir()
     content = {"cells": [cell], "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
     (files / "cell.ipynb").write_text(json.dumps(content))
-    return jupyter_process("jupyterlab", files=files, options=["--expose-app-in-browser"])
+    return jupyter_process(app, files=files, options=["--expose-app-in-browser"])
 
 
 def open_notebook(lab, page):

@@ -151,27 +151,31 @@ def test_what_is_saved_says_of_which_time_it_speaks(life):
     task = life().start("research").updated(percent=36)
     now = datetime(2026, 1, 1, 15, 30, tzinfo=UTC)
     said = f"as of {words.clock(now)}: running, 12 %"
-    bundle = task_bundle(task, now=now)
+    bundle = task_bundle(task, now=now, epoch="e1")
     assert said in read(bundle["text/html"])
     assert said in bundle["text/plain"]
     assert "so far" not in read(bundle["text/html"]), "time that goes on must not stand still in a saved card"
     assert bundle[TASK_MIME]["task_id"] == task.task_id
+    assert bundle[TASK_MIME]["epoch"] == "e1"
     assert bundle[TASK_MIME]["snapshot"]["state"] == "running"
     assert bundle[TASK_MIME]["at"] == "2026-01-01T15:30:00.000000Z"
 
 
 def test_only_a_task_of_the_pages_server_is_left_to_that_server(life):
     task = life().task
-    assert TASK_MIME not in task_bundle(task, now=task.updated_at, by_server=False)
+    assert TASK_MIME not in task_bundle(task, now=task.updated_at)
 
 
 def test_a_bundle_keeps_no_data(life):
     task = life(inputs={"rows": list(range(10_000)), "path": "penguins.csv"}).task
-    inputs = task_bundle(task, now=task.updated_at)[TASK_MIME]["snapshot"]["inputs"]
+    inputs = task_bundle(task, now=task.updated_at, epoch="e1")[TASK_MIME]["snapshot"]["inputs"]
     assert inputs["path"] == "penguins.csv"
     assert "bytes of JSON" in inputs["rows"]
     waiting = task.changed(approval=Approval(phase="research", revision=1, seq=3, output="x" * 10_000))
-    assert "bytes of JSON" in task_bundle(waiting, now=task.updated_at)[TASK_MIME]["snapshot"]["approval"]["output"]
+    assert (
+        "bytes of JSON"
+        in task_bundle(waiting, now=task.updated_at, epoch="e1")[TASK_MIME]["snapshot"]["approval"]["output"]
+    )
 
 
 def test_the_style_follows_the_theme_and_stands_alone(life):

@@ -57,7 +57,7 @@ def test_nothing_is_repainted_where_nothing_changed(shell, life):
     task = life().start("research").updated(percent=10)
     view = view_of(task.changed(started_at=None))
     painted = []
-    view._html.observe(lambda change: painted.append(change.new), "value")
+    view._card.html.observe(lambda change: painted.append(change.new), "value")
     for _ in range(5):
         view.update(task.changed(started_at=None))
         view.paint()
@@ -73,7 +73,7 @@ def test_a_task_that_has_ended_is_shown_at_once_without_a_widget(shell, life):
 
 
 def shown(view):
-    return [name for name, button in view._buttons.items() if button.layout.display != "none"]
+    return [name for name, button in view._card.buttons.items() if button.layout.display != "none"]
 
 
 def test_buttons_follow_what_the_state_allows_and_ask_once(shell, life):
@@ -82,11 +82,11 @@ def test_buttons_follow_what_the_state_allows_and_ask_once(shell, life):
     view = view_of(running.task, steer=lambda command, task: asked.append((command, task.seq)))
     view.paint()
     assert shown(view) == ["pause", "cancel"]
-    view._buttons["cancel"].click()
+    view._card.buttons["cancel"].click()
     view.paint()
     assert asked == [("cancel", running.task.seq)]
-    assert view._buttons["cancel"].disabled
-    assert not view._buttons["pause"].disabled
+    assert view._card.buttons["cancel"].disabled
+    assert not view._card.buttons["pause"].disabled
     view.update(running.add(ev.CancelRequested, by="ada").task)
     view.paint()
     assert shown(view) == []
@@ -98,8 +98,8 @@ def test_a_gate_offers_to_approve_and_to_deny(shell, life):
     view = view_of(waiting.task)
     view.paint()
     assert shown(view) == ["approve", "deny", "pause", "cancel"]
-    assert "waits for approval before planning" in view._html.value
-    assert "{&quot;rows&quot;:344}" in view._html.value
+    assert "waits for approval before planning" in view._card.html.value
+    assert "{&quot;rows&quot;:344}" in view._card.html.value
 
 
 def test_what_waits_for_a_person_is_copied_into_the_output_once(shell, life):
@@ -128,3 +128,30 @@ def test_a_short_wait_for_another_attempt_is_not_copied_a_long_one_is(shell, lif
         view.update(task.changed(retry_at=datetime.now(UTC) + timedelta(seconds=seconds), seq=task.seq + seconds))
         view.paint()
         assert sum(update for *_, update in shell.published) == copies
+
+
+def test_where_the_page_shows_it_no_widget_is_made_and_the_copy_follows(shell, life, monkeypatch):
+    lived = life(phases=("research",)).start("research")
+    view = view_of(lived.task, epoch="e1")
+    view.show()
+    monkeypatch.setattr(live, "COPY_S", 0)
+    view.update(lived.updated(percent=12))
+    assert shell.replaced.wait(10)
+    for data, *_ in shell.published:
+        assert data.keys() == {"application/vnd.phasenb.task+json", "text/html", "text/plain"}
+    assert "running, 12 %" in shell.published[-1][0]["text/plain"]
+    copies = len(shell.published)
+    view.paint()
+    assert len(shell.published) == copies, "nothing changed"
+    shell.replaced.clear()
+    view.update(lived.complete("research", 1).add(ev.TaskComplete, duration_s=1).task)
+    assert shell.replaced.wait(10)
+
+
+def test_a_copy_is_not_made_at_each_step(shell, life):
+    lived = life().start("research")
+    view = view_of(lived.task, epoch="e1")
+    for percent in (10, 20, 30):
+        view.update(lived.updated(percent=percent))
+        view.paint()
+    assert shell.published == []
