@@ -39,7 +39,10 @@ def fit(planning, research):
         raise ValueError("there is nothing to fit with")
     return [planning["method"], research["eggs"]]
 '''
-CELL = "import panel_agents\npanel_agents.flow.with_options(name='from a notebook').launch(folder=FOLDER)"
+CELL = """import os
+from panel_agents import flow
+
+flow.with_options(name="from a notebook").launch(folder=os.environ["EGGS"])"""  # a picture shows it: no path in it
 LAB = "window.jupyterapp"
 IN_FRONT = f"() => {LAB}.shell.currentWidget?.context?.path"
 AXE = Path(__file__).parents[2] / "labextension" / "node_modules" / "axe-core" / "axe.min.js"
@@ -94,15 +97,16 @@ def jupyter(module_jupyter_process):
     agents.mkdir()
     (agents / "panel_agents.py").write_text(AGENTS)
     (agents / "done").write_text("0")
-    source = f"import sys\nsys.path.insert(0, {str(agents)!r})\nFOLDER = {str(agents)!r}\n{CELL}"
-    cell = {"cell_type": "code", "id": "a", "metadata": {}, "outputs": [], "execution_count": None, "source": source}
+    cell = {"cell_type": "code", "id": "a", "metadata": {}, "outputs": [], "execution_count": None, "source": CELL}
     kernel = {"name": "python3", "display_name": "Python 3"}
     files = folder / "files"
     (files / "birds").mkdir(parents=True)
     content = {"cells": [cell], "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
     (files / "birds" / "penguins.ipynb").write_text(json.dumps(content))
     options = ["--expose-app-in-browser", '--PhaseNB.agents={"penguins": "panel_agents:flow"}']
-    return start("jupyterlab", files=files, options=options, environ={"PYTHONPATH": str(agents)}), agents
+    return start(
+        "jupyterlab", files=files, options=options, environ={"PYTHONPATH": str(agents), "EGGS": str(agents)}
+    ), agents
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The main job as a person sees it: the quickstart in JupyterLab, live, finished, and still there after a reload."""
 
+OUTPUT = ".jp-OutputArea-output"
 BARS = ".jp-OutputArea-output [role=progressbar]"
 LAUNCHED = ".jp-CodeCell:has([role=progressbar])"
 RUN_ALL = "() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }"
@@ -39,14 +40,14 @@ def test_the_quickstart_runs_live_and_survives_a_reload(lab, page, picture):
     page.wait_for_function(f"() => ({SHOWN})() > 130")
     page.screenshot(path=picture("quickstart.png"))
 
-    page.get_by_text("completed").first.wait_for(timeout=120_000)
-    page.get_by_text("95% of the folds").first.wait_for(timeout=60_000)
+    page.locator(OUTPUT).get_by_text("completed").first.wait_for(timeout=120_000)
+    page.locator(OUTPUT).get_by_text("95% of the folds").first.wait_for(timeout=60_000)
     page.locator(LAUNCHED).scroll_into_view_if_needed()
     page.screenshot(path=picture("finished.png"))
 
     page.evaluate(SAVE)
     open_notebook(lab, page, "quickstart.ipynb")
-    page.get_by_text("completed").first.wait_for()
+    page.locator(OUTPUT).get_by_text("completed").first.wait_for()
     assert page.evaluate(SHOWN) > 0
     assert "Error displaying widget" not in page.content()
     assert "Loading widget" not in page.content()
