@@ -9,7 +9,8 @@ Rules (design.md section 5):
 * A host that can't show that it lives, while others can, stops what it runs before they take it up. Where it sees that
   no other one beats (a full disk, a store of its own) it goes on: nobody could take anything from it.
 * A host that was taken for dead finds that out at its next beat, commit or launch. It stops what it runs, and starts
-  again as a new host: its fences are worth nothing, and nobody would look for tasks under its old name.
+  again as a new host: its fences are worth nothing, and nobody would look for tasks under its old name. That name is
+  given up last, and what was taken under it is not carried under the new one: an attempt would run twice at once.
 * Beats have a loop of their own: however long an adoption takes, this host's lease goes on.
 * What a dead host committed is told before what is done with its tasks.
 * Now and then objects that nothing names are removed; any number of hosts may do so at once.
@@ -155,9 +156,10 @@ class Keeper:
         async with self._renewing:
             if self._manager.host == lost:
                 log.warning("%s: starting again as a new host", why or LeaseLost(lost))
-                await self._manager.let_go()
-                await self._store.leave(lost)
+                await self._manager.let_go()  # first, however long the store takes: others may run them by now
                 await self._join()
+                await self._manager.let_go(lost)  # what it took since; what it still takes is not carried
+                await self._store.leave(lost)
 
     async def _join(self) -> None:
         host, asked = f"{self._info.host}:{new_ulid()[-8:]}", self._clock.monotonic()

@@ -72,6 +72,11 @@ class LiveTask:
     _active_at: float | None = None
 
     @property
+    def host(self) -> str | None:
+        """The name under which this host took the task."""
+        return self.lease.host if self.lease else None
+
+    @property
     def fields(self) -> dict[str, str]:
         """What a log record about this task carries (``extra``), for handlers that write more than a message."""
         return log_fields(self.task)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from phasenb.core.carrier import WAITING, Carrier
@@ -17,13 +17,17 @@ T = TypeVar("T")
 
 
 class LiveTasks(dict[str, LiveTask]):
-    """By task_id. A task is in here from ``carry`` until it has ended or is let go of, and its slot is given back."""
+    """By task_id. A task is in here from ``carry`` until it has ended or is let go of, and its slot is given back.
 
-    def __init__(self, carrier: Carrier, told: Told, observers: Observers) -> None:
+    ``host`` tells this host's name in leases, as it is now.
+    """
+
+    def __init__(self, carrier: Carrier, told: Told, observers: Observers, host: Callable[[], str]) -> None:
         super().__init__()
         self._carrier = carrier
         self._told = told
         self._observers = observers
+        self._host = host
 
     @property
     def waiting(self) -> int:
@@ -46,7 +50,13 @@ class LiveTasks(dict[str, LiveTask]):
             self.carry(live)  # it is in the store, so it is carried, whatever its listeners make of it
 
     def carry(self, live: LiveTask) -> None:
+        """Carry it; not where this host got another name since it was taken: it is given away with the old one's."""
         task_id = live.task.task_id
+        if live.host not in (None, self._host()):
+            if live.slot is not None:
+                self._carrier.give_back_soon(live)
+            self._observers.gone(task_id)
+            return
         self[task_id] = live
 
         def forget(_: asyncio.Task[None]) -> None:

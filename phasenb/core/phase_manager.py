@@ -89,7 +89,7 @@ class PhaseManager:
             self._failures,
             self._observers.traceparent,
         )
-        self._live = LiveTasks(self._carrier, told, self._observers)
+        self._live = LiveTasks(self._carrier, told, self._observers, lambda: self.host)
         self._adoption = Adoption(self._carrier, self._launching, told, self._observers, self._live.carry)
 
     @property
@@ -373,10 +373,10 @@ class PhaseManager:
         """The seq of the newest event of a task that this host has told of; 0 where none was."""
         return self._told.last(task_id)
 
-    async def let_go(self) -> None:
-        """Stop carrying every task at once, as it is: this host was taken for dead, and they are others' now."""
+    async def let_go(self, host: str | None = None) -> None:
+        """Stop carrying every task at once, as it is, or those that are ``host``'s: they are others' now, or soon."""
         await self._adoption.let_go()
-        await self._live.drop(*self._live.values())
+        await self._live.drop(*(live for live in self._live.values() if host in (None, live.host)))
 
     async def stop(self) -> None:
         """Let go of every task as it is: attempts are ended by force, the log keeps what was reported."""

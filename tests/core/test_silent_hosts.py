@@ -12,6 +12,7 @@ from phasenb.core.silence import OwnLease, Watch
 from phasenb.dto.launch import Launch, LaunchOptions
 from phasenb.errors import StoreUnavailable
 from phasenb.testing import FakeClock, FakeStore, RecordingPublisher, ScriptedExecutor
+from tests.core.test_asked_and_gone import held_appends
 
 PHASES = ("research", "planning", "implementation")
 LEASE_S = 8.0
@@ -182,6 +183,40 @@ def test_a_host_gives_its_tasks_away_when_what_it_ran_has_ended_and_not_before(r
         ended.set()
         await town.live_through(LEASE_S / 2)
         assert [attempt.attempt for attempt in executor.attempts] == [1, 2]
+        await town.end(one)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_what_was_taken_under_a_name_that_is_given_up_is_not_run_under_it(run, again):
+    async def scenario():
+        town = Town()
+        one, connection, executor = await town.host("one")
+        (keeper,) = town.keepers
+        if again:
+            task_id = await town.launch(one)
+            await one.cancel("ada", task_id, "ada")
+            await town.settle()
+        begun, go = held_appends(connection)
+        asked = asyncio.create_task(one.retry("ada", task_id, "ada") if again else town.launch(one))
+        await begun.wait()
+        leave, left = town.store.leave, []
+
+        async def answered_first(host):
+            go.set()
+            await asked  # it was written under the old name, which is given up only now
+            left.append((host, one.running, one.host != host))
+            await leave(host)
+
+        town.store.leave = answered_first
+        old = one.host
+        await keeper._renew(old)
+        assert left == [(old, 0, True)]
+        ran = len(executor.attempts)
+        while len(executor.attempts) == ran:  # nobody's now, so it is taken up under the new name
+            await town.live_through(LEASE_S / 4)
+        assert (one.running, len(executor.attempts)) == (1, ran + 1)
         await town.end(one)
 
     run(scenario())

@@ -10,6 +10,7 @@ import hashlib
 import re
 import sqlite3
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import orjson
@@ -117,6 +118,22 @@ def in_runs(events, runs):
     wrong = [f"ran {times} times: {attempt}" for attempt, times in ran.items() if times > 1]
     wrong += [f"ran, and no event says so: {attempt}" for attempt in ran if attempt not in started]
     return wrong + [f"committed, and never ran: {attempt}" for attempt in complete if attempt not in ran]
+
+
+def at_once(seen):
+    """Attempts of one task that ran while another one did. ``seen``: lines of ``TASK PHASE KIND ATTEMPT TIME``, on the
+    machine's monotonic clock, for moments at which a phase's function ran: the first and the last of them bound it.
+    """
+    spans = {}
+    for task_id, *attempt, at in seen:
+        first, last = spans.setdefault(task_id, {}).get(tuple(attempt), (float(at), float(at)))
+        spans[task_id][tuple(attempt)] = min(first, float(at)), max(last, float(at))
+    wrong = []
+    for task_id, of_task in spans.items():
+        for (one, (_, last)), (other, (first, _)) in pairwise(sorted(of_task.items(), key=lambda item: item[1])):
+            if first < last:
+                wrong.append(f"{task_id}: {other} ran while {one} did, for {last - first:.3f} s")
+    return wrong
 
 
 def in_store(path, runs=(), *, ended=True):

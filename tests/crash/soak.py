@@ -24,7 +24,7 @@ from pathlib import Path
 
 from phasenb.config.machine import process_started
 from phasenb.memory.saver import MemorySaver
-from tests.crash.invariants import WAITS_FOR_A_PERSON, in_store, runs_in
+from tests.crash.invariants import WAITS_FOR_A_PERSON, at_once, in_store, runs_in
 
 HOST = Path(__file__).with_name("soak_host.py")
 HOSTS = 3
@@ -303,6 +303,7 @@ class Soak:
         await store.close()
         found = in_store(path, runs_in(self.folder / "runs.txt"))
         self.wrong += [f"{key}: {line}" for key, lines in found.items() for line in lines]
+        self.wrong += at_once(runs_in(self.folder / "seen.txt"))
         with sqlite3.connect(path) as connection:
             ends = connection.execute("SELECT body FROM events WHERE type = 'task_error'").fetchall()
             stored = {

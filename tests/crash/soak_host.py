@@ -3,7 +3,7 @@
 usage: python soak_host.py FOLDER NAME
 A line is JSON with ``id`` and ``do``: launch, or a command of PhaseManager for ``task_id``. Each is answered by a line
 with the ``id`` and ``ok`` or ``error``. ``NAME.told`` gets a line for each event that it announced, ``runs.txt`` one
-for each time that a phase's function began.
+for each time that a phase's function began; ``seen.txt`` has moments at which it ran.
 """
 
 from __future__ import annotations
@@ -34,6 +34,12 @@ LEASE_S = 2.0
 def ran(ctx, folder, kind="phase"):
     with (Path(folder) / "runs.txt").open("a") as file:
         file.write(f"{ctx.task_id} {ctx.phase} {kind} {ctx.attempt}\n")
+    seen(ctx, folder, kind)
+
+
+def seen(ctx, folder, kind="phase"):
+    with (Path(folder) / "seen.txt").open("a") as file:
+        file.write(f"{ctx.task_id} {ctx.phase} {kind} {ctx.attempt} {time.monotonic()}\n")
 
 
 def act(ctx, folder, script, value):
@@ -43,6 +49,7 @@ def act(ctx, folder, script, value):
         if word == "slow":
             for done in ctx.track(range(20)):
                 time.sleep(0.02)
+                seen(ctx, folder)
                 ctx.log(f"step {done}")
         elif word == "keep":
             ctx.artifact(f"kept {ctx.attempt}", list(range(ctx.attempt * 1000)))
@@ -52,10 +59,12 @@ def act(ctx, folder, script, value):
         elif word == "hang":
             while not ctx.cancelled:
                 time.sleep(0.01)
+                seen(ctx, folder)
         elif word == "fail":
             raise OSError(f"{ctx.phase} {ctx.attempt}")
         elif word == "die":
             os.kill(os.getpid(), signal.SIGKILL)
+    seen(ctx, folder)
     return value
 
 

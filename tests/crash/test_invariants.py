@@ -13,7 +13,7 @@ from phasenb.dto import events as ev
 from phasenb.dto.launch import Launch, LaunchOptions
 from phasenb.dto.phase_result import ErrorInfo, PhaseResult
 from phasenb.host import Host
-from tests.crash.invariants import in_log, in_runs, in_store, reruns
+from tests.crash.invariants import at_once, in_log, in_runs, in_store, reruns
 
 AT = datetime(2026, 11, 25, tzinfo=UTC)
 ERROR = ErrorInfo(type="OSError", message="once")
@@ -84,6 +84,14 @@ def test_a_good_log_is_good():
 )
 def test_a_bad_log_is_told(log, told):
     assert told in "\n".join(in_log(log.events))
+
+
+def test_attempts_that_run_at_once_are_told():
+    first = [("t", "one", "phase", "1", at) for at in ("1.0", "2.0", "3.0")]
+    after = [("t", "one", "phase", "2", "3.1"), ("other", "one", "phase", "1", "2.5")]
+    assert at_once(first + after) == []
+    (told,) = at_once([*first, ("t", "one", "phase", "2", "2.9")])
+    assert told == "t: ('one', 'phase', '2') ran while ('one', 'phase', '1') did, for 0.100 s"
 
 
 def test_a_committed_phase_that_starts_again_is_told():
