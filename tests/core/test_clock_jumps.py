@@ -76,8 +76,9 @@ def test_a_retry_that_another_host_takes_up_waits_no_longer_than_its_delay(jump)
         await first.manager.stop()
         first.clock.set_back(jump)
         second = House(store=first.store, clock=first.clock)
+        second.manager.host = "second"
         await first.store.leave("host")
-        for adopted in await first.store.adopt("second", ("process",)):
+        for adopted in await first.store.adopt(second.manager.host, ("process",)):
             await second.manager.adopt(adopted)
         await second.settle()
         first.clock.advance(10)
