@@ -21,6 +21,16 @@ WRITES = ("append", "join", "beat", "leave", "adopt", "add_log", "add_checkpoint
 READS = ("hosts", "changes", "quiet_until", "find", "events", "launch", "checkpoint")
 
 
+@pytest.fixture(autouse=True)
+def no_threads(monkeypatch):
+    """The clock is the test's, so nothing may happen beside it."""
+
+    async def at_once(work, *args):
+        return work(*args)
+
+    monkeypatch.setattr(asyncio, "to_thread", at_once)
+
+
 class Connection:
     """One host's way to a store that it shares; ``out``: what it can't do now."""
 
