@@ -73,7 +73,7 @@ def victim_elsewhere(folder):
     """The same, as if it were on another machine."""
     import phasenb.host
 
-    phasenb.host.machine_id = lambda: "another"
+    phasenb.host.process_space = lambda: "another"
     victim(folder)
 
 
