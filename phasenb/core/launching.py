@@ -62,11 +62,11 @@ class Launching:
     def plan_of(self, launch: Launch, phases: tuple[str, ...]) -> Plan:
         return plan_of(launch, self.policy_of(launch), phases)
 
-    async def admit(self, owner: str, session: str, launch: Launch, waiting: int, most: int) -> None:
+    async def admit(self, owner: str, session: str, policy: RecoveryPolicy, waiting: int, most: int) -> None:
         """Raises LaunchesPaused while the session's failures are too many, QueueFull where as many of its tasks as
-        ``most`` wait, LaunchError.
+        ``most`` wait.
         """
-        policy, now = self.policy_of(launch), self.clock.now()
+        now = self.clock.now()
         found = await self.failures.reached(owner, session, policy.thresholds, now, "pause_launches")
         if found is not None:
             threshold = found.threshold

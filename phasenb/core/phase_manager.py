@@ -18,7 +18,7 @@ from phasenb.core.carrier import Carrier
 from phasenb.core.decisions import Decision
 from phasenb.core.folding import folded
 from phasenb.core.gates import Answer, approval, denial
-from phasenb.core.launching import Launching
+from phasenb.core.launching import Launching, plan_of
 from phasenb.core.live_task import LiveTask
 from phasenb.core.live_tasks import LiveTasks, to_its_end
 from phasenb.core.observers import Observers
@@ -126,15 +126,16 @@ class PhaseManager:
         places = self._carrier.places[kind]
         most = self._carrier.limits.queued_tasks
         waiting = places.waiting if places.waiting < most else self._live.queued(owner, session)
+        policy = self._launching.policy_of(launch)
         try:
-            await self._launching.admit(owner, session, launch, waiting, most)
+            await self._launching.admit(owner, session, policy, waiting, most)
         except (LaunchesPaused, QueueFull):
             known = await self.store.launched(owner, session, launch)  # asked again: nothing new is launched
             if known is None:
                 raise
             return Launched(await self.snapshot(owner, known), duplicate=True)
         agent, phases = await self._launching.described(owner, launch, kind)
-        plan = self._launching.plan_of(launch, phases)
+        plan = plan_of(launch, policy, phases)
         decision = Decision(None, self._carrier.clock.now(), plan=plan, task_id=new_ulid(), session=session)
         decision.create(launch, agent, phases)
         slot = self._carrier.executors[kind].warm(owner, launch.runtime) if places.free else None
