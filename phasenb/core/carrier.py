@@ -278,6 +278,7 @@ class Carrier:
                     if not asked:  # a person who asks again is another decision
                         live.doubtful[decide] = Doubtful(decided, decision.events[0].wire)
                     raise
+                live.doubtful.pop(decide, None)
                 live.take(decision)
                 live.active_s(self.clock.monotonic())
                 self.publisher.events(live.owner, decision.state, decision.events)
