@@ -161,7 +161,7 @@ class Writer:
             cursor.execute("BEGIN IMMEDIATE")
         except (sqlite3.Error, StoreUnavailable) as error:
             for request in waiting:
-                request.error = unavailable(self._store, error) if isinstance(error, sqlite3.Error) else error
+                request.error = self._told(error)
             return False
         return True
 
@@ -174,9 +174,13 @@ class Writer:
         except Exception as error:
             self._undo(cursor)
             if len(group) == 1:
-                group[0].error = unavailable(self._store, error) if isinstance(error, sqlite3.Error) else error
+                group[0].error = self._told(error)
             return False
         return True
+
+    def _told(self, error: Exception) -> Exception:
+        """What the one who asked hears: SQLite's own errors in the words of a store."""
+        return unavailable(self._store, error) if isinstance(error, sqlite3.Error) else error
 
     def _undo(self, cursor: sqlite3.Cursor) -> None:
         if self._connection.in_transaction:
