@@ -118,7 +118,7 @@ class Client:
         model, duplicate = self.run(self.on_loop.send_launch(prepared))
         task = TaskHandle(self, model)
         if duplicate and options.get("key") is not None:
-            task = TaskHandle(self, model, note=attached_note(prepared.command["inputs"], task.snapshot))
+            task.note = attached_note(prepared.command["inputs"], task.snapshot)
         if options.get("show", True):
             from phasenb.client.showing import show_launched
 

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 class TaskHandle(TaskFacts):
     """What ``launch`` returns. ``note`` is what its display should say beside the state."""
 
-    def __init__(self, client: Client, model: TaskModel, *, note: str = "") -> None:
+    def __init__(self, client: Client, model: TaskModel) -> None:
         super().__init__(model, client.values)
         self._client = client
         self._task = AsyncTaskHandle(client.on_loop, model)
-        self.note = note
+        self.note = ""
 
     # --- waiting ---------------------------------------------------------------------------------------------------
 
