@@ -7,7 +7,7 @@ was awaited on, frames in order, and nothing more after ``lost``; errors are tho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from phasenb.codecs.objects import ObjectFolder
+    from phasenb.memory.frames import Aside
+    from phasenb.memory.lazy import Load
     from phasenb.memory.view import MemoryView
 
 JsonObject = dict[str, Any]
 AFTER_FAILURE_S = 1.0  # before a link is called lost whose message a client could not take: it may happen again
-Load = Callable[[Any], Any]
-Aside = Mapping[tuple[str, str], int]  # see memory.frames.set_aside
 Receive = Callable[[str | bytes | ServerMessage], None]
 Lost = Callable[[str, PhasenbError | None], None]
 """``lost(reason, final)``: the link is gone; ``final`` is the error that makes another try useless, if there is one."""

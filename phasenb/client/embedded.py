@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 
-from phasenb.client.backend import AFTER_FAILURE_S, Aside, JsonObject, Link, Load, Lost, Receive
+from phasenb.client.backend import AFTER_FAILURE_S, JsonObject, Link, Lost, Receive
 from phasenb.client.loop_thread import LoopThread, shared_loop
 from phasenb.codecs.objects import ObjectFolder
 from phasenb.display.surroundings import in_kernel
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from phasenb.config import Settings
     from phasenb.core.phase_manager import PhaseManager
     from phasenb.host import Host
+    from phasenb.memory.frames import Aside
+    from phasenb.memory.lazy import Load
     from phasenb.memory.view import MemoryView
     from phasenb.web.api import TaskApi
     from phasenb.web.connection import Frame

@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit, urlunsplit
 
 import orjson
 
-from phasenb.client.backend import AFTER_FAILURE_S, Aside, JsonObject, Link, Load, Lost, Receive
+from phasenb.client.backend import AFTER_FAILURE_S, JsonObject, Link, Lost, Receive
 from phasenb.errors import AccessDenied, PhasenbError, ServerUnreachable, StoreUnavailable, from_wire
 from phasenb.web.http_protocol import ARROW, JSON
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
 
     from phasenb.codecs.objects import ObjectFolder
+    from phasenb.memory.frames import Aside
+    from phasenb.memory.lazy import Load
     from phasenb.memory.saver import MemorySaver
     from phasenb.memory.view import MemoryView
 
