@@ -3,8 +3,8 @@
 Rules: the file is only ever added to, never deleted or replaced (where somebody else does, every use is refused: what
 is written to a file without a name is lost); one that is made here is its user's alone (0600), as it holds inputs,
 outputs and logs; readers have connections of their own and are never in the writer's way (WAL); a store in memory has
-one connection, so its readers go through the writer; a reader sees all that was handed to
-the writer before, log lines too.
+one connection, so its readers go through the writer; a reader sees all that was handed to the writer
+before, log lines too.
 """
 
 from __future__ import annotations

@@ -42,8 +42,8 @@ class MemorySaver:
     ``url``: a path, ``sqlite:///path`` or ``:memory:``; the folder must exist. ``artifacts``: a path or fsspec URL, by
     default ``artifacts/EPOCH`` beside the file, so that stores in one folder, and one that begins anew where another
     was removed, share nothing (a temporary folder for ``:memory:``). ``reading``: the file is only read, and refused
-    where it is of another version than this release's. The constructor touches nothing: the store is opened by ``open``, or by
-    its first use. Safe to use from several threads and event loops.
+    where it is of another version than this release's. The constructor touches nothing: the store is opened by
+    ``open``, or by its first use. Safe to use from several threads and event loops.
     """
 
     def __init__(self, url: str | Path, *, artifacts: str | None = None, reading: bool = False) -> None:
