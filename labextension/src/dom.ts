@@ -46,3 +46,11 @@ export function setOptional(element: HTMLElement, text: string | null): void {
     setText(element, text);
   }
 }
+
+/** How much of its bar `fill` covers; it moves without a new layout of the page. */
+export function setShare(fill: HTMLElement, percent: number): void {
+  const share = `scaleX(${Math.min(100, percent) / 100})`;
+  if (fill.style.transform !== share) {
+    fill.style.transform = share;
+  }
+}

@@ -1,7 +1,7 @@
 // The phases of a task as steps: a mark, a name, a bar, what was tried.
 
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { h, setAttribute, setOptional, setText } from './dom';
+import { h, setAttribute, setOptional, setShare, setText } from './dom';
 import type { Phase, PhaseStatus, State, TaskState } from './protocol';
 import * as words from './words';
 
@@ -43,10 +43,7 @@ class Step {
     setText(this._word, `, ${word}`);
     setText(this._took, this._time(phase, now) ?? '');
     setAttribute(this._bar, 'aria-valuenow', String(Math.trunc(phase.percent)));
-    const share = `scaleX(${Math.min(100, phase.percent) / 100})`; // moves without a new layout of the page
-    if (this._fill.style.transform !== share) {
-      this._fill.style.transform = share;
-    }
+    setShare(this._fill, phase.percent);
     // While it waits to be tried again, the line below says which attempt comes, and when.
     const number = state === 'retrying' && phase.status === 'retrying' ? null : words.attempt(phase, this._trans);
     const tried = [number, words.instead(phase, this._trans)].filter(each => each !== null);

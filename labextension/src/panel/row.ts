@@ -1,7 +1,7 @@
 // One task as two lines of a list.
 
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { h, setAttribute, setHidden, setText } from '../dom';
+import { h, setAttribute, setHidden, setShare, setText } from '../dom';
 import type { TaskState } from '../protocol';
 import { TONES } from '../view';
 import * as words from '../words';
@@ -37,10 +37,7 @@ export class Row {
     setText(this._says, says);
     setAttribute(this._says, 'title', says);
     setHidden(this._bar, ended || !live);
-    const share = `scaleX(${Math.min(100, task.percent) / 100})`;
-    if (this._fill.style.transform !== share) {
-      this._fill.style.transform = share;
-    }
+    setShare(this._fill, task.percent);
   }
 
   private _task: TaskState | null = null;
