@@ -36,10 +36,9 @@ export class TaskDetail {
     this._timeline = new Timeline(trans);
     this.view = new TaskView({ store, taskId, trans });
     const bar = h('div', { class: 'phasenb-detail-bar' }, this._open, this._origin, closing);
-    this.node = h('section', { class: 'phasenb-detail', 'aria-label': trans.__('The chosen task') }, bar);
-    const section = h('div', { class: 'phasenb-timeline-box' });
-    section.append(this._timeline.node);
-    this.node.append(this.view.node, section);
+    const box = h('div', { class: 'phasenb-timeline-box' }, this._timeline.node);
+    const about = { class: 'phasenb-detail', 'aria-label': trans.__('The chosen task') };
+    this.node = h('section', about, bar, this.view.node, box);
     this._tick = () => this._paintTimeline();
     this.view.model.changed.connect(this._changed, this);
     this._changed();

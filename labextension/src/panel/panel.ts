@@ -139,8 +139,7 @@ export class TaskPanel extends Panel {
     const chips = h('div', { class: 'phasenb-chips', role: 'group', 'aria-label': trans.__('Show') });
     for (const filter of FILTERS) {
       const click = () => this._ask({ filter });
-      const chip = h('button', { type: 'button', class: 'phasenb-chip', 'aria-pressed': filter === 'all', click });
-      chip.setAttribute('aria-pressed', String(filter === 'all'));
+      const chip = h('button', { type: 'button', class: 'phasenb-chip', click });
       this._chips.set(filter, chip);
       chips.append(chip);
     }
