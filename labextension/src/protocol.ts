@@ -516,6 +516,13 @@ export type State =
   | 'failed'
   | 'cancelled';
 
+/** Who paused or cancelled a task; with `phase` and `reason`, who denied it at the gate before that phase. */
+export interface Stopped {
+  by: string;
+  phase: string | null;
+  reason: string | null;
+}
+
 /** A store as a process of its machine opens it: the path of its file, and where its objects are. */
 export interface StorePlace {
   url: string;
@@ -558,6 +565,7 @@ export interface Subscribed {
   snapshot: TaskState | null;
 }
 
+/** `error`: where it ends in the middle of a rollback, the failure that opened it and what stays undone. */
 export interface TaskCancelled {
   task_id: string;
   session: string;
@@ -565,6 +573,7 @@ export interface TaskCancelled {
   at: string;
   by: string;
   type: 'task_cancelled';
+  error: ErrorInfo | null;
 }
 
 export interface TaskComplete {
@@ -707,6 +716,7 @@ export interface TaskState {
   approval: Approval | null;
   rolling_back: string | null;
   error: TaskFailure | null;
+  stopped: Stopped | null;
   actions: string[];
   by_host: string | null;
   recent: string[];

@@ -6,6 +6,7 @@
 
 import type {
   ApprovalGiven,
+  ErrorInfo,
   Json,
   Phase,
   PhaseStatus,
@@ -13,6 +14,7 @@ import type {
   State,
   TaskCreated,
   TaskEvent,
+  TaskFailure,
   TaskState
 } from './protocol';
 import { ACTIONS, TRANSITIONS } from './transitions';
@@ -118,8 +120,17 @@ function changeOf(task: TaskState, event: TaskEvent): Change {
     }
     case 'approval_given':
       return givenChange(task, event);
-    case 'approval_denied':
-      return { approval: null, phases: event.redo ? resetFrom(task, event.redo, 'pending') : task.phases };
+    case 'approval_denied': {
+      const { by, phase, reason, redo } = event;
+      return redo
+        ? { approval: null, phases: resetFrom(task, redo, 'pending') }
+        : { approval: null, stopped: { by, phase, reason } };
+    }
+    case 'task_paused':
+    case 'cancel_requested':
+      return { stopped: { by: event.by, phase: null, reason: null } };
+    case 'task_resumed':
+      return { stopped: null };
     case 'task_recovered': {
       const phases = task.phases.map(phase =>
         phase.status === 'running' ? { ...phase, status: 'pending' as const, percent: 0 } : phase
@@ -127,19 +138,28 @@ function changeOf(task: TaskState, event: TaskEvent): Change {
       return { phases, by_host: event.host };
     }
     case 'task_complete':
-      return { ended_at: event.at, error: null, eta_s: null };
+      return { ended_at: event.at, error: null, eta_s: null, stopped: null };
     case 'task_error': {
-      const attempt = task.phases.find(phase => phase.name === event.phase)?.attempt ?? null;
-      const error = { phase: event.phase, attempt, error: event.error };
-      return { ...endedChange(task, event.at), error };
+      return { ...endedChange(task, event.at), error: failureOf(task, event.phase, event.error), stopped: null };
     }
-    case 'task_cancelled':
-      return endedChange(task, event.at);
+    case 'task_cancelled': {
+      // Who asked for it, or denied it, is known already; `error` is new in the protocol, and older logs have none.
+      const stopped = task.stopped ?? { by: event.by, phase: null, reason: null };
+      const error = event.error && task.rolling_back ? failureOf(task, task.rolling_back, event.error) : task.error;
+      return { ...endedChange(task, event.at), stopped, error };
+    }
     case 'task_retried':
-      return { phases: resetFrom(task, event.from_phase, 'pending'), error: null, ended_at: null, rolling_back: null };
+      return {
+        ...{ phases: resetFrom(task, event.from_phase, 'pending'), error: null, ended_at: null },
+        ...{ rolling_back: null, stopped: null }
+      };
     default:
       return {};
   }
+}
+
+function failureOf(task: TaskState, phase: string | null, error: ErrorInfo): TaskFailure {
+  return { phase, attempt: task.phases.find(each => each.name === phase)?.attempt ?? null, error };
 }
 
 function endedChange(task: TaskState, at: string): Change {
@@ -163,7 +183,7 @@ function created(event: TaskCreated): TaskState {
   return {
     ...{ task_id, session, name, agent, phases, inputs, labels, key, notebook, created_at: at, updated_at: at },
     ...{ phase: phases[0]?.name ?? null, percent: 0, message: null, eta_s: null, started_at: null, ended_at: null },
-    ...{ retry_at: null, approval: null, rolling_back: null, error: null, by_host: null },
+    ...{ retry_at: null, approval: null, rolling_back: null, error: null, stopped: null, by_host: null },
     ...derived('queued', event, [])
   };
 }

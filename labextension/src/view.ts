@@ -98,7 +98,7 @@ export class TaskView {
     setAttribute(this.node, 'data-tone', live || words.isTerminal(task.state) ? (TONES[task.state] ?? 'idle') : 'idle');
     this._paintHead(task, live, now);
     this._steps.update(task, now);
-    setOptional(this._says, words.isTerminal(task.state) || !live ? null : words.activity(task, now, this._trans));
+    setOptional(this._says, live || words.isTerminal(task.state) ? words.activity(task, now, this._trans) : null);
     this._gate.update(task);
     this._paintError(task);
     this._output.update(task, live && this._seen);
@@ -200,7 +200,7 @@ export class TaskView {
   }
 
   private _paintError(task: TaskState): void {
-    const failure = task.state === 'completed' || task.state === 'cancelled' ? null : words.trouble(task);
+    const failure = words.trouble(task);
     if (failure === this._failure) {
       return;
     }

@@ -156,14 +156,21 @@ export function activity(task: TaskState, now: Date, trans: TranslationBundle): 
   if (task.state === 'cancelling') {
     return trans.__('cancelling: the running attempt is being stopped');
   }
+  if (task.state === 'cancelled') {
+    return stoppedActivity(task, trans);
+  }
   return isTerminal(task.state) || !task.message ? null : plain(task.message);
 }
 
-/** The newest failure, unless the phase that failed is complete by now: then it is history. */
+/** The newest failure, unless it is history: its phase is complete by now, or a cancel ended the task (unless in the
+ * middle of a rollback, of which something stays undone). */
 export function trouble(task: TaskState): TaskFailure | null {
   const failure = task.error;
   if (failure === null || task.state === 'failed') {
     return failure;
+  }
+  if (task.state === 'cancelled') {
+    return task.rolling_back !== null ? failure : null;
   }
   const overcome = task.phases.some(phase => phase.name === failure.phase && phase.status === 'complete');
   return overcome ? null : failure;
@@ -183,9 +190,21 @@ function pausedActivity(task: TaskState, trans: TranslationBundle): string {
     return trans.__('paused, as a secret is missing: %1', plain(error.message));
   }
   const now = running(task);
+  const by = task.stopped ? trans.__('paused by %1', plain(task.stopped.by)) : trans.__('paused');
   return now === undefined
-    ? trans.__('paused: nothing new starts until it is resumed')
-    : trans.__('paused: nothing new starts until it is resumed; %1 finishes first', now.name);
+    ? trans.__('%1: nothing new starts until it is resumed', by)
+    : trans.__('%1: nothing new starts until it is resumed; %2 finishes first', by, now.name);
+}
+
+/** `denied before planning by ada: too dear`, `cancelled by ada`. */
+function stoppedActivity(task: TaskState, trans: TranslationBundle): string | null {
+  if (!task.stopped) {
+    return null; // a release that did not tell who
+  }
+  const { by, phase, reason } = task.stopped;
+  const told =
+    phase === null ? trans.__('cancelled by %1', plain(by)) : trans.__('denied before %1 by %2', phase, plain(by));
+  return reason ? trans.__('%1: %2', told, plain(reason)) : told;
 }
 
 /** The innermost line of the user's own code in a traceback. `where`: `helpers.py, line 3, in explore`. */

@@ -163,6 +163,7 @@ export function snapshot(change: Partial<TaskState> = {}): TaskState {
     queue: null,
     approval: null,
     rolling_back: null,
+    stopped: null,
     error: null,
     actions: ['cancel', 'pause'],
     by_host: 'host-1',

@@ -72,8 +72,9 @@ def _step(phase: Phase, now: datetime) -> tuple[RenderableType, ...]:
 def _below(task: TaskState, now: datetime) -> list[tuple[str, str]]:
     """(line, style): what it does or waits for, its error, what to type."""
     lines: list[tuple[str, str]] = []
-    failed = task.error.error if task.error is not None else None
-    if failed is not None and task.state in (State.FAILED, State.RETRYING):
+    trouble = words.trouble(task)
+    failed = trouble.error if trouble is not None else None
+    if failed is not None and (task.state.terminal or task.state is State.RETRYING):
         lines.append((f"{failed.type}: {words.plain(failed.message)}".removesuffix(": "), "red"))
         own = words.own_line(failed.traceback)
         if own is not None:

@@ -70,7 +70,9 @@ def _of_state(before: TaskState | None, task: TaskState) -> list[str]:
         return [f"{named}: paused: {hint(task)}"]
     if task.state.terminal:
         took = words.elapsed(task.started_at, task.ended_at, task.updated_at)
-        return [f"{named}: {words.STATE_WORDS[task.state]}{f' in {took}' if took else ''}"]
+        trouble = words.trouble(task) if task.state is State.CANCELLED else None
+        told = _joined(named, f"{words.STATE_WORDS[task.state]}{f' in {took}' if took else ''}", words.activity(task))
+        return [told, *([f"{named}: {words.plain(trouble.error.message)}"] if trouble is not None else [])]
     if before is None or task.state in (State.QUEUED, State.CANCELLING):
         return [f"{named}: {words.STATE_WORDS[task.state]}"]
     return [f"{named}: goes on"] if before.state in (State.PAUSED, State.AWAITING_APPROVAL) else []

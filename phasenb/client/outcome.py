@@ -22,13 +22,20 @@ def raise_unless_completed(model: TaskModel, handle: Any) -> TaskState:
     if model.problem is not None or task is None:
         raise model.problem or RuntimeError("the task has not ended")
     if task.state is State.CANCELLED:
-        raise TaskCancelled(handle)
+        raise _cancelled(task, handle)
     failure = task.error
     assert task.state is State.FAILED, "the task has not ended"
     assert failure is not None, "a failed task says why"
     error = failure.error
     raised = PhaseRaised(error.type, error.message, error.traceback)
     raise TaskFailed(handle, failure.phase, failure.attempt, error.type, error.message) from raised
+
+
+def _cancelled(task: TaskState, handle: Any) -> TaskCancelled:
+    undone = task.error.error.message if task.rolling_back is not None and task.error is not None else None
+    if task.stopped is None:  # a release that did not tell who
+        return TaskCancelled(handle, undone=undone)
+    return TaskCancelled(handle, task.stopped.by, task.stopped.phase, task.stopped.reason, undone)
 
 
 def results_of(answer: dict[str, Any]) -> Results:

@@ -26,6 +26,7 @@ from phasenb.dto.task_state import State, TaskState
 from phasenb.dto.values import Json
 
 E = TypeVar("E", bound=ev.BaseEvent)
+_GOING_ON = (State.QUEUED, State.RUNNING, State.RETRYING, State.AWAITING_APPROVAL)
 NO_REASON = ErrorInfo(type="phasenb.UnknownFailure", message="the attempt ended without a reason")
 
 
@@ -120,7 +121,7 @@ class Decision:
             self._record(ended, ResultStatus.CANCELLED)
             if not cancelling:
                 self.add(ev.CancelRequested, by=ended.worker)
-            self.add(ev.TaskCancelled, by=ended.cancelled_by or ended.worker)
+            self._end_cancelled(ended.cancelled_by or ended.worker)
         elif status is ResultStatus.COMPLETE:
             result = self._record(ended, status)
             where = {"phase": ended.phase.name, "attempt": ended.phase.attempt, "kind": ended.kind}
@@ -144,7 +145,7 @@ class Decision:
         runs = self.state.running is not None
         self.add(ev.CancelRequested, by=by)
         if not runs:
-            self.add(ev.TaskCancelled, by=by)
+            self._end_cancelled(by)
 
     def pause(self, by: str) -> None:
         """Start nothing new after the running attempt. Adds nothing where that already holds."""
@@ -152,8 +153,8 @@ class Decision:
             self.add(ev.TaskPaused, by=by)
 
     def resume(self, by: str) -> None:
-        """Go on after a pause. Adds nothing where the task is not paused and has not ended."""
-        if self.state.state is State.PAUSED or self.state.state.terminal:
+        """Go on after a pause. Adds nothing where the task goes on already."""
+        if self.state.state not in _GOING_ON:
             self.add(ev.TaskResumed, by=by)
 
     def approve(self, by: str, phase: str, note: str | None, edit: tuple[Json] | None) -> None:
@@ -184,7 +185,7 @@ class Decision:
         """Keep the gate shut: run ``redo`` again with the reason, or end the task."""
         self.add(ev.ApprovalDenied, phase=phase, reason=reason, redo=redo, by=by)
         if redo is None:
-            self.add(ev.TaskCancelled, by=by)
+            self._end_cancelled(by)
 
     def retry(self, by: str, from_phase: str | None, new_code: bool) -> None:
         """Run a task that failed or was cancelled again, from a phase on; None: from the first that is not complete."""
@@ -205,7 +206,7 @@ class Decision:
     def cancelled(self, by: str | None) -> None:
         """End a task that is being cancelled and runs nothing any more."""
         if self.state.state is State.CANCELLING:
-            self.add(ev.TaskCancelled, by=by or "phasenb")
+            self._end_cancelled(by or "phasenb")
 
     def recover(self, host: str) -> None:
         """Take the task up after its host was lost; too many of these in a row end it."""
@@ -219,7 +220,7 @@ class Decision:
             problem = f"its host was lost {self.history.recoveries} times during one phase (maximum_recoveries: {most})"
             self.abort(ErrorInfo(type="phasenb.TooManyRecoveries", message=problem, retryable=False))
         elif self.state.state is State.CANCELLING:
-            self.add(ev.TaskCancelled, by=host)
+            self._end_cancelled(host)
 
     # --- failures --------------------------------------------------------------------------------------------------
 
@@ -317,6 +318,11 @@ class Decision:
         rolling = self.history.rolling
         left = [name for name in rolling.to_undo if name not in rolling.compensated] if rolling is not None else []
         return error.changed(message=f"{error.message}\nNot undone: {', '.join(left)}") if left else error
+
+    def _end_cancelled(self, by: str) -> None:
+        """As ``_cut``: a rollback that a cancel cuts short leaves something behind too."""
+        rolling = self.history.rolling
+        self.add(ev.TaskCancelled, by=by, error=None if rolling is None else self._cut(rolling.error))
 
     def _fail_undo(self, ended: Ended) -> None:
         error, name = ended.outcome.error or NO_REASON, ended.phase.name

@@ -3,7 +3,8 @@
 Rules:
 
 * Failures of a phase count since the last rollback over it, its fallback, or a manual retry (design.md section 4).
-* The phase that a rollback goes back to is told of the failure that caused it: running it as before would not help.
+* The phases that a rollback has run again are told of the failure that caused it: running them as before would not
+  help.
 * A phase that is run again after a rollback, a denial or a manual retry keeps its own gate open; later gates ask anew.
 * A secret that is missing is a person's to mend, and no failure of the phase.
 * A host that was lost costs no attempt; recoveries that lost a running one count, since the last completed phase.
@@ -140,7 +141,8 @@ class History:
         times = self.rollbacks.get(event.phase, 0) + 1
         change = {**self._again_from(event.to), "rollbacks": {**self.rollbacks, event.phase: times}}
         if self.rolling is not None:
-            change["errors"] = {**self.errors, event.to: self.rolling.error}
+            span = self.phases[self.phases.index(event.to) : self.phases.index(event.phase) + 1]
+            change["errors"] = {**self.errors, **dict.fromkeys(span, self.rolling.error)}
         return change | {"rolling": None, "undo_failures": {}}
 
     def _again_from(self, first: str) -> dict[str, Any]:

@@ -81,11 +81,11 @@ def decide(policy: PhasePolicy, failure: Failure) -> Verdict:
             return verdict
         refused = verdict.reason
     if action in (None, "fallback") and not failure.fallback_runs:
-        agent = (rule.fallback if rule else None) or policy.fallback or (OWN if failure.own_fallback else None)
+        agent = fallback_of(policy, rule, own=failure.own_fallback)
         if agent is not None:
             return Fallback(agent)
     if action in (None, "rollback"):
-        rollback = (rule.rollback if rule else None) or policy.rollback
+        rollback = rollback_of(policy, rule)
         if rollback is not None and _may_roll_back(rollback, failure):
             return RollBack(rollback.to)
     return Abort(refused if action in (None, "retry") else f"there is no {action} left")
@@ -111,6 +111,19 @@ def _retry(policy: PhasePolicy, rule: Rule | None, failure: Failure) -> Retry | 
     # Attempt numbers of the task go on; the policy's count starts anew after a rollback or a fallback.
     most = failure.attempt - failure.failures + retry.maximum_attempts if retry.maximum_attempts else None
     return Retry(failure.attempt + 1, delay_s, most)
+
+
+def fallback_of(policy: PhasePolicy, rule: Rule | None, *, own: bool) -> str | None:
+    """The agent that a failure falls back to. ``own``: the workflow has a function for that, which runs unless the
+    rule or the policy says null.
+    """
+    said = next((each for each in (rule, policy) if each is not None and "fallback" in each.model_fields_set), None)
+    return said.fallback if said is not None else (OWN if own else None)
+
+
+def rollback_of(policy: PhasePolicy, rule: Rule | None) -> Rollback | None:
+    """Where a failure rolls back to: what the rule says, null included, else what the policy says."""
+    return rule.rollback if rule is not None and "rollback" in rule.model_fields_set else policy.rollback
 
 
 def _may_roll_back(rollback: Rollback, failure: Failure) -> bool:

@@ -19,7 +19,8 @@ import orjson
 from phasenb.core.transitions import ACTIONS, CHECKS, CHOICES, COMMAND_OF, TRANSITIONS, Table, known
 from phasenb.dto import events as ev
 from phasenb.dto.phase import Phase, PhaseStatus
-from phasenb.dto.task_state import Approval, State, TaskFailure, TaskState
+from phasenb.dto.phase_result import ErrorInfo
+from phasenb.dto.task_state import Approval, State, Stopped, TaskFailure, TaskState
 from phasenb.dto.values import Json, as_reference
 from phasenb.errors import IllegalTransition
 
@@ -107,12 +108,17 @@ def _fold_recovered(task: TaskState, event: ev.TaskRecovered) -> dict[str, Any]:
     return {"phases": phases, "by_host": event.host}
 
 
+def _failure(task: TaskState, phase: str | None, error: ErrorInfo) -> TaskFailure:
+    attempt = task.phase_named(phase).attempt if phase and known(task, phase) else None
+    return TaskFailure(phase=phase, attempt=attempt, error=error)
+
+
 def _fold_error(task: TaskState, event: ev.TaskError) -> dict[str, Any]:
-    attempt = task.phase_named(event.phase).attempt if event.phase and known(task, event.phase) else None
     return {
         "phases": _stop_running(task, P.FAILED, event.at),
-        "error": TaskFailure(phase=event.phase, attempt=attempt, error=event.error),
+        "error": _failure(task, event.phase, event.error),
         "ended_at": event.at,
+        "stopped": None,
         "retry_at": None,
         "approval": None,
         "eta_s": None,
@@ -121,7 +127,11 @@ def _fold_error(task: TaskState, event: ev.TaskError) -> dict[str, Any]:
 
 def _fold_cancelled(task: TaskState, event: ev.TaskCancelled) -> dict[str, Any]:
     phases = _stop_running(task, P.FAILED, event.at)
-    return {"phases": phases, "ended_at": event.at, "retry_at": None, "approval": None, "eta_s": None}
+    stopped = task.stopped or Stopped(by=event.by)  # who asked for it, or denied it, is known already
+    change = {"phases": phases, "ended_at": event.at, "retry_at": None, "approval": None, "eta_s": None}
+    if event.error is not None and task.rolling_back is not None:
+        change["error"] = _failure(task, task.rolling_back, event.error)
+    return {**change, "stopped": stopped}
 
 
 def _fold_given(task: TaskState, event: ev.ApprovalGiven) -> dict[str, Any]:
@@ -133,8 +143,13 @@ def _fold_given(task: TaskState, event: ev.ApprovalGiven) -> dict[str, Any]:
 
 
 def _fold_denied(task: TaskState, event: ev.ApprovalDenied) -> dict[str, Any]:
-    phases = _reset_from(task, event.redo, P.PENDING) if event.redo else task.phases
-    return {"approval": None, "phases": phases}
+    if event.redo:
+        return {"approval": None, "phases": _reset_from(task, event.redo, P.PENDING)}
+    return {"approval": None, "stopped": Stopped(by=event.by, phase=event.phase, reason=event.reason)}
+
+
+def _fold_stopped(task: TaskState, event: ev.TaskPaused | ev.CancelRequested) -> dict[str, Any]:
+    return {"stopped": Stopped(by=event.by)}
 
 
 _FOLDS: dict[str, Callable[[TaskState, Any], dict[str, Any]]] = {
@@ -155,7 +170,10 @@ _FOLDS: dict[str, Callable[[TaskState, Any], dict[str, Any]]] = {
     "approval_given": _fold_given,
     "approval_denied": _fold_denied,
     "task_recovered": _fold_recovered,
-    "task_complete": lambda task, event: {"ended_at": event.at, "error": None, "eta_s": None},
+    "task_paused": _fold_stopped,
+    "task_resumed": lambda task, event: {"stopped": None},
+    "cancel_requested": _fold_stopped,
+    "task_complete": lambda task, event: {"ended_at": event.at, "error": None, "eta_s": None, "stopped": None},
     "task_error": _fold_error,
     "task_cancelled": _fold_cancelled,
     "task_retried": lambda task, event: {
@@ -163,6 +181,7 @@ _FOLDS: dict[str, Callable[[TaskState, Any], dict[str, Any]]] = {
         "error": None,
         "ended_at": None,
         "rolling_back": None,
+        "stopped": None,
     },
 }
 

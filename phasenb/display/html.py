@@ -114,7 +114,7 @@ def _gate(task: TaskState) -> str:
 
 def _error(task: TaskState, live: bool) -> str:
     failure = words.trouble(task)
-    if failure is None or task.state in (State.COMPLETED, State.CANCELLED):
+    if failure is None:
         return ""
     error = failure.error
     where = f" in {failure.phase}" if failure.phase else ""

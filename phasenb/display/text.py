@@ -7,7 +7,8 @@ from datetime import datetime
 
 from phasenb.display import words
 from phasenb.dto.phase import Phase, PhaseStatus
-from phasenb.dto.task_state import State, TaskState
+from phasenb.dto.phase_result import ErrorInfo
+from phasenb.dto.task_state import TaskState
 
 _MARKS = {
     PhaseStatus.PENDING: " ",
@@ -35,8 +36,9 @@ def task_text(task: TaskState, *, now: datetime, notes: Sequence[str] = ()) -> s
     activity = words.activity(task)
     if activity:
         lines.append(f"  {activity}")
-    if task.state is State.FAILED and task.error is not None:
-        lines += _error_lines(task)
+    failure = words.trouble(task) if task.state.terminal else None
+    if failure is not None:
+        lines += _error_lines(failure.error)
     lines += [f"  {note}" for note in notes]
     return "\n".join(lines)
 
@@ -49,9 +51,7 @@ def _phase_line(phase: Phase, width: int, now: datetime) -> str:
     return f"  [{_MARKS[phase.status]}] {phase.name.ljust(width)}  {told}".rstrip()
 
 
-def _error_lines(task: TaskState) -> list[str]:
-    assert task.error is not None
-    error = task.error.error
+def _error_lines(error: ErrorInfo) -> list[str]:
     message = words.plain(error.message).replace("\n", "\n  ")
     lines = [f"  {error.type}: {message}" if message else f"  {error.type}"]
     own = words.own_line(error.traceback)

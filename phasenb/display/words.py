@@ -113,14 +113,20 @@ def activity(task: TaskState, now: datetime | None = None) -> str | None:
         return _paused(task)
     if task.state is State.CANCELLING:
         return "cancelling: the running attempt is being stopped"
+    if task.state is State.CANCELLED:
+        return _stopped(task)
     return None if task.state.terminal or not task.message else plain(task.message)
 
 
 def trouble(task: TaskState) -> TaskFailure | None:
-    """The newest failure, unless the phase that failed is complete by now: then it is history."""
+    """The newest failure, unless it is history: its phase is complete by now, or a cancel ended the task (unless in
+    the middle of a rollback, of which something stays undone).
+    """
     failure = task.error
     if failure is None or task.state is State.FAILED:
         return failure
+    if task.state is State.CANCELLED:
+        return failure if task.rolling_back is not None else None
     return (
         None if failure.phase in {each.name for each in task.phases if each.status is PhaseStatus.COMPLETE} else failure
     )
@@ -142,7 +148,19 @@ def _paused(task: TaskState) -> str:
     if error is not None and error.missing_secret:
         return f"paused, as a secret is missing: {plain(error.message)}; task.resume() tries again"
     running = f"; {task.running.name} finishes first" if task.running is not None else ""
-    return f"paused: task.resume() goes on{running}"
+    return f"paused{_by(task)}: task.resume() goes on{running}"
+
+
+def _stopped(task: TaskState) -> str | None:
+    """``"denied before planning by ada: too dear"``, ``"cancelled by ada"``."""
+    if task.stopped is None:
+        return None
+    what = f"denied before {task.stopped.phase}" if task.stopped.phase is not None else "cancelled"
+    return f"{what}{_by(task)}" + (f": {plain(task.stopped.reason)}" if task.stopped.reason else "")
+
+
+def _by(task: TaskState) -> str:
+    return f" by {plain(task.stopped.by)}" if task.stopped is not None else ""
 
 
 @dataclass(frozen=True)

@@ -139,7 +139,10 @@ class CancelRequested(_ByEvent):
 
 
 class TaskCancelled(_ByEvent):
+    """``error``: where it ends in the middle of a rollback, the failure that opened it and what stays undone."""
+
     type: Literal["task_cancelled"] = "task_cancelled"
+    error: ErrorInfo | None = None
 
 
 class TaskRecovered(BaseEvent):

@@ -57,6 +57,14 @@ class TaskFailure(Frozen):
     error: ErrorInfo
 
 
+class Stopped(Frozen):
+    """Who paused or cancelled a task; with ``phase`` and ``reason``, who denied it at the gate before that phase."""
+
+    by: str
+    phase: str | None = None
+    reason: str | None = None
+
+
 class TaskState(Frozen):
     """One task, folded from its whole log by core.task_schema.
 
@@ -89,6 +97,7 @@ class TaskState(Frozen):
     approval: Approval | None = None
     rolling_back: str | None = None
     error: TaskFailure | None = None
+    stopped: Stopped | None = None
     actions: tuple[str, ...] = ()
     by_host: str | None = None
     recent: tuple[str, ...] = ()

@@ -274,16 +274,26 @@ class TaskFailed(PhasenbError):
 
 @dataclass(eq=False)
 class TaskCancelled(PhasenbError):
-    """Raised by ``task.result()`` of a cancelled task."""
+    """Raised by ``task.result()`` of a cancelled task: ``by`` whom; with ``phase`` and ``reason`` where it was denied
+    at the gate before that phase. ``undone``: where a rollback was cut short, its failure and what stays undone.
+    """
 
     task: Any
+    by: str | None = None
+    phase: str | None = None
+    reason: str | None = None
+    undone: str | None = None
 
     @property
     def details(self) -> dict[str, Any]:
-        return {"task": getattr(self.task, "task_id", self.task)}
+        return {**super().details, "task": getattr(self.task, "task_id", self.task)}
 
     def __str__(self) -> str:
-        return f"task {getattr(self.task, 'task_id', self.task)} was cancelled"
+        told = f"task {getattr(self.task, 'task_id', self.task)} was "
+        told += f"denied before {self.phase}" if self.phase else "cancelled"
+        told += f" by {self.by}" if self.by else ""
+        told += f": {self.reason}" if self.reason else ""
+        return told + (f", in the middle of a rollback: {self.undone}" if self.undone else "")
 
 
 @dataclass(eq=False)

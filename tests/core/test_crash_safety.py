@@ -41,8 +41,9 @@ def test_a_command_is_refused_only_after_a_look_at_what_another_host_appended():
         await two.manager.resume("ada", task_id, "bob")
         assert (await one.manager.pause("ada", task_id, "ada")).state == "paused", "it was no more as this host knew it"
         await two.manager.cancel("ada", task_id, "bob")
-        with pytest.raises(IllegalTransition):
-            await one.manager.pause("ada", task_id, "ada")
+        for refused in (one.manager.pause, one.manager.resume):
+            with pytest.raises(IllegalTransition):
+                await refused("ada", task_id, "ada")
         assert (await one.finish(task_id)).state == "cancelled"
 
     run(scenario())
@@ -157,6 +158,44 @@ def test_a_task_that_ends_in_the_middle_of_a_rollback_says_what_stays_as_it_is()
         task = await house.finish(task_id)
         assert task.state == "failed"
         assert "(timeouts.task)\nNot undone: planning" in task.error.error.message
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("runs", [True, False], ids=["a compensation runs", "a compensation waits to be tried again"])
+def test_a_cancel_in_the_middle_of_a_rollback_says_what_stays_as_it_is(runs):
+    async def scenario():
+        script = {"implementation": [[failed("OSError", "boom")]], "undo planning": [[failed("OSError")]]}
+        policy = {"phases": {"implementation": {**ONCE, "rollback": {"to": "planning"}}}}
+        house = HostHouse(script, policy=policy, undo=("planning", "implementation"))
+        if runs:
+            house.executor.hold("undo planning")
+        task_id = await house.launch()
+        await house.until(task_id, "running" if runs else "retrying")
+        while ("planning", "compensation") not in house.ran():
+            await asyncio.sleep(0)
+        await house.manager.cancel("ada", task_id, "bob")
+        task = await house.finish(task_id)
+        assert (task.state, task.stopped.by, task.error.phase) == ("cancelled", "bob", "implementation")
+        assert task.error.error.message == "boom\nNot undone: planning"
+        assert (await house.events(task_id))[-1].error == task.error.error
+
+    run(scenario())
+
+
+def test_a_cancel_of_a_task_whose_host_is_gone_says_what_a_rollback_left():
+    async def scenario():
+        one = HostHouse({"implementation": [[failed("OSError", "boom")]]}, policy=ROLLBACK, undo=("planning",))
+        one.executor.hold("undo planning")
+        task_id = await one.launch()
+        while ("planning", "compensation") not in one.ran():
+            await asyncio.sleep(0)
+        await one.dies()
+        two = HostHouse(like=one, host="two")
+        await two.manager.cancel("ada", task_id, "bob")
+        await two.adopt()
+        task = (await two.store.find(task_id)).task
+        assert (task.state, task.error.error.message) == ("cancelled", "boom\nNot undone: planning")
 
     run(scenario())
 

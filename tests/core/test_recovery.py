@@ -81,6 +81,9 @@ USED = Abort("all 3 attempts are used")
         (policy(fallback="other", rules=for_os_error(action="fallback")), failure(1), Fallback("other")),
         (policy(rules=for_os_error(action="fallback")), failure(1), Abort("there is no fallback left")),
         (policy(fallback="other"), failure(1, TIMEOUT.changed(retryable=False)), Fallback("other")),
+        (policy(fallback=None), failure(3, own_fallback=True), USED),
+        (policy(fallback="other", rules=for_os_error(fallback=None)), failure(3, own_fallback=True), USED),
+        (policy(fallback=None, rules=for_os_error(fallback="third")), failure(3), Fallback("third")),
         # rollback
         (policy(rollback=BACK), failure(3), RollBack("planning")),
         (policy(rollback=BACK), failure(3, rollbacks=1), USED),
@@ -90,6 +93,7 @@ USED = Abort("all 3 attempts are used")
         (policy(rollback=BACK, fallback="other"), failure(3, fallback_runs=True), RollBack("planning")),
         (policy(rollback=BACK, rules=for_os_error(action="rollback")), failure(1), RollBack("planning")),
         (policy(rules=for_os_error(rollback={"to": "research"})), failure(3), RollBack("research")),
+        (policy(rollback=BACK, rules=for_os_error(rollback=None)), failure(3), USED),
         (policy(rules=for_os_error(action="rollback")), failure(1), Abort("there is no rollback left")),
     ],
 )

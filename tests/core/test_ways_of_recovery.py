@@ -85,6 +85,8 @@ def test_a_denial_without_redo_ends_the_task(make_house, run):
         assert (await house.finish(task_id)).state is State.CANCELLED
         assert house.executor.attempts == []
         assert (await house.types(task_id))[-2:] == ["approval_denied", "task_cancelled"]
+        stopped = (await house.store.find(task_id)).task.stopped
+        assert (stopped.by, stopped.phase, stopped.reason) == ("bob", "research", "not today")
 
     run(scenario())
 
@@ -112,6 +114,19 @@ def test_a_rollback_undoes_in_reverse_order_and_goes_on(make_house, run):
         assert (rolled.to, rolled.compensated, rolled.not_undone) == ("planning", ("implementation", "planning"), ())
         kinds = [(result.phase, result.kind) for _, result in await house.store.results("ada")]
         assert kinds.count(("planning", "compensation")) == 1
+
+    run(scenario())
+
+
+def test_every_phase_that_a_rollback_runs_again_is_told_why(make_house, run):
+    async def scenario():
+        script = {"implementation": [[failed("OSError")], [finished("done")]]}
+        policy = {"defaults": ONCE, "phases": {"implementation": {"rollback": {"to": "research"}}}}
+        house = make_house(script, policy=policy)
+        assert (await house.finish(await house.launch())).state is State.COMPLETED
+        again = house.executor.attempts[3:]
+        assert [attempt.phase for attempt in again] == ["research", "planning", "implementation"]
+        assert [attempt.failure and attempt.failure.type for attempt in again] == ["OSError"] * 3
 
     run(scenario())
 

@@ -76,6 +76,8 @@ def _event(event_type, picked, task):
         fields |= {"kind": "gate", "revision": fields["revision"] or 1}
     elif event_type in ("approval_given", "approval_denied") and task.approval:
         fields |= {"phase": task.approval.phase, "edited": fields["output"]}
+    elif event_type == "task_cancelled":
+        fields["error"] = fields["error"] if task.rolling_back else None
     elif event_type == "phase_rolled_back" and task.rolling_back:
         fields["phase"] = task.rolling_back
     event_class = ev.EVENT_CLASSES[event_type]
