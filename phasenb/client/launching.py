@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from phasenb.agents.packing import code_json, pack
 from phasenb.client.runtime import runtime
 from phasenb.client.values import Values
-from phasenb.codecs import encode
+from phasenb.codecs import encode, json_object
 from phasenb.codecs.objects import ObjectFolder
 from phasenb.core.extended_agent import ExtendedAgent
 from phasenb.core.launch_check import check_launch, check_named_phases, nearest
@@ -81,11 +81,14 @@ def attached_note(inputs: Mapping[str, Json], task: TaskState) -> str:
 
 
 def _differs(given: Json, launched: Json) -> bool:
-    references = [value for value in (given, launched) if is_reference(value)]
-    if len(references) == 2:
-        new, old = (ObjectRef.model_validate(value) for value in references)
-        return new.hash != old.hash and not (new.codec == old.codec == "pickle" and new.type == old.type)
-    return bool(given != launched)
+    if given is _MISSING or launched is _MISSING:
+        return True
+    if not is_reference(given) and not is_reference(launched):
+        return bool(given != launched)
+    # A host may keep as an object what was sent inline: the name of such an object tells what it holds.
+    values = (value if is_reference(value) else json_object(value)[0].value for value in (given, launched))
+    new, old = (ObjectRef.model_validate(value) for value in values)
+    return new.hash != old.hash and not (new.codec == old.codec == "pickle" and new.type == old.type)
 
 
 def prepare_edit(value: Any, values: Values) -> Prepared:

@@ -108,9 +108,9 @@ class ObjectFolder:
 
     def put(self, data: bytes) -> tuple[str, int]:
         """Store bytes: (``sha256:<hex>``, size)."""
-        name = hashlib.sha256(data).hexdigest()
-        if self._files.touch(name):
-            return PREFIX + name, len(data)
+        name = object_name(data)
+        if self._files.touch(_name(name)):
+            return name, len(data)
         return self.put_chunks([data])
 
     def put_chunks(self, chunks: Iterable[bytes]) -> tuple[str, int]:
@@ -153,6 +153,11 @@ class ObjectFolder:
         if not self.has(hash):
             raise UnknownObject(hash)
         return self._files.local_path(_name(hash))
+
+
+def object_name(data: bytes) -> str:
+    """What bytes are called here."""
+    return PREFIX + hashlib.sha256(data).hexdigest()
 
 
 def _name(hash: str) -> str:

@@ -20,6 +20,7 @@ from phasenb.codecs import json_values
 from phasenb.codecs.base import Codec, comes_from, type_name
 from phasenb.codecs.json_values import JSON
 from phasenb.codecs.npy import NPY
+from phasenb.codecs.objects import object_name
 from phasenb.codecs.parquet import PARQUET
 from phasenb.codecs.pickled import PICKLE
 from phasenb.codecs.png import PNG, PngImage, is_figure, is_image
@@ -31,7 +32,7 @@ from phasenb.errors import ValueNotStorable
 if TYPE_CHECKING:
     from phasenb.codecs.objects import ObjectFolder
 
-__all__ = ["Encoded", "PngImage", "decode", "encode", "encode_artifact"]
+__all__ = ["Encoded", "PngImage", "decode", "encode", "encode_artifact", "json_object"]
 
 CODECS: dict[str, Codec] = {codec.name: codec for codec in (JSON, PARQUET, NPY, PNG, TEXT, BYTES, PICKLE)}
 _BY_VALUE = (TEXT, BYTES, NPY, PARQUET, PICKLE)  # in the order they are asked, JSON before them
@@ -63,8 +64,17 @@ def encode(
             if len(data) <= inline_bytes and not (type(value) is dict and OBJECT_KEY in value):
                 return Encoded(orjson.loads(data), type(value).__name__, len(data))
             if type(value) is not str:
-                return _reference(value, JSON, *folder.put(data), clip(data[:8000].decode(errors="ignore")))
+                return _reference(value, JSON, *folder.put(data), _json_preview(data))
     return _stored(value, folder, tuple(each for each in _BY_VALUE if each.accepts(value)), where)
+
+
+def json_object(value: Json) -> tuple[Encoded, bytes]:
+    """A JSON value as an object: its reference, the one that ``encode`` makes of it, and the bytes to be stored."""
+    if type(value) is str:
+        data = value.encode()
+        return _reference(value, TEXT, object_name(data), len(data), preview(value)), data
+    data = orjson.dumps(value)
+    return _reference(value, JSON, object_name(data), len(data), _json_preview(data)), data
 
 
 def encode_artifact(name: str, value: Any, folder: ObjectFolder, codec: str | None = None) -> Artifact:
@@ -114,6 +124,10 @@ def _stored(value: Any, folder: ObjectFolder, codecs: tuple[Codec, ...], where: 
         else:
             return _reference(value, codec, *stored, preview(value))
     raise AssertionError("pickle is asked last, and accepts everything")
+
+
+def _json_preview(data: bytes) -> str:
+    return clip(data[:8000].decode(errors="ignore"))
 
 
 def _reference(value: Any, codec: Codec, hash: str, size: int, shown: str) -> Encoded:

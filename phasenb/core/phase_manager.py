@@ -112,6 +112,11 @@ class PhaseManager:
         """The executors that this host offers."""
         return tuple(self._carrier.executors)
 
+    @property
+    def inline_bytes(self) -> int:
+        """Up to how many bytes of JSON a value stands in the log itself; a larger one is an object."""
+        return self._carrier.limits.output_inline_bytes
+
     # --- launching -------------------------------------------------------------------------------------------------
 
     async def launch(self, owner: str, session: str, launch: Launch) -> Launched:

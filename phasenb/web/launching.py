@@ -10,6 +10,7 @@ from phasenb.dto.launch import Launch
 from phasenb.dto.values import ObjectRef, as_reference, is_reference
 from phasenb.errors import BadMessage, UnknownObject
 from phasenb.web.identity import Identity
+from phasenb.web.keeping import kept
 from phasenb.web.message_protocol import LaunchRequest, field_problems
 
 
@@ -22,7 +23,7 @@ async def launch(manager: PhaseManager, identity: Identity, session: str, comman
     launch = Launch.model_construct(
         agent=command.agent,
         code=command.code,
-        inputs=command.inputs,
+        inputs=await kept(manager.store, identity.owner, command.inputs, manager.inline_bytes),
         options=command.options,
         runtime=command.runtime,
         idempotency_key=command.idempotency_key,

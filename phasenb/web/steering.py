@@ -12,6 +12,7 @@ from phasenb.dto.values import Json, is_reference
 from phasenb.errors import BadMessage
 from phasenb.web import message_protocol as protocol
 from phasenb.web.identity import Identity
+from phasenb.web.keeping import kept
 from phasenb.web.launching import check_object
 
 JsonObject = dict[str, Any]
@@ -58,7 +59,8 @@ async def _edit(manager: PhaseManager, identity: Identity, command: protocol.App
         if command.edit.get("codec") == "pickle":
             await identity.require("code", what="pickled objects (`edit`)")
         await check_object(manager.store, identity.owner, command.edit, "edit")
-    return (command.edit,)
+    values = await kept(manager.store, identity.owner, {"edit": command.edit}, manager.inline_bytes)
+    return (values["edit"],)
 
 
 async def _check_retry(manager: PhaseManager, identity: Identity, code: Json) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 
+from phasenb.core.attempts import EngineLimits
 from phasenb.core.live_task import Places
 from phasenb.dto.base import new_ulid
 from phasenb.dto.task_state import TaskState
@@ -67,7 +68,7 @@ def test_a_long_page_is_made_off_the_loop(monkeypatch):
 
 def test_a_list_over_the_socket_and_its_next_page(make_world):
     async def main():
-        world = make_world()
+        world = make_world(limits=EngineLimits(output_inline_bytes=1_000_000))
         client = await world.client().hello()
         launched = [await client.launch(inputs={"x": "y" * 900_000}) for _ in range(12)]
         first = await client.ask("list", limit=12)
