@@ -276,7 +276,8 @@ class AsyncClient:
                 model = self._model(task.task_id)
                 model.epoch = self.welcome.epoch
                 self._reset(model, task)
-            self._cursor = message.cursor
+            if message.next is None:  # a cursor of an earlier page would leave out what the others were to tell
+                self._cursor = message.cursor
         return None
 
     def _event(self, event: Event) -> None:

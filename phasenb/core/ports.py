@@ -178,6 +178,10 @@ class Store(Protocol):
         """
         ...
 
+    async def changed_at(self, owner: str, *, session: str | None = None) -> datetime | None:
+        """The newest ``updated_at`` of the tasks of ``owner`` (of one session); None where there are none."""
+        ...
+
     async def events(self, task_id: str, after_seq: int, limit: int) -> list[str]:
         """The wire text of up to ``limit`` events after ``after_seq``, in order."""
         ...

@@ -50,6 +50,12 @@ def tasks(
     return [rows.stored_task(row).task for row in statement.all(cursor, owner=owner, limit=limit, **given)]
 
 
+def changed_at(cursor: Cursor, owner: str, session: str | None = None) -> datetime | None:
+    given = {"owner": owner} if session is None else {"owner": owner, "session": session}
+    found = sql.newest_change(session is not None).all(cursor, **given)
+    return datetime.fromisoformat(found[0][0]) if found else None
+
+
 def failures(cursor: Cursor, owner: str, session: str, since: datetime, limit: int) -> list[datetime]:
     """When attempts of a session failed, oldest first: the newest ``limit``, after ``since``."""
     found = sql.NEWEST_FAILURES.run(cursor, owner=owner, session=session, since=format_time(since))

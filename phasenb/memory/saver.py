@@ -207,6 +207,9 @@ class MemorySaver:
         asked = partial(queries.tasks, owner=owner, session=session, state=state, limit=limit, before=before)
         return await self._database.aread(partial(asked, changed_since=changed_since))
 
+    async def changed_at(self, owner: str, *, session: str | None = None) -> datetime | None:
+        return await self._database.aread(lambda cursor: queries.changed_at(cursor, owner, session))
+
     async def events(self, task_id: str, after_seq: int, limit: int) -> list[str]:
         found = await self._database.aread(
             lambda cursor: sql.EVENTS.all(cursor, task_id=task_id, after_seq=after_seq, limit=limit)

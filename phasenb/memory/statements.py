@@ -198,6 +198,15 @@ def newest_tasks(in_session: bool, in_state: bool, before: bool, changed: bool) 
 
 
 @cache
+def newest_change(in_session: bool) -> Statement:
+    """When an owner's tasks changed last."""
+    clause = select(tasks.c.updated_at).where(tasks.c.owner == bindparam("owner"))
+    if in_session:
+        clause = clause.where(tasks.c.session == bindparam("session"))
+    return Statement(clause.order_by(tasks.c.updated_at.desc()).limit(1))
+
+
+@cache
 def results_of(in_session: bool, of_task: bool) -> Statement:
     """(task_id, body) of an owner's results, oldest first."""
     clause = select(results.c.task_id, results.c.body).join(tasks).where(tasks.c.owner == bindparam("owner"))

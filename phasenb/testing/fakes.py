@@ -364,6 +364,10 @@ class FakeStore:
             and (changed_since is None or stored.task.updated_at >= changed_since)
         ][:limit]
 
+    async def changed_at(self, owner: str, *, session: str | None = None) -> datetime | None:
+        mine = [kept.stored.task for kept in self._kept.values() if kept.stored.owner == owner]
+        return max((task.updated_at for task in mine if session in (None, task.session)), default=None)
+
     async def events(self, task_id: str, after_seq: int, limit: int) -> list[str]:
         return [event.wire for event in self._of(task_id).events[after_seq : after_seq + limit]]
 

@@ -2,7 +2,8 @@
 
 Rules: the feed hears of events before the first page is read, so none is missed; a task's events are given out only
 after the page that holds its snapshot, and start behind that snapshot. A cursor is opaque to clients: the newest
-``updated_at`` at the time of reading; a task that changed at that very time is told twice rather than never.
+``updated_at`` in scope before the first page was read; a task that changed at that very time, or while the pages were
+read, is told twice rather than never. It counts for a client that has read the last page.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from phasenb.web.subscriber import Feed, Subscriber
 PAGE_TASKS = 100
 _VERSION = "1"  # of the cursor
 _LIVE_STATES = tuple(state for state in State if state not in TERMINAL)
+_BEGINNING = datetime.fromtimestamp(0, UTC)
 _Seen = tuple[int, bool]  # a told snapshot's seq, and whether it is terminal
 
 
@@ -55,25 +57,28 @@ async def open_feed(
     send = partial(_send_text if over_wire else _send, subscriber, command.id)
     since = time_of(command.after) if command.after is not None else None
     seen: dict[str, _Seen] = {}
-    newest = since or datetime.fromtimestamp(0, UTC)
+    cursor = cursor_of(await _changed_at(manager, subscriber.owner, session, since))
     page: list[TaskState] = []
     async for task in _in_scope(manager, subscriber.owner, session, since):
         if task.task_id in seen:
             continue
         if len(page) == PAGE_TASKS:
-            await send(page, newest, more=True)
+            await send(page, cursor, more=True)
             page = []
             await subscriber.outbox.room()
         seen[task.task_id] = (task.seq, task.state.terminal)
-        newest = max(newest, task.updated_at)
         page.append(task)
     for task in await _changed_meanwhile(subscriber, manager, seen):
         seen[task.task_id] = (task.seq, task.state.terminal)
-        newest = max(newest, task.updated_at)
         page.append(task)
-    await send(page, newest, more=False)
+    await send(page, cursor, more=False)
     if feed is not None and subscriber.feed is feed:
         _let_go(subscriber, feed, seen)
+
+
+async def _changed_at(manager: PhaseManager, owner: str, session: str | None, since: datetime | None) -> datetime:
+    newest = await manager.store.changed_at(owner, session=session)
+    return max(since or _BEGINNING, newest or _BEGINNING)
 
 
 async def _in_scope(
@@ -105,16 +110,13 @@ async def _changed_meanwhile(subscriber: Subscriber, manager: PhaseManager, seen
     return found
 
 
-async def _send(subscriber: Subscriber, reply_to: str, tasks: list[TaskState], newest: datetime, *, more: bool) -> None:
-    cursor = cursor_of(newest)
+async def _send(subscriber: Subscriber, reply_to: str, tasks: list[TaskState], cursor: str, *, more: bool) -> None:
     page = FeedPage(reply_to=reply_to, tasks=tuple(tasks), cursor=cursor, next=cursor if more else None)
     subscriber.outbox.reply(page)
 
 
-async def _send_text(
-    subscriber: Subscriber, reply_to: str, tasks: list[TaskState], newest: datetime, *, more: bool
-) -> None:
-    said, cursor = orjson.dumps(reply_to).decode(), orjson.dumps(cursor_of(newest)).decode()
+async def _send_text(subscriber: Subscriber, reply_to: str, tasks: list[TaskState], cursor: str, *, more: bool) -> None:
+    said, cursor = orjson.dumps(reply_to).decode(), orjson.dumps(cursor).decode()
     while True:
         texts = await texts_of(tasks)
         tasks = tasks[len(texts) :]

@@ -32,6 +32,20 @@ def test_tasks_that_changed_since_a_time(saver, story):
     asyncio.run(main())
 
 
+def test_when_tasks_changed_last(saver, story):
+    async def main():
+        assert await saver.changed_at("ada") is None
+        mine, hers = story(), story("eve")
+        for told in (mine, hers):
+            await saver.append(told.created())
+        await saver.append(mine.started())
+        assert await saver.changed_at("ada") == mine.task.updated_at > hers.task.updated_at
+        assert await saver.changed_at("eve", session=hers.task.session) == hers.task.updated_at
+        assert await saver.changed_at("ada", session="nb:other") is None
+
+    asyncio.run(main())
+
+
 def test_failures_of_a_session_in_a_window(saver, story):
     async def main():
         mine, other = story(), story(session="nb:other")
@@ -73,10 +87,14 @@ def test_a_secret_that_was_missing_is_no_failure_of_the_session(saver, story):
     asyncio.run(main())
 
 
-def test_both_are_found_by_the_time_of_the_last_change(file_saver):
+def test_all_are_found_by_the_time_of_the_last_change(file_saver):
     asked = {"owner": "ada", "session": "nb:penguins"}
     changed = sql.newest_tasks(True, False, False, True)
     assert "tasks_changed" in plan_of(file_saver, changed, **asked, limit=3, changed_since="2026")
+    for in_session in (False, True):
+        plan = plan_of(file_saver, sql.newest_change(in_session), **asked)
+        assert "tasks_changed" in plan
+        assert "TEMP B-TREE" not in plan
     plan = plan_of(file_saver, sql.NEWEST_FAILURES, **asked, since="2026")
     assert "tasks_changed" in plan
     assert "SCAN results" not in plan

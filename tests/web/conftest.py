@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from phasenb.config.settings import WebSocketSettings
+from phasenb.core.attempts import EngineLimits
 from phasenb.core.phase_manager import PhaseManager
 from phasenb.core.ports import Append
 from phasenb.core.task_schema import SCHEMA
@@ -39,12 +42,14 @@ class Wire:
         self.frames: list[dict[str, Any]] = []
         self.closed: tuple[int, str] | None = None
         self.broken = False
+        self.taken = 0  # grows as the other side reads
         self._free: asyncio.Event | None = None
 
     def write(self, frame: Frame) -> Awaitable[None] | None:
         if self.broken:
             raise ConnectionResetError("gone")
         self.frames.append(json.loads(text_of(frame)))
+        self.taken += self._free is None
         return self._wait(self._free) if self._free is not None else None
 
     async def _wait(self, free: asyncio.Event) -> None:
@@ -59,6 +64,7 @@ class Wire:
 
     def go_on(self) -> None:
         free, self._free = self._free, None
+        self.taken += 1
         if free is not None:
             free.set()
 
@@ -70,21 +76,36 @@ class Wire:
 
 
 class World:
-    """One host: ``store``, ``executor``, ``manager``, ``hub``; ``client()`` connects to it."""
+    """One host: ``store``, ``executor``, ``manager``, ``hub``; ``client()`` connects to it. ``later(seconds)``: that
+    much later, the hub looks at its connections.
+    """
 
     def __init__(
-        self, *, store: FakeStore | None = None, executor: ScriptedExecutor | None = None, **settings: Any
+        self,
+        *,
+        store: FakeStore | None = None,
+        executor: ScriptedExecutor | None = None,
+        limits: EngineLimits | None = None,
+        **settings: Any,
     ) -> None:
         self.store = store or FakeStore()
         self.executor = executor or ScriptedExecutor()
-        self.hub = WebSocketManager(WebSocketSettings(**settings), self.store)
+        self._ahead_s = 0.0
+        self.hub = WebSocketManager(
+            WebSocketSettings(**settings), self.store, now=lambda: time.monotonic() + self._ahead_s
+        )
         self.manager = PhaseManager(
             self.store,
             {"process": self.executor},
             self.hub,
             FakeClock(),
+            limits=limits,
             agents={"penguins": "package.module:agent"},
         )
+
+    def later(self, seconds: float) -> None:
+        self._ahead_s += seconds
+        self.hub.look()
 
     def client(self, owner: str = "ada", *, denied: tuple[str, ...] = (), **options: Any) -> Client:
         async def may(action: str, task_id: str | None) -> bool:
@@ -153,6 +174,8 @@ class Client:
 class Task:
     """Writes a task's log into a world's store, and tells the hub, as an engine would."""
 
+    passed_s = 0.0  # of the clock, since it began
+
     def __init__(self, world: World, owner: str = "ada", session: str = "nb:one", name: str = "t") -> None:
         self.world, self.owner, self.state = world, owner, None
         self.common = {"task_id": name.rjust(26, "0"), "session": session}
@@ -163,7 +186,8 @@ class Task:
 
     async def add(self, cls, *, tell=True, **fields):
         seq = (self.state.seq if self.state else 0) + 1
-        event = cls(**self.common, seq=seq, at=FakeClock().now(), **fields)
+        at = FakeClock().now() + timedelta(seconds=self.passed_s)
+        event = cls(**self.common, seq=seq, at=at, **fields)
         first = self.state is None
         self.state = SCHEMA.apply(self.state, event)
         launch = Launch(agent="penguins") if first else None

@@ -4,8 +4,10 @@ import asyncio
 import json
 from datetime import UTC, datetime
 
+from phasenb.core.attempts import EngineLimits
+from phasenb.dto import events as ev
 from phasenb.testing import FakeStore
-from phasenb.web.feed import PAGE_TASKS, cursor_of
+from phasenb.web.feed import PAGE_TASKS, cursor_of, time_of
 from phasenb.web.pages import PAGE_BYTES
 
 
@@ -61,17 +63,41 @@ def test_feed_and_subscription_together_give_each_event_once(make_world, until, 
     asyncio.run(main())
 
 
-def test_feed_cursor_gives_what_changed_since(make_world):
+def test_feed_cursor_gives_what_changed_since(make_world, make_task):
     async def main():
         world = make_world()
         client = await world.client().hello()
+        nothing = await client.ask("subscribe_feed")
         done = await client.launch()
         await client.until_event(done, "task_complete")
-        first = await client.ask("subscribe_feed")
-        assert first["tasks"] == []
-        again = await client.ask("subscribe_feed", after=first["cursor"])
+        again = await client.ask("subscribe_feed", after=nothing["cursor"])
         assert [task["task_id"] for task in again["tasks"]] == [done]
         assert (await client.ask("subscribe_feed", after="rubbish"))["code"] == "bad_message"
+
+    asyncio.run(main())
+
+
+def test_the_cursor_of_a_feed_with_nothing_live_is_no_beginning_of_time(make_world, make_task):
+    """Coming back with it told the whole history."""
+
+    async def main():
+        world = make_world()
+        first, last, other = (make_task(world, session=session, name=name) for session, name in (
+            ("nb:one", "A"), ("nb:one", "B"), ("nb:two", "C")
+        ))  # fmt: skip
+        for task, passed_s in ((first, 0), (last, 1), (other, 2)):
+            task.passed_s = passed_s
+            await task.start()
+            await task.add(ev.CancelRequested, by="ada")
+            await task.add(ev.TaskCancelled, by="ada")
+        client = await world.client().hello("nb:one")
+        page = await client.ask("subscribe_feed")
+        assert (page["tasks"], time_of(page["cursor"])) == ([], last.state.updated_at)
+        again = await client.ask("subscribe_feed", after=page["cursor"])
+        assert [task["task_id"] for task in again["tasks"]] == [last.task_id]  # at that very time: rather twice
+        assert again["cursor"] == page["cursor"]
+        every = await client.ask("subscribe_feed", scope="user")
+        assert time_of(every["cursor"]) == other.state.updated_at
 
     asyncio.run(main())
 
@@ -123,7 +149,8 @@ def test_a_page_of_the_feed_is_bounded_in_bytes_and_the_store_is_read_in_pages(m
 
     async def main():
         store = Counting()
-        world = make_world(store=store, commands_per_second=10_000)
+        limits = EngineLimits(output_inline_bytes=PAGE_BYTES)
+        world = make_world(store=store, limits=limits, commands_per_second=10_000)
         client = await world.client().hello()
         for _ in range(PAGE_TASKS + 1):
             await client.launch()
