@@ -6,6 +6,8 @@ are taken one after the other, so a client can't make the server hold more than 
 
 from __future__ import annotations
 
+import asyncio
+import struct
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,6 +16,7 @@ from jupyter_server.auth.decorator import ws_authenticated
 from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.base.websocket import WebSocketMixin
 from jupyter_server.extension.handler import ExtensionHandlerMixin
+from tornado.iostream import IOStream, StreamClosedError
 from tornado.web import HTTPError
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
@@ -27,31 +30,90 @@ if TYPE_CHECKING:
     from phasenb.server.app import PhaseNB
 
 
+_FINAL_TEXT = 0x81  # FIN, and the opcode of text
+_TOGETHER_BYTES = 65_536
+
+
 class TornadoConnection:
-    """web.connection.Connection over an open socket."""
+    """web.connection.Connection over an open socket.
+
+    Frames go into the stream as bytes that are put together here, since Tornado's ``write_message`` starts an asyncio
+    task for each. The first one of a turn of the loop is written at once, the others of that turn with one call.
+    """
 
     def __init__(self, socket: WebSocketHandler) -> None:
         self._socket = socket
+        self._loop = asyncio.get_running_loop()
+        self._compressed = socket.get_compression_options() is not None
+        self._turning = False  # a frame of this turn was written already
+        self._held: list[bytes] = []
+        self._held_bytes = 0
 
     def write(self, frame: Frame) -> Awaitable[None] | None:
-        try:
-            written = self._socket.write_message(text_of(frame))
-        except WebSocketClosedError as error:
-            raise ConnectionError("the socket is closed") from error
-        connection = self._socket.ws_connection
-        stream = connection.stream if connection is not None else None
-        if stream is not None and not stream.writing():
-            return None  # the kernel took it all: to wait for that would cost each frame two turns of the loop
-        return _sent(written)
+        stream = self._stream()
+        if stream is None:
+            raise ConnectionError("the socket is closed")
+        if self._compressed:  # by Tornado, for each connection by itself
+            written: Awaitable[None] = self._socket.write_message(text_of(frame))
+            return _sent(written) if stream.writing() else None
+        data = text_frame(text_of(frame).encode())
+        self._held.append(data)
+        self._held_bytes += len(data)
+        if self._turning and self._held_bytes < _TOGETHER_BYTES and not stream.writing():
+            return None
+        if not self._turning:
+            self._turning = True
+            self._loop.call_soon(self._end_turn)
+        written = self._flush(stream)
+        # Where the kernel took it all, to wait for that would cost each frame two turns of the loop.
+        return _sent(written) if stream.writing() else None
+
+    @property
+    def taken(self) -> int:
+        stream = self._stream()
+        # Tornado tells when a whole frame is gone only, and one of some megabytes may take a slow client minutes.
+        return 0 if stream is None else stream._total_write_done_index
 
     def close(self, code: int, reason: str) -> None:
+        self._end_turn()
         self._socket.close(code, reason[:100])  # RFC 6455: 123 bytes at most
+
+    def _stream(self) -> IOStream | None:
+        """The open stream."""
+        connection = self._socket.ws_connection
+        stream = None if connection is None or connection.is_closing() else connection.stream
+        return None if stream is None or stream.closed() else stream
+
+    def _end_turn(self) -> None:
+        self._turning = False
+        stream = self._stream()
+        if stream is not None and self._held:
+            self._flush(stream)
+
+    def _flush(self, stream: IOStream) -> Awaitable[None]:
+        """``stream`` is open."""
+        data = self._held[0] if len(self._held) == 1 else b"".join(self._held)
+        self._held.clear()
+        self._held_bytes = 0
+        return stream.write(data)
+
+
+def text_frame(payload: bytes) -> bytes:
+    """A whole text message as a server sends it: in one frame, unmasked (RFC 6455, section 5.2)."""
+    size = len(payload)
+    if size < 126:
+        head = bytes((_FINAL_TEXT, size))
+    elif size < 65_536:
+        head = struct.pack("!BBH", _FINAL_TEXT, 126, size)
+    else:
+        head = struct.pack("!BBQ", _FINAL_TEXT, 127, size)
+    return head + payload
 
 
 async def _sent(written: Awaitable[None]) -> None:
     try:
         await written
-    except WebSocketClosedError as error:
+    except (WebSocketClosedError, StreamClosedError) as error:
         raise ConnectionError("the socket is closed") from error
 
 

@@ -6,7 +6,8 @@ Rules:
   is written straight away; else one writer at a time empties the queue.
 * Durable events are refused when the queue is full (the subscription reads them from the log later), never dropped.
 * Waiting progress of a task is replaced in its place by newer progress, up to the task's next event.
-* Replies are always taken; a client that keeps asking and never reads is closed with 4008.
+* Replies are always taken: while the queue is full no further command is (web.message_handler). Who does not read is
+  closed with 4008 (web.pace).
 """
 
 from __future__ import annotations
@@ -23,8 +24,6 @@ from phasenb.dto.base import Message
 log = logging.getLogger(__name__)
 
 TOO_SLOW = 4008
-_REPLIES_BEYOND = 2  # replies may fill the queue to this many times its bound
-
 
 Frame = Message | str
 """What is sent: a message, or the JSON text of one, as the log has it."""
@@ -40,6 +39,11 @@ class Connection(Protocol):
 
     def write(self, frame: Frame) -> Awaitable[None] | None:
         """Send one frame. An awaitable ends when there is room for more, or the transport is closed; None: at once."""
+        ...
+
+    @property
+    def taken(self) -> int:
+        """A count that grows while the other side takes what was written, be it only a part of a frame."""
         ...
 
     def close(self, code: int, reason: str) -> None: ...
@@ -87,12 +91,19 @@ class Outbox:
     def full(self) -> bool:
         return len(self._queue) >= self._maximum or self._bytes >= self._maximum_bytes
 
+    @property
+    def waiting(self) -> bool:
+        """Whether something was written that the other side has not taken yet."""
+        return self._writer is not None
+
+    @property
+    def taken(self) -> int:
+        return self._connection.taken
+
     # --- taking frames ---------------------------------------------------------------------------------------------
 
     def reply(self, frame: Frame) -> None:
         """Take an answer to a command, full or not."""
-        if len(self._queue) >= self._maximum * _REPLIES_BEYOND:
-            self.close(TOO_SLOW, "answers are not read")
         self._put(frame)
 
     def offer(self, frame: Frame, task_id: str | None = None) -> bool:

@@ -6,6 +6,7 @@ Rules:
   run beside them. So ``subscribe`` and ``unsubscribe`` act in the order in which they were sent.
 * Every frame gets exactly one answer (``subscribe_feed``: one or more pages); an error leaves the connection open,
   except ``unsupported_protocol``.
+* A client that does not read its answers is not listened to until it does: so they are bounded.
 * For a connection that went while its command waited nothing begins: nobody would end it.
 * What we did not expect is logged under an id, and the client is told the id: no traceback, no path.
 """
@@ -107,6 +108,8 @@ class WebSocketMessageHandler:
         """Take one frame. Never raises for anything a client may send."""
         reply_to: str | None = None
         self._outbox.counts.messages_received += 1
+        if self._outbox.full:
+            await self._outbox.room()
         try:
             wait_s = self._admit(frame)
             message = protocol.parse_object(frame)

@@ -47,7 +47,6 @@ class Subscriber:
         outbox: Outbox,
         store: Store,
         *,
-        maximum_behind: int,
         told_before: Callable[[str], None],
         watch: Callable[[Subscription], None],
         unwatch: Callable[[Subscription], None],
@@ -58,7 +57,6 @@ class Subscriber:
         self.feed: Feed | None = None
         self.subscriptions: dict[str, Subscription] = {}
         self._store = store
-        self._maximum_behind = maximum_behind
         self._told_before = told_before
         self._watch = watch
         self._unwatch = unwatch
@@ -70,9 +68,7 @@ class Subscriber:
     def subscribe(self, task_id: str, *, explicit: bool = True) -> Subscription:
         """A fresh subscription, in the place of an earlier one. Nothing is given out before its ``start``."""
         self.drop(task_id)
-        made = Subscription(
-            task_id, self.outbox, self._fall_behind, maximum_behind=self._maximum_behind, explicit=explicit
-        )
+        made = Subscription(task_id, self.outbox, self._fall_behind, explicit=explicit)
         self.subscriptions[task_id] = made
         self._watch(made)
         return made
@@ -127,6 +123,11 @@ class Subscriber:
         if self._reader is not None:
             self._reader.cancel()
         self.outbox.lost()
+
+    @property
+    def behind(self) -> int:
+        """How many events of all its tasks wait for it in the log."""
+        return sum(subscription.behind for subscription in self._behind.values())
 
     # --- catching up -----------------------------------------------------------------------------------------------
 

@@ -12,12 +12,11 @@ Rules:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 from phasenb.core.coalescing import LogBacklog
 from phasenb.dto.events import Event, PhaseLog, PhaseUpdate
-from phasenb.web.connection import TOO_SLOW, Outbox
+from phasenb.web.connection import Outbox
 
 LOG_BACKLOG_BYTES = 262_144
 
@@ -26,7 +25,7 @@ class Subscription:
     """``explicit``: asked for by name (gets log lines too), else part of the feed. ``final``: no event can follow."""
 
     __slots__ = (
-        "_backlog", "_behind_from", "_fall_behind", "_held", "_maximum_behind", "_outbox", "_shown",
+        "_backlog", "_behind_from", "_fall_behind", "_held", "_outbox", "_shown",
         "announced", "explicit", "final", "live", "seq", "task_id",
     )  # fmt: skip
 
@@ -36,7 +35,6 @@ class Subscription:
         outbox: Outbox,
         fall_behind: Callable[[Subscription], None],
         *,
-        maximum_behind: int,
         explicit: bool,
     ) -> None:
         self.task_id = task_id
@@ -47,8 +45,7 @@ class Subscription:
         self.final = False
         self._outbox = outbox
         self._fall_behind = fall_behind
-        self._maximum_behind = maximum_behind
-        self._behind_from: float = math.inf  # how far behind it is does not count before the start
+        self._behind_from: int | None = None  # how far behind it is does not count before the start
         self._held: dict[int, PhaseUpdate] = {}
         self._shown: PhaseUpdate | None = None
         self._backlog: LogBacklog | None = None
@@ -67,6 +64,11 @@ class Subscription:
         else:
             self._fall_behind(self)
 
+    @property
+    def behind(self) -> int:
+        """How many events, announced since it started or was last live, are still to be read from the log."""
+        return 0 if self._behind_from is None else max(0, self.announced - max(self.seq, self._behind_from))
+
     # --- what is announced -----------------------------------------------------------------------------------------
 
     def events(self, events: Sequence[Event]) -> None:
@@ -83,8 +85,6 @@ class Subscription:
             return  # already read from the log
         self.announced = last
         self._leave_live()
-        if last - max(self.seq, self._behind_from) > self._maximum_behind:
-            self._outbox.close(TOO_SLOW, "too slow for the events of its tasks")
 
     def progress(self, seq: int, update: PhaseUpdate) -> None:
         """``seq``: the task's last event when the progress was reported."""

@@ -21,12 +21,14 @@ from phasenb.core.coalescing import Coalescer, LogBacklog
 from phasenb.core.ports import Store
 from phasenb.dto.events import Event, PhaseLog, PhaseUpdate
 from phasenb.dto.task_state import TaskState
-from phasenb.web.connection import Connection, Counts, Outbox
+from phasenb.web.connection import TOO_SLOW, Connection, Counts, Outbox
+from phasenb.web.pace import Pace
 from phasenb.web.subscriber import Subscriber
 from phasenb.web.subscription import Subscription
 
 GOING_AWAY = 1001
 _HELD_LOG_BYTES = 262_144
+_LOOK_S = 5.0
 
 
 @dataclass(slots=True)
@@ -46,12 +48,13 @@ class WebSocketManager:
         self.counts = Counts()
         self._now = now
         self._interval_s = 1.0 / settings.updates_per_second
-        self._subscribers: dict[Subscriber, None] = {}
+        self._paces: dict[Subscriber, Pace] = {}
         self._watchers: dict[str, dict[Subscription, Subscriber]] = {}
         self._feeds: dict[str, dict[Subscriber, None]] = {}
         self._progress: Coalescer[str, tuple[int, PhaseUpdate]] = Coalescer(self._interval_s)
         self._lines: dict[str, _Lines] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._looking: asyncio.TimerHandle | None = None
         self._launching = 0
         self._born: dict[str, tuple[Event, ...]] = {}
 
@@ -59,7 +62,7 @@ class WebSocketManager:
 
     @property
     def connections(self) -> int:
-        return len(self._subscribers)
+        return len(self._paces)
 
     def numbers(self) -> dict[str, float]:
         """What the wire carried since the host started, and ``connections`` now; for whoever measures."""
@@ -84,16 +87,19 @@ class WebSocketManager:
             session,
             outbox,
             self.store,
-            maximum_behind=self.settings.replay_max_events,
             told_before=self._flush,
             watch=watch,
             unwatch=self._unwatch,
         )
-        self._subscribers[subscriber] = None
+        self._paces[subscriber] = Pace(self.settings.replay_max_events)
+        self._look_later()
         return subscriber
 
     def leave(self, subscriber: Subscriber) -> None:
-        self._subscribers.pop(subscriber, None)
+        self._paces.pop(subscriber, None)
+        if not self._paces and self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
         self.close_feed(subscriber)
         subscriber.close()
 
@@ -114,9 +120,27 @@ class WebSocketManager:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for subscriber in list(self._subscribers):
+        for subscriber in list(self._paces):
             subscriber.outbox.close(code, reason)
             self.leave(subscriber)
+
+    def look(self) -> None:
+        """Close those that do not keep up with 4008."""
+        now = self._now()
+        for subscriber, pace in tuple(self._paces.items()):
+            outbox = subscriber.outbox
+            problem = pace.problem(now, waiting=outbox.waiting, taken=outbox.taken, behind=subscriber.behind)
+            if problem is not None:
+                outbox.close(TOO_SLOW, problem)
+
+    def _look_later(self) -> None:
+        if self._looking is None:
+            self._looking = asyncio.get_running_loop().call_later(_LOOK_S, self._look_again)
+
+    def _look_again(self) -> None:
+        self._looking = None
+        self._look_later()
+        self.look()
 
     def _unwatch(self, subscription: Subscription) -> None:
         watchers = self._watchers.get(subscription.task_id)
