@@ -132,6 +132,8 @@ class AsyncClient:
 
     async def send_launch(self, prepared: Prepared) -> tuple[TaskModel, bool]:
         """(the task, whether it was there before: launched with a key that was known)."""
+        for note in prepared.notes:
+            self._notice(note)
         await self._upload(prepared)
         reply, model = await self._channel.ask("launch", protocol.Launched, **prepared.command)
         await model.until_known()

@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,10 @@ from phasenb.codecs import encode, json_object
 from phasenb.codecs.objects import ObjectFolder
 from phasenb.core.extended_agent import ExtendedAgent
 from phasenb.core.launch_check import check_launch, check_named_phases, nearest
+from phasenb.core.policy_check import matching_nothing
 from phasenb.dto.base import new_ulid
 from phasenb.dto.launch import LaunchOptions
+from phasenb.dto.policies import RecoveryPolicy
 from phasenb.dto.task_state import State, TaskState
 from phasenb.dto.values import Json, ObjectRef, as_reference, is_reference
 from phasenb.errors import LaunchError
@@ -40,12 +42,15 @@ NOT_SENT = ("client", "session", "show")  # options of the launcher's own side
 
 @dataclass(frozen=True)
 class Prepared:
-    """``command``: the fields of a message. ``uploads``: (hash, file) of objects to be there before it."""
+    """``command``: the fields of a message. ``uploads``: (hash, file) of objects to be there before it. ``notes``: what
+    its launcher should be told, although it can be launched.
+    """
 
     name: str
     command: dict[str, Any]
     uploads: tuple[tuple[str, Path], ...] = ()
     folder: Path | None = None
+    notes: tuple[str, ...] = ()
 
     def discard(self) -> None:
         """Remove the files to be uploaded. Idempotent."""
@@ -61,7 +66,16 @@ def prepare(
     ``options`` None: the agent's own. Blocks while large inputs are written. Raises LaunchError, UnpicklableCode,
     CapturedTooLarge, ValueNotStorable.
     """
-    return _staged(values, lambda folder, written: _launch(agent, inputs, options, folder, written))
+    prepared = _staged(values, lambda folder, written: _launch(agent, inputs, options, folder, written))
+    return replace(prepared, notes=_notes(prepared.command["options"]))
+
+
+def _notes(options: LaunchOptions) -> tuple[str, ...]:
+    try:
+        said = RecoveryPolicy().overridden(options.recovery or {})
+    except ValidationError:
+        return ()  # the host refuses it, by its own policy's rules
+    return tuple(f"recovery.{'.'.join(problem.path)}: {problem.told}" for problem in matching_nothing(said))
 
 
 def attached_note(inputs: Mapping[str, Json], task: TaskState) -> str:
@@ -174,6 +188,7 @@ def _options(given: Mapping[str, Any]) -> LaunchOptions:
         return LaunchOptions.model_validate(said)
     except ValidationError as error:
         field, problem = next(iter(field_problems(error).items()))
+        problem = problem.removeprefix("Value error, ")
         raise LaunchError(f"the option `{field}` is not valid: {problem}", argument=field) from None
 
 

@@ -121,6 +121,11 @@ def _leaves(data: Mapping[str, Any], path: PathParts) -> Iterator[tuple[PathPart
             yield inner, value
 
 
+def located(path: PathParts, message: str, layers: list[Layer]) -> ConfigError:
+    """The error that a value of these layers is, with file, line and field."""
+    return _located(path, message, merged(layers)[1])
+
+
 def validated(model: type[M], layers: list[Layer]) -> M:
     """The model from all layers. Raises ConfigError with file, line and field of the first problem."""
     data, origins = merged(layers)

@@ -10,20 +10,23 @@ from __future__ import annotations
 
 import difflib
 import json
+import logging
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from phasenb.config.layers import Layer, Setting, read_layer, settings_of, validated
+from phasenb.config.layers import Layer, Setting, located, read_layer, settings_of, validated
 from phasenb.config.settings import Settings
+from phasenb.core.policy_check import OTHER, dead_rule, matching_nothing, unknown_fallback
 from phasenb.dto.policies import RecoveryPolicy
 from phasenb.errors import ConfigError
 
+log = logging.getLogger(__name__)
 PREFIX = "PHASENB_"
 DEFAULT = "default"
 _NO_SETTINGS = ("URL", "TOKEN", "SESSION")  # a client's own: where it launches, and as which session
@@ -53,12 +56,15 @@ def load_settings(
     folders = _config_folders(config_path)
     given = [Layer("the command line or jupyter_server_config", overrides)] if overrides else []
     settings = validated(Settings, _settings_layers(given, folders, environ))
-    return settings.with_policy(load_policy(settings.recovery, folders))
+    policy_layers = _policy_layers(settings.recovery, folders)
+    return settings.with_policy(_policy(policy_layers, settings.agents))
 
 
 def load_policy(path: str | None = None, folders: Sequence[Path] = ()) -> RecoveryPolicy:
-    """error_recovery.yaml: the packaged one, with ``path`` or those in ``folders`` over it. Raises ConfigError."""
-    return validated(RecoveryPolicy, _policy_layers(path, folders))
+    """error_recovery.yaml: the packaged one, with ``path`` or those in ``folders`` over it. Raises ConfigError, also
+    where a rule could never do what it says. Names of agents are not looked at.
+    """
+    return _policy(_policy_layers(path, folders), None)
 
 
 def explain(
@@ -73,7 +79,7 @@ def explain(
     layers = _settings_layers(overrides, folders, environ)
     settings = validated(Settings, layers)
     policy_layers = _policy_layers(settings.recovery, folders)
-    policy = validated(RecoveryPolicy, policy_layers)
+    policy = _policy(policy_layers, settings.agents)
     found = settings_of(layers)
     found += [replace(each, field=f"error_recovery.{each.field}") for each in settings_of(policy_layers)]
     packaged = {layers[0].source, policy_layers[0].source}
@@ -92,6 +98,21 @@ def _settings_layers(
 def _policy_layers(path: str | None, folders: Sequence[Path]) -> list[Layer]:
     over = [read_layer(Path(path).expanduser())] if path else _found(folders, "error_recovery.yaml")
     return [read_layer(_HERE / "error_recovery.yaml"), *over]
+
+
+def _policy(layers: list[Layer], agents: Collection[str] | None) -> RecoveryPolicy:
+    """``agents``: the registered names. Raises ConfigError where a rule can never do what it says; warns of names that
+    nothing has: of exceptions, and of agents, which another host of the same files may know by its command line.
+    """
+    policy = validated(RecoveryPolicy, layers)
+    # Whether a workflow has a fallback of its own is seen at its launch.
+    dead = dead_rule(policy, policy, (*policy.phases, OTHER), lambda phase: True)
+    if dead is not None:
+        raise located(dead.path, dead.told, layers)
+    unknown = unknown_fallback(policy, agents) if agents is not None else None
+    for problem in (*matching_nothing(policy), *([unknown] if unknown else [])):
+        log.warning("%s", located(problem.path, problem.told, layers))
+    return policy
 
 
 def environment_layers(environ: Mapping[str, str]) -> list[Layer]:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr
 
 from phasenb.dto.base import Frozen
-from phasenb.dto.policies import RecoveryPolicy, Seconds
+from phasenb.dto.policies import Number, RecoveryPolicy, Seconds, Whole
 from phasenb.errors import StoreUnavailable
 
 
@@ -42,26 +42,26 @@ class StoreSettings(_Section):
 
 class ExecutorSettings(_Section):
     kind: Literal["inline", "process"] = "process"
-    workers: int | None = Field(default=None, ge=1)
+    workers: Whole | None = Field(default=None, ge=1)
     address: Annotated[str | None, _not_yet("phases run on this machine only")] = None
     kill_grace_s: Seconds = 5.0
 
 
 class WebSocketSettings(_Section):
-    updates_per_second: float = Field(default=10, gt=0)
-    commands_per_second: float = Field(default=50, gt=0)
-    max_message_bytes: int = Field(default=4_194_304, ge=1024)
-    max_frame_bytes: int = Field(default=16_777_216, ge=1024)
-    replay_max_events: int = Field(default=10_000, ge=1)
-    queue_events: int = Field(default=1000, ge=10)
+    updates_per_second: Number = Field(default=10, gt=0)
+    commands_per_second: Number = Field(default=50, gt=0)
+    max_message_bytes: Whole = Field(default=4_194_304, ge=1024)
+    max_frame_bytes: Whole = Field(default=16_777_216, ge=1024)
+    replay_max_events: Whole = Field(default=10_000, ge=1)
+    queue_events: Whole = Field(default=1000, ge=10)
     compression: bool = False
 
 
 class LimitSettings(_Section):
-    running_tasks: int | None = Field(default=None, ge=1)
-    queued_tasks: int = Field(default=1000, ge=1)
-    output_inline_bytes: int = Field(default=262_144, ge=0)
-    log_bytes: int = Field(default=4_194_304, ge=1024)
+    running_tasks: Whole | None = Field(default=None, ge=1)
+    queued_tasks: Whole = Field(default=1000, ge=1)
+    output_inline_bytes: Whole = Field(default=262_144, ge=0)
+    log_bytes: Whole = Field(default=4_194_304, ge=1024)
 
 
 class Settings(_Section):

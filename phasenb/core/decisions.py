@@ -187,11 +187,14 @@ class Decision:
         if redo is None:
             self._end_cancelled(by)
 
-    def retry(self, by: str, from_phase: str | None, new_code: bool) -> None:
-        """Run a task that failed or was cancelled again, from a phase on; None: from the first that is not complete."""
+    def retry(self, by: str, from_phase: str | None, new_code: bool) -> str:
+        """Run a task that failed or was cancelled again, from a phase on, which is returned; None: from the first that
+        is not complete.
+        """
         first = next_phase(self.state)
         start = from_phase or (first.name if first else self.state.phases[-1].name)
         self.add(ev.TaskRetried, from_phase=start, new_code=new_code, by=by)
+        return start
 
     # --- what happens to it ----------------------------------------------------------------------------------------
 

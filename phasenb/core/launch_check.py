@@ -6,7 +6,7 @@ and the nearest name there is. A misspelt input is told of before the argument t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
 from phasenb.dto.agent_spec import AgentSpec, FunctionSpec
@@ -27,7 +27,7 @@ def check_launch(spec: AgentSpec, inputs: Collection[str]) -> None:
     A fallback and a compensation find what their phase's function finds, and the phase's own output (or None).
     """
     _check_phases(spec)
-    beside = {"fallback": spec.fallbacks, "compensation": spec.compensations}
+    beside = _beside(spec)
     for kind, others in beside.items():
         _check_beside(spec, kind, others)
     functions = [spec.functions[phase] for phase in spec.phases]
@@ -35,11 +35,33 @@ def check_launch(spec: AgentSpec, inputs: Collection[str]) -> None:
     for name in inputs:
         _check_input(spec, functions, name)
     for position, phase in enumerate(spec.phases):
-        earlier = spec.phases[:position]
-        _check_arguments(spec, spec.functions[phase], f"phase {phase}", inputs, earlier)
-        for kind, others in beside.items():
-            if phase in others:
-                _check_arguments(spec, others[phase], f"{kind} of {phase}", inputs, (*earlier, phase))
+        _check_filled(spec, phase, inputs, spec.phases[:position])
+
+
+def check_going_on(spec: AgentSpec, phases: Sequence[str], start: str, inputs: Collection[str]) -> None:
+    """Raises LaunchError where ``spec`` can't run a task with these phases and inputs on from the phase ``start``."""
+    first = phases.index(start)
+    for position, phase in enumerate(phases[first:], first):
+        if phase not in spec.functions:
+            raise LaunchError(
+                f"{spec.name!r} has no phase `{phase}`, which the task has still to run "
+                f"(it has {', '.join(spec.functions) or 'none'}).",
+                argument=phase,
+                nearest=nearest(phase, spec.functions),
+            )
+        _check_filled(spec, phase, inputs, phases[:position])
+
+
+def _check_filled(spec: AgentSpec, phase: str, inputs: Collection[str], earlier: Sequence[str]) -> None:
+    """Every argument of the phase's function, and of those beside it, has a value when it runs."""
+    _check_arguments(spec, spec.functions[phase], f"phase {phase}", inputs, earlier)
+    for kind, others in _beside(spec).items():
+        if phase in others:
+            _check_arguments(spec, others[phase], f"{kind} of {phase}", inputs, (*earlier, phase))
+
+
+def _beside(spec: AgentSpec) -> dict[str, Mapping[str, FunctionSpec]]:
+    return {"fallback": spec.fallbacks, "compensation": spec.compensations}
 
 
 def check_named_phases(option: str, names: Iterable[str], phases: Collection[str]) -> None:
@@ -110,7 +132,7 @@ def _check_input(spec: AgentSpec, functions: list[FunctionSpec], name: str) -> N
 
 
 def _check_arguments(
-    spec: AgentSpec, function: FunctionSpec, role: str, inputs: Collection[str], outputs: tuple[str, ...]
+    spec: AgentSpec, function: FunctionSpec, role: str, inputs: Collection[str], outputs: Sequence[str]
 ) -> None:
     """``outputs``: the phases whose output there may be when the function runs; ``role`` says what it is."""
     for name in function.required:

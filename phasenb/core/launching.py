@@ -6,20 +6,21 @@ where the launch does not say it all.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
-from phasenb.core.launch_check import check_launch, check_named_phases, nearest
+from phasenb.core.launch_check import check_going_on, check_launch, check_named_phases
 from phasenb.core.plan import Plan
+from phasenb.core.policy_check import Named, Problem, dead_rule, fallbacks, unknown_fallback
 from phasenb.core.ports import Clock, Executor, Store
 from phasenb.core.thresholds import SessionFailures
 from phasenb.dto.agent_spec import AgentSpec
 from phasenb.dto.base import format_time
 from phasenb.dto.launch import Launch, Runtime
 from phasenb.dto.policies import PhasePolicy, RecoveryPolicy, Rollback
-from phasenb.errors import LaunchError, LaunchesPaused, QueueFull, UnknownAgent
+from phasenb.errors import LaunchError, LaunchesPaused, QueueFull, SecretUnavailable, UnknownAgent, WorkerLost
 
 _SPEC_KEPT_S = 10.0  # what a registered agent says of itself: an agent may be edited or upgraded at any time
 
@@ -61,6 +62,44 @@ class Launching:
 
     def plan_of(self, launch: Launch, phases: tuple[str, ...]) -> Plan:
         return plan_of(launch, self.policy_of(launch), phases)
+
+    async def check_policy(
+        self, owner: str, launch: Launch, kind: str, policy: RecoveryPolicy, phases: tuple[str, ...]
+    ) -> None:
+        """Raises LaunchError where what the launch itself says of recovery could not be done when it is needed.
+
+        Workers are asked only where it matters: what an agent that is named as fallback says of itself, and, where a
+        rule asks for a fallback that no policy names, whether the workflow has its own.
+        """
+        if launch.options.recovery is None:
+            return
+        said = own_policy(launch)
+        dead = dead_rule(said, policy, phases, lambda phase: False)
+        if dead is not None:
+            spec = await self._spec(owner, launch, kind)
+            dead = dead_rule(said, policy, phases, lambda phase: phase in spec.fallbacks)
+        if dead is not None:
+            raise _cannot_work(dead)
+        for named in fallbacks(said, phases):
+            await self._check_fallback(owner, launch, kind, named)
+
+    async def _check_fallback(self, owner: str, launch: Launch, kind: str, named: Named) -> None:
+        try:
+            spec = await self._spec(owner, launch.changed(agent=named.agent, code=None), kind)
+        except (SecretUnavailable, WorkerLost):
+            return  # nobody can tell now: the task is not kept from its start
+        except LaunchError as error:
+            raise _cannot_work(Problem(named.path, f"the fallback {named.agent!r} can't be had: {error}")) from None
+        if not set(spec.phases) & set(named.phases):
+            asked, has = ", ".join(named.phases), ", ".join(spec.phases)
+            told = f"the fallback {named.agent!r} does not have the phase it is for ({asked}): it has {has}"
+            raise _cannot_work(Problem(named.path, told))
+
+    async def check_code(self, owner: str, launch: Launch, kind: str, phases: tuple[str, ...], start: str) -> None:
+        """Raises LaunchError where a launch's code can't run a task of these phases on from ``start``; what a worker
+        raises that can't take the code.
+        """
+        check_going_on(await self._spec(owner, launch, kind), phases, start, launch.inputs)
 
     async def admit(self, owner: str, session: str, policy: RecoveryPolicy, waiting: int, most: int) -> None:
         """Raises LaunchesPaused while the session's failures are too many, QueueFull where as many of its tasks as
@@ -106,10 +145,9 @@ class Launching:
         return spec
 
     def _registered(self, name: str) -> str:
-        try:
-            return self.agents[name]
-        except KeyError:
-            raise UnknownAgent(name, sorted(self.agents)) from None
+        if name not in self.agents and ":" not in name:
+            raise UnknownAgent(name, sorted(self.agents))
+        return self.agents.get(name, name)
 
 
 def policy_of(launch: Launch, base: RecoveryPolicy, agents: Collection[str]) -> RecoveryPolicy:
@@ -122,14 +160,25 @@ def policy_of(launch: Launch, base: RecoveryPolicy, agents: Collection[str]) -> 
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             path = ".".join(str(part) for part in first["loc"])
-            raise LaunchError(
-                f"the option `recovery` is not valid at {path}: {first['msg']}", argument="recovery"
-            ) from None
-        _check_fallbacks(policy, agents)
+            problem = first["msg"].removeprefix("Value error, ")
+            raise LaunchError(f"the option `recovery` is not valid at {path}: {problem}", argument="recovery") from None
+        unknown = unknown_fallback(policy, agents)
+        if unknown is not None:
+            raise _cannot_work(unknown)
     if options.timeouts is not None:
         said = options.timeouts.model_dump(exclude_none=True)
         policy = policy.overridden({"defaults": {"timeouts": said}})
     return policy
+
+
+def own_policy(launch: Launch) -> RecoveryPolicy:
+    """What the launch itself says: the host's file may speak of phases of other agents."""
+    return RecoveryPolicy().overridden(launch.options.recovery or {})
+
+
+def _cannot_work(problem: Problem) -> LaunchError:
+    where = ".".join(problem.path)
+    return LaunchError(f"the option `recovery` can't work at {where}: {problem.told}", argument="recovery")
 
 
 def plan_of(launch: Launch, policy: RecoveryPolicy, phases: tuple[str, ...]) -> Plan:
@@ -137,8 +186,7 @@ def plan_of(launch: Launch, policy: RecoveryPolicy, phases: tuple[str, ...]) -> 
     options = launch.options
     check_named_phases("approve_before", options.approve_before, phases)
     if options.recovery is not None:
-        # Only what the launch itself says: the host's file may name phases of other agents.
-        own = RecoveryPolicy().overridden(options.recovery)
+        own = own_policy(launch)
         check_named_phases("recovery", own.phases, phases)
         _check_rollbacks(own, phases)
     return Plan(policy, options.approve_before)
@@ -161,21 +209,3 @@ def _check_rollbacks(policy: RecoveryPolicy, phases: tuple[str, ...]) -> None:
 def _rollbacks(policy: PhasePolicy) -> list[Rollback]:
     found = (policy.rollback, *(rule.rollback for rule in policy.rules))
     return [rollback for rollback in found if rollback is not None]
-
-
-def _check_fallbacks(policy: RecoveryPolicy, agents: Collection[str]) -> None:
-    for name in _fallbacks(policy):
-        # "module:attribute" is looked for where the attempt runs; a plain name is one that this host knows.
-        if name not in agents and ":" not in name:
-            known = f"it knows {', '.join(sorted(agents))}" if agents else "it knows none"
-            raise LaunchError(
-                f"the option `recovery` names the fallback {name!r}, an agent that this host does not know ({known})",
-                argument="recovery",
-                nearest=nearest(name, agents),
-            )
-
-
-def _fallbacks(policy: RecoveryPolicy) -> Iterator[str]:
-    for phase in (policy.defaults, *(policy.for_phase(name) for name in policy.phases)):
-        found = (phase.fallback, *(rule.fallback for rule in phase.rules))
-        yield from (name for name in found if name is not None)

@@ -141,6 +141,7 @@ class PhaseManager:
             return Launched(await self.snapshot(owner, known), duplicate=True)
         agent, phases = await self._launching.described(owner, launch, kind)
         plan = plan_of(launch, policy, phases)
+        await self._launching.check_policy(owner, launch, kind, policy, phases)
         decision = Decision(None, self._carrier.clock.now(), plan=plan, task_id=new_ulid(), session=session)
         decision.create(launch, agent, phases)
         slot = self._carrier.executors[kind].warm(owner, launch.runtime) if places.free else None
@@ -235,7 +236,8 @@ class PhaseManager:
         """Run a task that failed or was cancelled again, here: finished phases before ``from_phase`` stay.
 
         ``code`` replaces the launch's. Raises IllegalTransition (it has not ended, or is complete), Conflict
-        (``if_seq`` is not the newest), LaunchError. With ``if_seq`` the same may be asked twice.
+        (``if_seq`` is not the newest), LaunchError (as for code that lacks a phase still to run). With ``if_seq`` the
+        same may be asked twice.
         """
         stored = await self._stored(owner, task_id)
         task_id = stored.task.task_id
@@ -257,9 +259,10 @@ class PhaseManager:
             raise Conflict(task_id, f"it is at event {state.seq} now, not at {if_seq}")
         plan = self._launching.plan_of(launch, history.phases)
         decision = Decision(state, self._carrier.clock.now(), history, plan)
-        decision.retry(by, from_phase, new_code=code is not None)
-        changed = launch if code is not None else None
-        appended, gone = await to_its_end(self._take(decision, owner, changed, kind))
+        start = decision.retry(by, from_phase, new_code=code is not None)
+        if code is not None:
+            await self._launching.check_code(owner, launch, kind, history.phases, start)
+        appended, gone = await to_its_end(self._take(decision, owner, launch if code is not None else None, kind))
         live = LiveTask(owner, state, launch, plan, kind, history, found.values, appended.lease)
         live.take(decision)
         self._live.begin(live, decision.events, found)

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints, field_validator
 
 from phasenb.dto.base import Frozen, PhaseName
-from phasenb.dto.policies import Timeouts
+from phasenb.dto.policies import Timeouts, Whole
 from phasenb.dto.values import Json
 
 ExecutorKind = Literal["inline", "process"]
 VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,254}$")]
 SecretSource = Annotated[str, StringConstraints(pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$")]
+
+
+# What a process itself needs to run; as a secret each would also be hidden wherever its value is written.
+NO_SECRETS = frozenset(
+    {"PATH", "HOME", "USER", "SHELL", "TMPDIR", "LANG", "TERM", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME"}
+)
 
 
 class LaunchOptions(Frozen):
@@ -35,7 +41,15 @@ class LaunchOptions(Frozen):
     env: dict[VariableName, str] = Field(default_factory=dict)
     secrets: dict[VariableName, SecretSource] = Field(default_factory=dict)
     labels: dict[str, str] = Field(default_factory=dict)
-    priority: int = Field(default=0, ge=-100, le=100)
+    priority: Whole = Field(default=0, ge=-100, le=100)
+
+    @field_validator("secrets")
+    @classmethod
+    def _no_needs_of_a_process(cls, secrets: dict[str, str]) -> dict[str, str]:
+        taken = sorted(NO_SECRETS & secrets.keys())
+        if taken:
+            raise ValueError(f"{taken[0]} is no secret but what a phase's process needs to run: set it by `env`")
+        return secrets
 
 
 class Runtime(Frozen):

@@ -27,11 +27,18 @@ def parse_duration(value: Any) -> Any:
                 f'{value!r} is not a duration: write seconds, or a number with a unit such as "90s" or "2h"'
             )
         return float(match[1]) * _UNITS[match[2]]
+    return _no_boolean(value)
+
+
+def _no_boolean(value: Any) -> Any:
+    """Python, and so pydantic, takes true for 1."""
     if isinstance(value, bool):
-        raise ValueError("a duration is a number of seconds")
+        raise ValueError("a number is meant, not true or false")
     return value
 
 
+Whole = Annotated[int, BeforeValidator(_no_boolean)]
+Number = Annotated[float, BeforeValidator(_no_boolean)]
 Seconds = Annotated[
     float, BeforeValidator(parse_duration, json_schema_input_type=float | _Text), Field(ge=0, allow_inf_nan=False)
 ]
@@ -52,10 +59,10 @@ class RetryPolicy(Policy):
     """
 
     initial_interval: Seconds = 1.0
-    backoff_coefficient: float = Field(default=2.0, ge=1)
+    backoff_coefficient: Number = Field(default=2.0, ge=1)
     maximum_interval: Seconds = 100.0
-    maximum_attempts: int = Field(default=3, ge=0)
-    jitter: float = Field(default=0.1, ge=0, le=1)
+    maximum_attempts: Whole = Field(default=3, ge=0)
+    jitter: Number = Field(default=0.1, ge=0, le=1)
     non_retryable: tuple[ExceptionName, ...] = ()
 
     def overlaid(self, other: RetryPolicy) -> RetryPolicy:
@@ -73,7 +80,7 @@ class Timeouts(Policy):
 
 class Rollback(Policy):
     to: PhaseName
-    maximum_times: int = Field(default=1, ge=1)
+    maximum_times: Whole = Field(default=1, ge=1)
 
 
 class Rule(Policy):
@@ -103,7 +110,7 @@ class PhasePolicy(Policy):
 class Threshold(Policy):
     """Per session: ``errors`` failures within ``window`` abort the task, or pause new launches."""
 
-    errors: int = Field(ge=1)
+    errors: Whole = Field(ge=1)
     window: Seconds
     action: Literal["abort", "pause_launches"]
 
@@ -131,7 +138,7 @@ class RecoveryPolicy(Policy):
     defaults: PhasePolicy = PhasePolicy()
     phases: dict[PhaseName, PhaseOverride] = Field(default_factory=dict)
     thresholds: tuple[Threshold, ...] = ()
-    maximum_recoveries: int = Field(default=10, ge=0)
+    maximum_recoveries: Whole = Field(default=10, ge=0)
 
     def for_phase(self, name: str) -> PhasePolicy:
         override = self.phases.get(name)

@@ -63,7 +63,7 @@ class Deny:
 
 Answer = Approve | Deny
 Answers = Mapping[str, Answer | Sequence[Answer]]
-Failures = Mapping[str, Sequence[BaseException | None]]
+Failures = Mapping[str, BaseException | Sequence[BaseException | None] | None]
 
 
 class Ran(NamedTuple):
@@ -96,7 +96,8 @@ def run(
     """Run ``flow`` (a Workflow, or any agent) to its end, with the options it has, and say how it went.
 
     ``answers``: by the phase that a gate stands before, in the order in which it is asked. ``fail``: by phase, what
-    its attempts raise instead of running, in order; None, and every attempt after the last one, runs.
+    its attempts raise instead of running, in order; None, and every attempt after the last one, runs. One alone may
+    stand without a list.
     ``agents``: those that ``recovery`` names as fallbacks, by name.
     Raises LaunchError for inputs or options that don't fit, ApprovalNeeded for a gate that has no answer. A phase that
     fails is no exception here: look at ``.task``.
@@ -128,7 +129,7 @@ class _Play:
         self._answers = {
             phase: [given] if isinstance(given, Approve | Deny) else list(given) for phase, given in answers.items()
         }
-        self._executor = _Here(agent, {phase: list(errors) for phase, errors in fail.items()}, agents)
+        self._executor = _Here(agent, {phase: _errors(phase, given) for phase, given in fail.items()}, agents)
         self._agents = {name: name for name in agents}
         self._clock = FakeClock()
 
@@ -201,6 +202,15 @@ class _Play:
         return {phase: decode(values[phase], self._objects) for phase in self._spec.phases if phase in values}
 
 
+def _errors(phase: str, given: Any) -> list[BaseException | None]:
+    errors = list(given) if isinstance(given, Sequence) else [given]
+    for error in errors:
+        if error is not None and not isinstance(error, BaseException):
+            problem = f"`fail` gives {error!r:.80} for {phase}: exceptions are wanted, as ValueError()"
+            raise LaunchError(problem, argument="fail")
+    return errors
+
+
 class _Loaded(Agents):
     """Agents that are there already: nothing is pickled."""
 
@@ -245,6 +255,7 @@ class _Here:
         self, agent: ExtendedAgent, fail: dict[str, list[BaseException | None]], others: Mapping[str, Any]
     ) -> None:
         self._agent = agent
+        self._others = others
         self._fail = fail
         self._loaded = _Loaded(agent, others)
         self._busy: set[asyncio.Task[None]] = set()
@@ -290,4 +301,4 @@ class _Here:
         env: Mapping[str, str] = NONE,
         secrets: Mapping[str, str] = NONE,
     ) -> AgentSpec:
-        return self._agent.spec()
+        return (self._agent if agent is None else ExtendedAgent.of(self._others[agent])).spec()

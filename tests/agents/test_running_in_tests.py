@@ -113,3 +113,24 @@ def test_what_does_not_fit_is_refused():
         run(workflow(), {"row": 3})
     with pytest.raises(LaunchError, match="plan"):
         run(workflow(), {"rows": 3}, fail={"plan": [ValueError()]})
+    with pytest.raises(LaunchError, match=r"ValueError\(\)"):
+        run(workflow(), {"rows": 3}, fail={"planning": [ValueError]})
+    rules = {"rules": [{"exception": "m.Busy", "action": "fallback"}]}
+    with pytest.raises(LaunchError, match="no fallback for planning"):
+        run(workflow().with_options(recovery={"phases": {"planning": rules}}), {"rows": 3})
+
+
+def test_one_failure_needs_no_list():
+    ran = run(workflow(), {"rows": 3}, fail={"planning": OSError("once")})
+    assert (ran.task.state, ran.types.count("phase_failed")) == ("completed", 1)
+    assert run(workflow(), {"rows": 3}, fail={"planning": None}).task.state == "completed"
+
+
+def test_a_fallback_that_is_another_agent_runs_in_the_phases_place():
+    other = pn.ExtendedAgent(phases={"planning": lambda research: {"mean": 0.5}}, name="other")
+    policy = {"phases": {"planning": {"fallback": "other", "retry": {"maximum_attempts": 1}}}}
+    flow = workflow().with_options(recovery=policy)
+    ran = run(flow, {"rows": 3}, fail={"planning": OSError("gone")}, agents={"other": other})
+    assert ran.outputs["planning"] == {"mean": 0.5}
+    with pytest.raises(LaunchError, match=r"does not have the phase it is for \(planning\)"):
+        run(flow, {"rows": 3}, agents={"other": pn.ExtendedAgent(phases={"plan": lambda: 1}, name="other")})

@@ -1,6 +1,7 @@
 """Configuration: later wins, and what is wrong is told with file, line and field."""
 
 import json
+import re
 
 import pytest
 
@@ -50,6 +51,20 @@ def test_the_strongest_folder_of_the_path_wins(tmp_path):
         ("error_recovery.yaml", "defaults:\n  retry:\n    maximum_attempt: 3\n", 3, "defaults.retry.maximum_attempt"),
         ("error_recovery.yaml", "phases:\n  fit:\n    retry: {jitter: 7}\n", 3, "phases.fit.retry.jitter"),
         ("error_recovery.yaml", "defaults: [\n", 2, ""),
+        ("error_recovery.yaml", "defaults:\n  retry:\n    jitter: true\n", 3, "defaults.retry.jitter"),
+        ("server_config.json", '{"executor": {"workers": true}}', 1, "executor.workers"),
+        (
+            "error_recovery.yaml",
+            "defaults:\n  rules:\n    - exception: OSError\n    - {exception: m.E, action: rollback}\n",
+            4,
+            "defaults.rules.1.action",
+        ),
+        (
+            "error_recovery.yaml",
+            "phases:\n  fit:\n    fallback: null\n    rules:\n    - exception: OSError\n      action: fallback\n",
+            6,
+            "phases.fit.rules.0.action",
+        ),
     ],
 )
 def test_an_error_names_file_line_and_field(tmp_path, name, text, line, field):
@@ -57,6 +72,34 @@ def test_an_error_names_file_line_and_field(tmp_path, name, text, line, field):
     with pytest.raises(ConfigError) as error:
         load_settings(config_path=[str(tmp_path)], environ={})
     assert (error.value.file, error.value.line, error.value.field) == (str(path), line, field)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "defaults: {rules: [{exception: MemoryError, action: fallback}]}",  # a workflow may have one of its own
+        "defaults: {rules: [{exception: OSError, action: rollback}]}\nphases: {fit: {rollback: {to: plan}}}",
+        "defaults: {rules: [{exception: OSError, action: rollback, rollback: {to: plan}}]}\nphases: {fit: {rules: []}}",
+    ],
+)
+def test_a_rule_that_may_do_what_it_says_is_taken(tmp_path, text, caplog):
+    write(tmp_path, "error_recovery.yaml", text)
+    assert load_settings(config_path=[str(tmp_path)], environ={}).policy.defaults.rules
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("rules: [{exception: Busy}]", "line 1: defaults.rules.0.exception: `Busy` matches nothing.*`__main__.Busy`"),
+        ("retry: {non_retryable: [ValueEror]}", "non_retryable: `ValueEror` matches .*did you mean `ValueError`"),
+        ("fallback: cheap", "defaults.fallback: the fallback 'cheap' is an agent that this host does not know"),
+    ],
+)
+def test_a_name_that_nothing_has_is_warned_of(tmp_path, caplog, text, told):
+    write(tmp_path, "error_recovery.yaml", f"defaults: {{{text}}}")
+    load_settings(config_path=[str(tmp_path)], environ={})
+    assert re.search(told, caplog.text), caplog.text
 
 
 def test_a_misspelt_variable_is_told_with_the_nearest_name():

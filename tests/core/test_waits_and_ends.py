@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 
+from phasenb.dto.agent_spec import FunctionSpec
 from phasenb.dto.launch import Launch, LaunchOptions
 from phasenb.dto.phase import Step
 from phasenb.dto.task_state import State
-from phasenb.errors import BadMessage, Conflict, IllegalTransition, LaunchesPaused
+from phasenb.errors import BadMessage, Conflict, IllegalTransition, LaunchError, LaunchesPaused
 from phasenb.testing import failed, finished
 
 PHASES = ("research", "planning", "implementation")
@@ -258,3 +259,32 @@ def test_a_cancel_does_not_wait_for_what_the_agent_says_of_itself(make_house, ru
         return await house.types(task_id)
 
     assert asyncio.run(scenario())[-2:] == ["cancel_requested", "task_cancelled"]
+
+
+# --- a manual retry with other code --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("spec", "told"),
+    [
+        ({"functions": {}}, "has no phase `planning`, which the task has still to run"),
+        ({"functions": {"planning": FunctionSpec(name="plan", required=("serch",))}}, "`plan` .*asks for `serch`"),
+    ],
+)
+def test_a_retry_with_code_that_cannot_go_on_is_refused_before_anything_changes(spec, told, make_house, run):
+    async def scenario():
+        house = make_house({"planning": [[failed("KeyError")], [finished()]]}, policy={"defaults": ONCE})
+        task_id = await house.launch()
+        before = await house.finish(task_id)
+        whole = house.executor.spec
+        house.executor.spec = whole.changed(**spec)
+        with pytest.raises(LaunchError, match=told):
+            await house.manager.retry("ada", task_id, "ada", code="bmV3")
+        assert (await house.store.find(task_id)).task == before
+        assert (await house.store.launch(task_id)).code == "eA=="
+        # What is finished already it need not have.
+        house.executor.spec = whole.changed(functions={n: f for n, f in whole.functions.items() if n != "research"})
+        await house.manager.retry("ada", task_id, "ada", code="bmV3")
+        assert (await house.finish(task_id)).state is State.COMPLETED
+
+    run(scenario())

@@ -7,10 +7,11 @@ import pytest
 from phasenb.core.history import history_of
 from phasenb.core.task_schema import apply
 from phasenb.dto.task_state import State
-from phasenb.errors import Conflict, LaunchError
+from phasenb.errors import Conflict, LaunchError, WorkerLost
 from phasenb.testing import failed, finished
 
 PHASES = ("research", "planning", "implementation")
+ON_BUSY = {action: [{"exception": "m.Busy", "action": action}] for action in ("fallback", "rollback")}
 ONCE = {"retry": {"maximum_attempts": 1}}
 
 
@@ -244,14 +245,71 @@ def test_a_history_folded_from_the_log_is_the_one_that_was_lived(make_house, run
         ({"phases": {"planning": {"rollback": {"to": "implementation"}}}}, "does not come before it.*research"),
         ({"defaults": {"rules": [{"exception": "OSError", "rollback": {"to": "plan"}}]}}, "names 'plan', which is no"),
         ({"phases": {"planning": {"timeouts": {"task": 5}}}}, "`task` limits the whole task"),
+        ({"defaults": {"retry": {"maximum_attempts": True}}}, "maximum_attempts: .*a number is meant"),
+        (
+            {"defaults": {"rules": ON_BUSY["rollback"]}},
+            r"defaults\.rules\.0\.action: .*there is no rollback for research, ",
+        ),
+        ({"phases": {"planning": {"rules": ON_BUSY["fallback"]}}}, "there is no fallback for planning$"),
+        ({"defaults": {"fallback": None, "rules": ON_BUSY["fallback"]}}, "says fallback, and there is no fallback for"),
+        (
+            {"phases": {"planning": {"fallback": "no.such:thing"}}},
+            r"planning\.fallback: .*'no.such:thing' can't be had",
+        ),
+        ({"phases": {"planning": {"fallback": "others"}}}, "does not know .it knows other.*Did you mean `other`"),
+        ({"phases": {"own": {}}}, "names 'own', which is no phase"),
+        ({"phases": {"implementation": {"fallback": "other"}}}, r"does not have .*\(implementation\): it has research"),
     ],
 )
 def test_a_launch_whose_policy_could_not_do_what_it_says_is_refused(recovery, told, make_house, run):
     async def scenario():
+        house = make_house(instead=("research",), agents={"other": "m:other"})
+        house.executor.describe = described(house.executor)
         with pytest.raises(LaunchError, match=f"(?s){told}"):
-            await make_house().launch(recovery=recovery)
+            await house.launch(recovery=recovery)
+        assert await house.store.tasks("ada") == []
 
     run(scenario())
+
+
+@pytest.mark.parametrize(
+    "recovery",
+    [
+        {"defaults": {"rules": ON_BUSY["fallback"]}},  # research has one of its own
+        {"phases": {"planning": {"rules": ON_BUSY["fallback"], "fallback": "other"}}},
+        {"defaults": {"rules": ON_BUSY["rollback"]}, "phases": {"planning": {"rollback": {"to": "research"}}}},
+        {"phases": {"planning": {"fallback": "cant.tell:now"}}},
+    ],
+)
+def test_a_launch_whose_policy_may_do_what_it_says_is_taken(recovery, make_house, run):
+    async def scenario():
+        house = make_house(instead=("research",), agents={"other": "m:other"})
+        house.executor.describe = described(house.executor)
+        assert (await house.finish(await house.launch(recovery=recovery))).state is State.COMPLETED
+
+    run(scenario())
+
+
+def test_what_the_hosts_file_says_keeps_no_launch_back(make_house, run):
+    async def scenario():
+        house = make_house(policy={"defaults": {"rules": ON_BUSY["fallback"]}})
+        recovery = {"phases": {"planning": {"retry": {"maximum_attempts": 2}}}}
+        assert (await house.finish(await house.launch(recovery=recovery))).state is State.COMPLETED
+
+    run(scenario())
+
+
+def described(executor):
+    """What a worker says of the workflow, of the agent ``m:other``, and of those that it can't have."""
+
+    async def describe(owner, runtime, agent, code, objects_url, **variables):
+        if agent == "no.such:thing":
+            raise LaunchError("no module named 'no'")
+        if agent == "cant.tell:now":
+            raise WorkerLost("worker-1", "was killed")
+        return executor.spec if agent is None else executor.spec.changed(name="other", phases=("research", "planning"))
+
+    return describe
 
 
 def test_the_attempts_that_are_left_are_counted_from_where_the_phase_began_anew(make_house, run):

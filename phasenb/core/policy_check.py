@@ -1,0 +1,113 @@
+"""Whether a recovery policy can do what it says: told at a launch, or when the file is read, and not only at the
+failure that it was written for, in place of that failure.
+
+Pure. A problem is where it is said, as a path of fields, and a sentence.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import NamedTuple
+
+from phasenb.core.launch_check import nearest
+from phasenb.core.recovery import fallback_of, rollback_of
+from phasenb.dto.policies import PhasePolicy, RecoveryPolicy, RetryPolicy, Rule
+
+_EXCEPTIONS = frozenset(
+    name for name, found in vars(builtins).items() if isinstance(found, type) and issubclass(found, BaseException)
+)
+_NO_RETRY = RetryPolicy()
+OTHER = ""  # stands for the phases that a file does not name
+
+
+class Problem(NamedTuple):
+    path: tuple[str, ...]
+    told: str
+
+
+class Named(NamedTuple):
+    """An agent that a policy names as fallback, where, and the phases that it is for."""
+
+    path: tuple[str, ...]
+    agent: str
+    phases: tuple[str, ...]
+
+
+def dead_rule(
+    said: RecoveryPolicy, policy: RecoveryPolicy, phases: Sequence[str], own: Callable[[str], bool]
+) -> Problem | None:
+    """The first rule of ``said`` whose action can be taken in none of the ``phases`` that it holds for, under
+    ``policy``, of which ``said`` is a part. ``own(phase)``: whether the workflow may have a fallback for the phase.
+    """
+    for place in _places(said, phases):
+        for index, rule in enumerate(place.rules):
+            holds = [name for name in place.phases if rule in policy.for_phase(name).rules]
+            if holds and not any(_possible(rule, policy.for_phase(name), own(name)) for name in holds):
+                named = [name for name in holds if name != OTHER]
+                where = f" for {', '.join(named)}" if named else ""
+                told = f"the rule for {rule.exception} says {rule.action}, and there is no {rule.action}{where}"
+                return Problem((*place.path, "rules", str(index), "action"), told)
+    return None
+
+
+def fallbacks(said: RecoveryPolicy, phases: Sequence[str]) -> Iterator[Named]:
+    """Every agent that a policy names as fallback."""
+    for place in _places(said, phases):
+        found = [(place.path, place.fallback)]
+        found += [((*place.path, "rules", str(index)), rule.fallback) for index, rule in enumerate(place.rules)]
+        yield from (Named((*path, "fallback"), agent, place.phases) for path, agent in found if agent is not None)
+
+
+def unknown_fallback(said: RecoveryPolicy, agents: Collection[str]) -> Problem | None:
+    """The first fallback that is no agent's name here. ``module:attribute`` is for a worker to find."""
+    for named in fallbacks(said, ()):
+        if named.agent not in agents and ":" not in named.agent:
+            known = f"it knows {', '.join(sorted(agents))}" if agents else "it knows none"
+            meant = nearest(named.agent, agents)
+            hint = f" Did you mean `{meant}`?" if meant else ""
+            told = f"the fallback {named.agent!r} is an agent that this host does not know ({known}).{hint}"
+            return Problem(named.path, told)
+    return None
+
+
+def matching_nothing(said: RecoveryPolicy) -> Iterator[Problem]:
+    """The names that no exception can have: without a module, and none of Python's own."""
+    for place in _places(said, ()):
+        listed = [((*place.path, "retry", "non_retryable"), name) for name in place.non_retryable]
+        for index, rule in enumerate(place.rules):
+            path = (*place.path, "rules", str(index))
+            listed.append(((*path, "exception"), rule.exception))
+            listed += [((*path, "retry", "non_retryable"), name) for name in (rule.retry or _NO_RETRY).non_retryable]
+        for path, name in listed:
+            if "." not in name and name not in _EXCEPTIONS:
+                meant = nearest(name, _EXCEPTIONS)
+                hint = f"did you mean `{meant}`?" if meant else f"a notebook's or script's own is `__main__.{name}`"
+                yield Problem(
+                    path, f"`{name}` matches nothing, as no exception without a module has this name ({hint})"
+                )
+
+
+class _Place(NamedTuple):
+    """What a policy says in one place, and the phases that it holds for."""
+
+    path: tuple[str, ...]
+    rules: tuple[Rule, ...]
+    fallback: str | None
+    non_retryable: tuple[str, ...]
+    phases: tuple[str, ...]
+
+
+def _places(said: RecoveryPolicy, phases: Sequence[str]) -> Iterator[_Place]:
+    """``defaults``, and each phase that there is a policy for."""
+    defaults = said.defaults
+    yield _Place(("defaults",), defaults.rules, defaults.fallback, defaults.retry.non_retryable, tuple(phases))
+    for name, own in said.phases.items():
+        never = (own.retry or _NO_RETRY).non_retryable
+        yield _Place(("phases", name), own.rules or (), own.fallback, never, (name,))
+
+
+def _possible(rule: Rule, policy: PhasePolicy, own: bool) -> bool:
+    if rule.action == "fallback":
+        return fallback_of(policy, rule, own=own) is not None
+    return rule.action != "rollback" or rollback_of(policy, rule) is not None
