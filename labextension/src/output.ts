@@ -4,11 +4,11 @@
 // whatever type they claim to be; they are fetched when somebody can see them, once.
 
 import type { TranslationBundle } from '@jupyterlab/translation';
-import type { Client } from './client';
 import { h } from './dom';
 import type { Artifact, Json, PhaseResult, TaskState } from './protocol';
 import { isReference } from './reducer';
-import { pathOf, type TaskStore } from './store';
+import type { Asked, Source } from './source';
+import { pathOf } from './store';
 import { plain, printable } from './words';
 
 const ROWS = 20;
@@ -18,7 +18,7 @@ export class Output {
   readonly node = h('div', { class: 'phasenb-output', hidden: true });
 
   constructor(
-    private _store: TaskStore,
+    private _store: Source,
     private _trans: TranslationBundle
   ) {}
 
@@ -79,7 +79,7 @@ export class Output {
     return [...shown, ...artifacts];
   }
 
-  private async _value(client: Client, value: Json): Promise<HTMLElement[]> {
+  private async _value(client: Asked, value: Json): Promise<HTMLElement[]> {
     if (value === null) {
       return [];
     }
@@ -147,7 +147,7 @@ function table(rows: Row[], trans: TranslationBundle): HTMLElement {
 }
 
 /** An image; a sentence where it can't be had, so that the others are shown. */
-async function figure(client: Client, path: string, name: string, trans: TranslationBundle): Promise<HTMLElement> {
+async function figure(client: Asked, path: string, name: string, trans: TranslationBundle): Promise<HTMLElement> {
   let url: string;
   try {
     url = await bytesAt(client, path, 'image/png');
@@ -161,7 +161,7 @@ async function figure(client: Client, path: string, name: string, trans: Transla
   return h('figure', { class: 'phasenb-figure' }, image, h('figcaption', { class: 'phasenb-sub' }, name));
 }
 
-function download(client: Client, path: string, artifact: Artifact, trans: TranslationBundle): HTMLElement {
+function download(client: Asked, path: string, artifact: Artifact, trans: TranslationBundle): HTMLElement {
   const save = async () => {
     const url = await bytesAt(client, path, 'application/octet-stream');
     h('a', { href: url, download: artifact.name }).click();
@@ -179,7 +179,7 @@ function download(client: Client, path: string, artifact: Artifact, trans: Trans
 }
 
 /** A URL of this page for what is at `path`. A page of that URL would be of this origin: `type` is never the sender's. */
-async function bytesAt(client: Client, path: string, type: string): Promise<string> {
+async function bytesAt(client: Asked, path: string, type: string): Promise<string> {
   const response = await client.get(path);
   return URL.createObjectURL(new Blob([await response.arrayBuffer()], { type }));
 }

@@ -8,31 +8,46 @@ import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { Widget } from '@lumino/widgets';
 import type { TaskState } from './protocol';
+import type { Saved } from './source';
 import type { TaskStore } from './store';
 import { TASK_MIME } from './tokens';
 import { ACTIONS } from './transitions';
-import { type Saved, TaskView } from './view';
+import { TaskView } from './view';
 
 export const RANK = -20; // ipywidgets' is -10
 
 const TASK_ID = /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/; // a ULID
+
+const WIDGET_MIME = 'application/vnd.jupyter.widget-view+json';
 
 interface Payload {
   task_id: string;
   snapshot: TaskState;
   at: string;
   epoch: string;
+  notes: string[];
 }
 
-/** What phasenb/display/bundle.py writes: `{task_id, snapshot, at, epoch}`. Null where a notebook has something else there. */
+/** What phasenb/display/bundle.py writes: `{task_id, snapshot, at, epoch, notes}`. Null where a notebook has something else there. */
 function payloadOf(data: unknown): { taskId: string; saved: Saved | null } | null {
-  const { task_id: taskId, snapshot, at, epoch } = (data ?? {}) as Partial<Payload>;
+  const { task_id: taskId, snapshot, at, epoch, notes } = (data ?? {}) as Partial<Payload>;
   if (typeof taskId !== 'string' || !TASK_ID.test(taskId)) {
     return null;
   }
   const whole = snapshot?.task_id === taskId && Array.isArray(snapshot.phases) && snapshot.state in ACTIONS;
   const time = new Date(at ?? snapshot?.updated_at ?? Number.NaN);
-  return { taskId, saved: whole && !Number.isNaN(time.getTime()) ? { snapshot, at: time, epoch } : null };
+  const told = Array.isArray(notes) ? notes.filter(note => typeof note === 'string') : [];
+  return { taskId, saved: whole && !Number.isNaN(time.getTime()) ? { snapshot, at: time, epoch, notes: told } : null };
+}
+
+/** The widget of an output is for pages that have no renderer of tasks. A notebook that was saved with it would have,
+ * where there is no such page and no kernel, an error in its place instead of the HTML.
+ */
+function withoutWidget(model: IRenderMime.IMimeModel): void {
+  if (WIDGET_MIME in model.data) {
+    const { [WIDGET_MIME]: _, ...data } = model.data;
+    model.setData({ data });
+  }
 }
 
 export class TaskRenderer extends Widget implements IRenderMime.IRenderer {
@@ -52,8 +67,13 @@ export class TaskRenderer extends Widget implements IRenderMime.IRenderer {
       this.node.textContent = this._trans.__('This output names no task.');
       return;
     }
+    withoutWidget(model);
     const { taskId, saved } = payload;
     const shown = this._view?.model;
+    if (shown?.taskId === taskId && saved?.notes !== undefined) {
+      shown.notes = saved.notes;
+      shown.touch();
+    }
     if (shown?.taskId === taskId && (shown.live || saved === null || saved.snapshot.seq <= shown.seq)) {
       return; // an output that is told again: what the server says is newer
     }

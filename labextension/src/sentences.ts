@@ -22,6 +22,10 @@ export function connectionSentence(connection: Connection, goesOn: boolean, tran
       return trans.__('This server does not let you see its tasks. Sign in again, or ask for permission.');
     case 'outdated':
       return trans.__('This page and the server speak different versions of the protocol. Reload the page.');
+    case 'busy':
+      return trans.__('No answer yet: the kernel does this when it is free.');
+    case 'silent':
+      return trans.__('The kernel does not tell of this task any more: what is shown is the last that was heard.');
     case 'trouble':
       return trans.__('The server has no access to its tasks: %1. Trying again…', connection.message);
   }

@@ -8,7 +8,8 @@ import { type ISignal, Signal } from '@lumino/signaling';
 import type { Client, Told } from './client';
 import { inTrouble, ServerError } from './errors';
 import { NO_EPOCH, TAIL_LINES, type TailLine, TaskModel } from './model';
-import type { Feed, PhaseResult, Subscribed, TaskEvent, TaskState, Welcome } from './protocol';
+import type { Feed, PhaseResult, Subscribed, TaskEvent, Welcome } from './protocol';
+import type { Saved } from './source';
 
 /** Calls back before the next painting; requestAnimationFrame in a page. */
 export type Frame = (paint: () => void) => unknown;
@@ -61,8 +62,9 @@ export class TaskStore {
   /** The model of a task that is shown, kept up to date until as many `release`s. `saved`: what is known of it, and
    * since when.
    */
-  follow(taskId: string, saved: { snapshot: TaskState; at: Date } | null = null): TaskModel {
+  follow(taskId: string, saved: Saved | null = null): TaskModel {
     const model = this._model(taskId);
+    model.notes = saved?.notes ?? model.notes;
     if (saved !== null && (model.state === null || (!model.live && saved.snapshot.seq > model.seq))) {
       model.reset(saved.snapshot);
       model.epoch = NO_EPOCH; // it does not say of which store it is

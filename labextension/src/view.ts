@@ -1,8 +1,8 @@
 // One task as somebody sees it: in a cell's output, in the panel, in a widget. It renders a model, and asks.
 //
 // Rules: it paints when its model says `changed`, when the connection changes, and once a second where a time goes on;
-// it touches only what differs; what is not live says of which time it speaks; its buttons ask the server, never a
-// kernel, and only for what the state allows.
+// it touches only what differs; what is not live says of which time it speaks; its buttons ask whoever tells of the task,
+// and only for what the state allows.
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { ANNOUNCER } from './announcer';
@@ -14,8 +14,8 @@ import type { TaskModel } from './model';
 import { Output } from './output';
 import type { State, TaskFailure, TaskState } from './protocol';
 import { connectionSentence, problemSentence, refusalSentence } from './sentences';
+import type { Saved, Source } from './source';
 import { Steps } from './steps';
-import type { TaskStore } from './store';
 import { TICKER } from './ticker';
 import * as words from './words';
 
@@ -28,20 +28,14 @@ export const TONES: Partial<Record<State, string>> = {
   failed: 'bad'
 };
 const BUTTONS = ['resume', 'pause', 'retry', 'cancel'] as const; // in the order in which they stand
+const HEARD = new Set(['connected', 'busy']);
 const UNREACHED = new Set(['absent', 'forbidden', 'outdated']); // a person may try again; nothing does by itself
 
 type Command = (typeof BUTTONS)[number];
 
-/** What a notebook keeps of a task: how it was, when, and in which store. */
-export interface Saved {
-  snapshot: TaskState;
-  at: Date;
-  epoch?: string;
-}
-
 export namespace TaskView {
   export interface IOptions {
-    store: TaskStore;
+    store: Source;
     taskId: string;
     saved?: Saved | null;
     trans: TranslationBundle;
@@ -133,6 +127,7 @@ export class TaskView {
       this._row.append(button);
     }
     this._id = h('code', {});
+    this._foot = h('div', { class: 'phasenb-foot' }, this._id);
     this._body = h(
       'div',
       { class: 'phasenb-body' },
@@ -145,7 +140,7 @@ export class TaskView {
       this._refusal,
       this._output.node,
       this._log.node,
-      h('div', { class: 'phasenb-foot' }, this._id)
+      this._foot
     );
     return h('div', { class: 'phasenb-task', role: 'group' }, this._connection, this._body);
   }
@@ -169,7 +164,7 @@ export class TaskView {
       problem === null
         ? connectionSentence(connection, goesOn, this._trans)
         : problemSentence(problem, elsewhere, this._trans);
-    const finished = task !== null && !goesOn && connection.kind !== 'connected' && problem === null;
+    const finished = task !== null && !goesOn && !HEARD.has(connection.kind) && problem === null;
     setHidden(this._connection, sentence === null || finished); // what has ended is as true as ever
     setText(this._sentence, sentence ?? '');
     setHidden(this._tryAgain, !UNREACHED.has(connection.kind));
@@ -197,6 +192,14 @@ export class TaskView {
     }
     setText(this._facts, facts.join(' · '));
     setText(this._id, task.task_id);
+    this._paintNotes(this.model.notes);
+  }
+
+  private _paintNotes(notes: readonly string[]): void {
+    if (notes !== this._notes) {
+      this._notes = notes;
+      this._foot.replaceChildren(this._id, ...notes.map(note => h('span', {}, words.plain(note))));
+    }
   }
 
   private _paintError(task: TaskState): void {
@@ -282,7 +285,7 @@ export class TaskView {
     }
   }
 
-  private _store: TaskStore;
+  private _store: Source;
   private _trans: TranslationBundle;
   private _epoch: string | null;
   private _steps: Steps;
@@ -292,6 +295,7 @@ export class TaskView {
   private _tick: () => void;
   private _buttons = new Map<Command, HTMLButtonElement>();
   private _failure: TaskFailure | null = null;
+  private _notes: readonly string[] = [];
   private _announced: string | null = null;
   private _asking = false;
   private _disposed = false;
@@ -308,6 +312,7 @@ export class TaskView {
   private _refusal!: HTMLElement;
   private _row!: HTMLElement;
   private _id!: HTMLElement;
+  private _foot!: HTMLElement;
   private _body!: HTMLElement;
 }
 

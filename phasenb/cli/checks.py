@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,6 +27,7 @@ from phasenb.cli.places import client_of, find_server
 from phasenb.client.discovery import HEALTH_S
 from phasenb.config import Settings
 from phasenb.config.layers import Setting
+from phasenb.display.surroundings import widget_is_built
 from phasenb.errors import AccessDenied, PhasenbError
 from phasenb.web.message_protocol import PROTOCOL
 
@@ -214,25 +214,29 @@ def _check() -> int:
 
 
 def browser() -> Iterator[Finding]:
-    """What a notebook's front end needs: the labextension, and ipywidgets where it is not there."""
-    from jupyter_core.paths import jupyter_path
-
+    """What a notebook's front end needs: the labextension, and anywidget where it is not there."""
     try:
         lab = version("jupyterlab")
     except PackageNotFoundError:
         yield Finding("browser", "note", "JupyterLab is not installed in this environment")
         return
-    places = [Path(folder) / "phasenb" / "package.json" for folder in jupyter_path("labextensions")]
-    found = next((place for place in places if place.is_file()), None)
-    widgets = f"ipywidgets {version('ipywidgets')}"
-    manager = find_spec("jupyterlab_widgets") is not None
+    found = _labextension("phasenb")
+    widgets = f"anywidget {version('anywidget')}"
     if found is not None:
         built = orjson.loads(found.read_bytes()).get("version", "?")
         text = f"JupyterLab {lab} has the phasenb labextension {built} ({found.parent}); {widgets}"
         yield Finding("browser", "ok", text)
-    elif manager:
+    elif _labextension("anywidget") is not None and widget_is_built():
         text = f"JupyterLab {lab} has no phasenb labextension: cells show tasks with {widgets}, and there is no panel"
         yield Finding("browser", "note", text, "install phasenb from its wheel, which brings it")
     else:
-        text = f"JupyterLab {lab} has neither the phasenb labextension nor jupyterlab_widgets: cells show no live tasks"
-        yield Finding("browser", "wrong", text, "pip install jupyterlab_widgets")
+        text = f"JupyterLab {lab} has neither the phasenb labextension nor its widget: cells show tasks without buttons"
+        yield Finding("browser", "note", text, "install phasenb from its wheel, which brings both")
+
+
+def _labextension(name: str) -> Path | None:
+    """The package.json of a labextension that is installed."""
+    from jupyter_core.paths import jupyter_path
+
+    places = (Path(folder) / name / "package.json" for folder in jupyter_path("labextensions"))
+    return next((place for place in places if place.is_file()), None)

@@ -158,14 +158,18 @@ class AsyncClient:
             fields |= prepared.command
         await self._channel.ask(command, protocol.Ok, task_id=task_id, **fields)
 
-    def steer_soon(self, command: str, task_id: str, **fields: Any) -> None:
-        """As ``steer``, from a callback on the loop: what is refused is told as a notice."""
+    def steer_soon(
+        self, command: str, task_id: str, answer: Callable[[PhasenbError | None], None], /, **fields: Any
+    ) -> None:
+        """As ``steer``, from a callback on the loop: ``answer(error or None)`` is called when that has ended."""
 
         async def ask() -> None:
             try:
                 await self.steer(command, task_id, **fields)
             except PhasenbError as error:
-                self._notice(str(error))
+                answer(error)
+            else:
+                answer(None)
 
         self._chore(ask())
 

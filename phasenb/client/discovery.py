@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import cache
 from pathlib import Path
 
 from phasenb.client.backend import Backend
@@ -57,6 +58,18 @@ def is_kernels_server(url: str) -> bool:
     except ServerUnreachable:
         return False
     return server is not None and server.url == url
+
+
+@cache
+def page_has_anywidget() -> bool:
+    """Whether the page of this kernel can draw an anywidget. One of a Jupyter server has an error in its place where it
+    is not installed there; others (VS Code, Colab) have it, or fetch it. Blocks for at most one question.
+    """
+    try:
+        server = kernels_server()
+    except ServerUnreachable:
+        return False
+    return server is None or server.has_labextension("anywidget", HEALTH_S)
 
 
 def kernels_server() -> HttpBackend | None:

@@ -154,6 +154,15 @@ class HttpBackend:
         except _NotFound:
             return None
 
+    def has_labextension(self, name: str, timeout_s: float = TIMEOUT_S) -> bool:
+        """Whether this Jupyter server's JupyterLab has an extension; False also where it does not tell. Blocks."""
+        request = self._request("GET", f"{quote(name)}/package.json", below="lab/extensions")
+        try:
+            with self._open(request, timeout_s) as response:
+                return self._object(response).get("name") == name
+        except PhasenbError:
+            return False
+
     async def events(self, task_id: str, after_seq: int) -> JsonObject:
         return await self._get(f"tasks/{quote(task_id, safe='')}/events", after_seq=after_seq)
 
@@ -260,10 +269,10 @@ class HttpBackend:
 
     # --- HTTP ------------------------------------------------------------------------------------------------------
 
-    def _request(self, method: str, path: str, body: Any = None) -> Request:
+    def _request(self, method: str, path: str, body: Any = None, below: str = "phasenb/api") -> Request:
         from urllib.request import Request
 
-        return Request(f"{self._url}phasenb/api/{path}", body, self._headers(), method=method)  # noqa: S310 - http(s)
+        return Request(f"{self._url}{below}/{path}", body, self._headers(), method=method)  # noqa: S310 - http(s)
 
     def _open(self, request: Request, timeout_s: float | None) -> _Body:
         from http.client import HTTPException

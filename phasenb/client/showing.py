@@ -13,13 +13,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from phasenb.client.discovery import page_has_anywidget
 from phasenb.client.task_model import TaskModel
 from phasenb.display import surroundings
-from phasenb.dto.task_state import TaskState
 
 if TYPE_CHECKING:
     from phasenb.client.client import Client
     from phasenb.client.handle import TaskHandle
+    from phasenb.display.widget import Answer
 
 _shown: WeakKeyDictionary[TaskModel, int | None] = WeakKeyDictionary()
 
@@ -42,16 +43,12 @@ def show(task: TaskHandle, model: TaskModel, client: Client, note: str) -> None:
         return
     from phasenb.display.live import LiveView
 
-    def steer(command: str, seen: TaskState) -> None:
-        gate = seen.approval
-        about = {"phase": gate.phase, "if_seq": gate.seq} if command in ("approve", "deny") and gate is not None else {}
-        if command == "deny":
-            about["reason"] = "denied in the notebook"
-        client.post(partial(client.on_loop.steer_soon, command, task.task_id, **about))
+    def steer(command: str, fields: dict[str, Any], answer: Answer) -> None:
+        client.post(partial(client.on_loop.steer_soon, command, task.task_id, answer, **fields))
 
     view = LiveView(
         task.snapshot,
-        steer=steer,
+        steer=steer if surroundings.widget_is_built() and page_has_anywidget() else None,
         notes=_notes(client, note),
         passing=_others(task, client),
         epoch=_epoch(model, client),

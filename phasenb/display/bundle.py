@@ -1,7 +1,7 @@
 """A task as a MIME bundle: what a saved or exported notebook keeps of it.
 
-``application/vnd.phasenb.task+json`` is ``{task_id, snapshot, at, epoch}``: JupyterLab shows it live from its own
-server, before any widget and without a kernel. So it is there only where that server has the task.
+``application/vnd.phasenb.task+json`` is ``{task_id, snapshot, at, epoch, notes}``: JupyterLab shows it live from its
+own server, before any widget and without a kernel. So it is there only where that server has the task.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ def task_bundle(
     }
     if epoch is not None:
         snapshot = _without_data(task).as_json()
-        bundle[TASK_MIME] = {"task_id": task.task_id, "snapshot": snapshot, "at": format_time(now), "epoch": epoch}
+        known = {"at": format_time(now), "epoch": epoch, "notes": list(notes)}
+        bundle[TASK_MIME] = {"task_id": task.task_id, "snapshot": snapshot, **known}
     return bundle
 
 

@@ -1,8 +1,8 @@
 """A task as accessible HTML: a card with its phases as steps, what it says, its last log lines, its end.
 
 Rules: pure, from a TaskState and log lines; every text that comes from a task is escaped; it reads in order without
-the style sheet and without colours (a hidden word says what a mark means); a live card never closes what a reader
-opened, as it has nothing to open; a saved one says of which time it speaks.
+the style sheet and without colours (a hidden word says what a mark means); it stays as it is, so it says of which time
+it speaks, and nothing of a time that goes on.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from phasenb.display.style import STYLE
 from phasenb.dto.phase import LogLine, Phase, PhaseStatus
 from phasenb.dto.task_state import State, TaskState
 
-LIVE_LINES, SAVED_LINES = 6, 50
+SAVED_LINES = 50
 
 _TONES: dict[State, str] = {
     State.RUNNING: "go",
@@ -37,32 +37,30 @@ _MARKS: dict[PhaseStatus, tuple[str, str, str]] = {  # mark, tone, word
 }
 
 
-def task_html(
-    task: TaskState, log: Sequence[LogLine] = (), *, now: datetime, live: bool = False, notes: Sequence[str] = ()
-) -> str:
-    """``live``: painted again and again while it runs. Else it is a copy that stays as it is, such as a saved one."""
+def task_html(task: TaskState, log: Sequence[LogLine] = (), *, now: datetime, notes: Sequence[str] = ()) -> str:
+    """The task as it is ``now``."""
     parts = [
-        _head(task, now, live),
+        _head(task, now),
         f'<ol class="pnb-steps" role="list">{"".join(_step(task, phase, now) for phase in task.phases)}</ol>',
-        _says(task, now if live else None),
+        _says(task),
         _gate(task),
-        _error(task, live),
+        _error(task),
         _output(task),
-        _log(log, live),
-        _foot(task, now, live, notes),
+        _log(log),
+        _foot(task, now, notes),
     ]
     body = "".join(part for part in parts if part)
     tone = _TONES.get(task.state, "idle")
     return f'{STYLE}<section class="pnb pnb-{tone}" aria-label="task {escape(task.name)}">{body}</section>'
 
 
-def _head(task: TaskState, now: datetime, live: bool) -> str:
+def _head(task: TaskState, now: datetime) -> str:
     facts = []
     if not task.state.terminal and task.state is not State.QUEUED:
         facts.append(words.percent(task.percent))
-    took = words.elapsed(task.started_at, task.ended_at, now) if live or task.ended_at else None
+    took = words.elapsed(task.started_at, task.ended_at, now) if task.ended_at else None
     if took:
-        facts.append(took if task.ended_at else f"{took} so far")
+        facts.append(took)
     if task.eta_s is not None and not task.state.terminal:
         facts.append(f"about {words.whole(max(1, round(task.eta_s)))} left in {task.phase}")
     return (
@@ -99,8 +97,8 @@ def _step(task: TaskState, phase: Phase, now: datetime) -> str:
     )
 
 
-def _says(task: TaskState, now: datetime | None) -> str:
-    activity = words.activity(task, now)
+def _says(task: TaskState) -> str:
+    activity = words.activity(task)
     return f'<p class="pnb-says">{escape(activity)}</p>' if activity else ""
 
 
@@ -112,7 +110,7 @@ def _gate(task: TaskState) -> str:
     return f'<pre aria-label="to be approved">{escape(shown)}</pre>'
 
 
-def _error(task: TaskState, live: bool) -> str:
+def _error(task: TaskState) -> str:
     failure = words.trouble(task)
     if failure is None:
         return ""
@@ -126,7 +124,7 @@ def _error(task: TaskState, live: bool) -> str:
     if own is not None:
         lines.append(f"<p>{escape(own.where)}</p>")
         lines.append(f"<pre>{escape(words.plain(own.code))}</pre>" if own.code else "")
-    if error.traceback and not live:
+    if error.traceback:
         lines.append(
             f"<details><summary>Traceback</summary><pre>{escape(words.printable(error.traceback))}</pre></details>"
         )
@@ -142,21 +140,20 @@ def _output(task: TaskState) -> str:
     return f'<pre aria-label="result">{escape(words.plain(preview))}</pre>'
 
 
-def _log(log: Sequence[LogLine], live: bool) -> str:
+def _log(log: Sequence[LogLine]) -> str:
     if not log:
         return ""
-    lines = log[-LIVE_LINES:] if live else log[-SAVED_LINES:]
+    lines = log[-SAVED_LINES:]
     text = f'<pre aria-label="log">{escape(chr(10).join(words.plain(line.text) for line in lines))}</pre>'
-    if live:
-        return text
     counted = "the last line" if len(lines) == 1 else f"the last {len(lines)} lines"
     return f"<details><summary>Log, {counted}</summary>{text}</details>"
 
 
-def _foot(task: TaskState, now: datetime, live: bool, notes: Sequence[str]) -> str:
-    told = [f"<code>{escape(task.task_id)}</code>"]
-    if not live or task.state.terminal:
-        at = task.ended_at or task.updated_at if task.state.terminal else now
-        told.append(f'<time datetime="{at.isoformat()}">{escape(words.as_of(task, now))}</time>')
+def _foot(task: TaskState, now: datetime, notes: Sequence[str]) -> str:
+    at = task.ended_at or task.updated_at if task.state.terminal else now
+    told = [
+        f"<code>{escape(task.task_id)}</code>",
+        f'<time datetime="{at.isoformat()}">{escape(words.as_of(task, now))}</time>',
+    ]
     told += [f"<span>{escape(note)}</span>" for note in notes]
     return f'<div class="pnb-foot">{"".join(told)}</div>'

@@ -1,10 +1,10 @@
 """LiveView: a task in a cell's output, kept up to date while it runs, and left there as plain HTML when it has ended.
 
 Rules: fed with TaskStates and log lines from any thread; painted by one background thread for all views, at most
-PAINTS_PER_S times a second. Where the page's server has the task, the page shows it itself (bundle.py), and no widget
-is made: a notebook that was saved meanwhile has nothing in it that needs a kernel, and is shown as HTML where there is
-no phasenb. Elsewhere a widget (card.py) shows it until it has ended. The output's own copy is what a saved or exported
-notebook keeps: it is brought up to date every COPY_S seconds; beside a widget, which each copy would draw anew, only
+PAINTS_PER_S times a second. The output has three forms, and each page takes the first that it can show: JupyterLab with
+the extension shows the task from its own server (bundle.py), and takes the widget out of the output; another page has
+the widget (widget.py); one that can draw none has the HTML. That copy is also what a saved or exported notebook keeps:
+it is brought up to date every few seconds; beside a widget that a page shows, which each copy would draw anew, only
 where the task waits for a person, or for long, as that may be all that is seen for days.
 """
 
@@ -15,35 +15,39 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from phasenb.display import surroundings
 from phasenb.display.bundle import task_bundle
-from phasenb.display.card import Card, Steer
-from phasenb.display.html import task_html
 from phasenb.dto.base import new_ulid
 from phasenb.dto.phase import LogLine
 from phasenb.dto.task_state import State, TaskState
 
+if TYPE_CHECKING:
+    from phasenb.display.widget import Answer, Steer, TaskWidget
+
 log = logging.getLogger(__name__)
 
 PAINTS_PER_S = 4
-TICK_S = 1.0  # the time so far is shown in seconds
-COPY_S = 5.0
-_KEPT_CARDS = 20
+TICK_S = 1.0
+BEAT_S = 5.0  # a page that has heard nothing for three of them says so: SILENCE_MS in labextension/src/widget.ts
+COPY_S = 5.0  # where the page shows the task itself, or has a widget
+HTML_S = 1.0  # where the copy is all that the page shows
+_KEPT_WIDGETS = 20
 _LONG_WAIT_S = 10.0
-_kept: deque[Card] = deque()
+_kept: deque[TaskWidget] = deque()
 
 
 class LiveView:
-    """``steer`` as in Card; ``notes`` are lines that stay in the card, ``passing`` ones go with the task's end;
-    ``epoch`` as in task_bundle.
+    """``steer``, as for TaskWidget; None: no widget, as the page can draw none. ``notes`` are lines that stay in the
+    display, ``passing`` ones go with the task's end; ``epoch`` as in task_bundle.
     """
 
     def __init__(
         self,
         task: TaskState,
         *,
-        steer: Steer,
+        steer: Steer | None,
         notes: Sequence[str] = (),
         passing: Sequence[str] = (),
         epoch: str | None = None,
@@ -55,53 +59,72 @@ class LiveView:
         self._passing = tuple(passing)
         self._epoch = epoch
         self._display_id = f"phasenb-{new_ulid()}"
-        self._ended = False
+        self._ended = task.state.terminal
+        self._again = False
         self._copied = task.seq
-        self._fresh = False
-        self._copied_at = datetime.now(UTC)
-        self._card = Card(steer) if epoch is None else None
+        self._fresh = self._unpainted = False
+        self._copied_at = self._beaten_at = datetime.now(UTC)
+        self._widget = None if steer is None or self._ended else self._made(steer)
 
     def show(self) -> None:
         """Put the task into the output of the cell that runs now, and paint it until it has ended."""
-        now = datetime.now(UTC)
-        if self._task.state.terminal:
-            self._ended = True
-            self._copy(now)
-            return
-        self._paint(now)
-        self._copy(now)
-        PAINTER.add(self)
+        self._copy(datetime.now(UTC))
+        if not self._ended:
+            PAINTER.add(self)
 
     def update(self, task: TaskState, log: Sequence[LogLine] = ()) -> None:
         """The newest state and log lines. Cheap: painting is the painter's."""
         with self._lock:
             self._task = task
             self._log = tuple(log)
-            self._fresh = True
+            self._fresh = self._unpainted = True
+        if self._ended and self._again and not task.state.terminal:
+            PAINTER.add(self)
         PAINTER.wake(urgent=task.state.terminal)
 
     def paint(self) -> bool:
         """Bring the output up to date; whether the view is finished."""
         now = datetime.now(UTC)
         self._paint(now)
-        if self._task.state.terminal and not self._ended:
-            self._ended = True
+        ended = self._task.state.terminal
+        if ended != self._ended:
+            self._ended = ended
             self._copy(now, update=True)
             self._retire()
         elif self._copy_due(now):
             self._copy(now, update=True)
         return self._ended
 
+    def _made(self, steer: Steer) -> TaskWidget:
+        from phasenb.display.widget import TaskWidget  # imported late: ipywidgets takes its time
+
+        def press(command: str, fields: dict[str, Any], answer: Answer) -> None:
+            self._again = self._again or command == "retry"  # one that is asked for elsewhere is shown there
+            steer(command, fields, answer)
+
+        return TaskWidget(press, self._said(), self._beaten_at)
+
+    def _said(self) -> str:
+        from phasenb.display.widget import told
+
+        with self._lock:
+            task, lines = self._task, self._log
+            self._unpainted = False
+        return told(task, lines, self._told(task))
+
     def _paint(self, now: datetime) -> None:
-        if self._card is not None:
-            with self._lock:
-                task, lines = self._task, self._log
-            self._card.paint(task, task_html(task, lines, now=now, live=True, notes=self._told(task)))
+        if self._widget is not None:
+            if self._unpainted:
+                self._widget.told = self._said()  # a trait: nothing is sent where it is the same
+            if now - self._beaten_at >= timedelta(seconds=BEAT_S):
+                self._beaten_at = now
+                self._widget.beat(now)
 
     def _copy_due(self, now: datetime) -> bool:
-        if self._card is not None:
+        if self._widget is not None and (self._epoch is None or self._widget.drawn):
             return self._task.seq != self._copied and _waits(self._task, now)
-        return self._fresh and now - self._copied_at >= timedelta(seconds=COPY_S)
+        after = HTML_S if self._widget is None and self._epoch is None else COPY_S
+        return self._fresh and now - self._copied_at >= timedelta(seconds=after)
 
     def _copy(self, now: datetime, *, update: bool = False) -> None:
         """Make the output, or replace it (``update``), by the task as it is now."""
@@ -110,8 +133,8 @@ class LiveView:
             self._fresh = False
         self._copied, self._copied_at = task.seq, now
         bundle = task_bundle(task, lines, now=now, notes=self._told(task), epoch=self._epoch)
-        if self._card is not None and not self._ended:
-            bundle = {**self._card.bundle(), **bundle}
+        if self._widget is not None and not self._ended:
+            bundle = {**self._widget.bundle(), **bundle}
         shell = surroundings.shell()
         if shell is not None:
             transient = {"display_id": self._display_id}
@@ -122,10 +145,9 @@ class LiveView:
 
     def _retire(self) -> None:
         """The widget stays alive for a while: a page that was reloaded shows it, and did not hear of the copy."""
-        if self._card is not None:
-            self._card.rest()
-            _kept.append(self._card)
-            while len(_kept) > _KEPT_CARDS:
+        if self._widget is not None and self._widget not in _kept:
+            _kept.append(self._widget)
+            while len(_kept) > _KEPT_WIDGETS:
                 _kept.popleft().close()
 
 
@@ -148,7 +170,8 @@ class Painter:
 
     def add(self, view: LiveView) -> None:
         with self._lock:
-            self._views.append(view)
+            if view not in self._views:
+                self._views.append(view)
             if not self._running:
                 self._running = True
                 threading.Thread(target=self._run, name="phasenb display", daemon=True).start()

@@ -6,7 +6,15 @@ IPython is never imported here: where it was not imported before, nothing runs i
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
+
+STATIC = Path(__file__).with_name("static")  # the widget's page side
+
+
+def widget_is_built() -> bool:
+    """Whether the widget's page side is there: a wheel has it, `pip install -e .` leaves it to `make labextension`."""
+    return (STATIC / "widget.js").is_file()
 
 
 def shell() -> Any | None:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from phasenb.core.task_schema import fold, with_update
+from phasenb.display.surroundings import widget_is_built
 from phasenb.dto import events as ev
 from phasenb.dto.phase_result import ErrorInfo, PhaseResult, ResultStatus
 
@@ -70,3 +71,9 @@ class Life:
 @pytest.fixture(scope="session")
 def life():
     return Life
+
+
+@pytest.fixture(scope="session", autouse=True)
+def built():
+    if not widget_is_built():
+        pytest.fail("The widget is not built: run `make labextension`.")

@@ -39,15 +39,15 @@ def read(page):
     return " ".join("".join(Tags(page.split("</style>")[-1]).text).split())
 
 
-@given(st.text(max_size=200), st.booleans())
-def test_nothing_that_a_task_says_becomes_markup(life, text, live):
+@given(st.text(max_size=200))
+def test_nothing_that_a_task_says_becomes_markup(life, text):
     task = life(name=text or "x").start("research").updated(percent=5, message=text)
     failed = life(name=text or "x").start("research").fail("research", message=text).task
     ended = life(phases=("research",)).start("research").complete("research", text)
     done = ended.add(ev.TaskComplete, duration_s=1).task
     lines = [LogLine(stream="stdout", text=text, at=task.created_at)]
     for each in (task, failed, done):
-        found = Tags(task_html(each, lines, now=task.updated_at, live=live, notes=[text]))
+        found = Tags(task_html(each, lines, now=task.updated_at, notes=[text]))
         assert set(found.tags) <= OURS
         assert not [name for _, name, _ in found.attributes if name.startswith("on")]
 
@@ -57,7 +57,7 @@ def test_nothing_that_a_task_says_becomes_markup(life, text, live):
 )
 def test_hostile_text_is_shown_as_it_is(life, text):
     task = life().start("research").updated(percent=5, message=text)
-    page = task_html(task, now=task.updated_at, live=True)
+    page = task_html(task, now=task.updated_at)
     assert "".join(text.split()) in "".join(read(page).split())
 
 
@@ -75,43 +75,31 @@ def test_a_long_message_has_an_end(life):
 
 def test_a_running_card(life):
     task = life().start("research").updated(percent=42, message="chunk 3 of 7", eta_s=80)
-    page = task_html(task, now=task.started_at + timedelta(seconds=65), live=True)
+    page = task_html(task, now=task.started_at + timedelta(seconds=65))
     told = read(page)
-    for part in (
-        "penguins",
-        "running",
-        "14 %",
-        "1 min 5 s so far",
-        "about 1 min 20 s left in research",
-        "chunk 3 of 7",
-    ):
+    for part in ("penguins", "running", "14 %", "about 1 min 20 s left in research", "chunk 3 of 7"):
         assert part in told, told
     bars = [value for tag, name, value in Tags(page).attributes if name == "aria-valuenow"]
     assert bars == ["42", "0", "0"]
-    assert "<details" not in page, "a live card has nothing that a repaint would close"
 
 
 def test_a_retry_says_which_attempt_and_when(life):
     task = life().start("research").fail("research", then="retry").task
-    told = read(task_html(task, now=task.updated_at, live=True))
+    told = read(task_html(task, now=task.updated_at))
     assert "waiting to try again" in told
     assert told.count("attempt 2 of 5") == 1
-    assert "attempt 2 of 5, next in 8 s" in told
-    for left, said in ((0.2, "next in 1 s"), (0, "about to start"), (-5, "about to start")):
-        page = task_html(task, now=task.retry_at - timedelta(seconds=left), live=True)
-        assert f"attempt 2 of 5, {said}" in read(page)
     assert f"attempt 2 of 5, next at {words.clock(task.retry_at)}" in read(task_html(task, now=task.updated_at))
     assert f"attempt 2 of 5, next at {words.clock(task.retry_at)}" in task_text(task, now=task.updated_at)
 
 
 def test_a_failure_that_was_overcome_is_no_trouble_any_more(life):
     again = life().start("research").fail("research", then="retry").start("research", attempt=2)
-    assert "KeyError" in read(task_html(again.task, now=again.now, live=True))
+    assert "KeyError" in read(task_html(again.task, now=again.now))
     done = again.complete("research", attempt=2).add(ev.ApprovalRequested, phase="planning", output=1, revision=1).task
-    told = read(task_html(done, now=done.updated_at, live=True))
+    told = read(task_html(done, now=done.updated_at))
     assert "KeyError" not in told
     assert "?planning, waiting for approval" in told
-    page = task_html(done, now=done.updated_at, live=True)
+    page = task_html(done, now=done.updated_at)
     assert 'class="pnb-step pnb-warn pnb-pending"' in page, "the phase that waits for a person stands out"
 
 

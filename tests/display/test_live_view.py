@@ -1,5 +1,6 @@
-"""The live card: painted by one thread, only where something changed, and replaced by plain HTML at the end."""
+"""The live view: painted by one thread, only where something changed, and replaced by plain HTML at the end."""
 
+import json
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -7,6 +8,10 @@ import pytest
 
 from phasenb.display import live, surroundings
 from phasenb.dto import events as ev
+from phasenb.dto.phase import LogLine
+
+TASK = "application/vnd.phasenb.task+json"
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 class Shell:
@@ -21,6 +26,9 @@ class Shell:
         if update:
             self.replaced.set()
 
+    def copies(self):
+        return sum(update for *_, update in self.published)
+
 
 @pytest.fixture
 def shell(monkeypatch):
@@ -29,8 +37,25 @@ def shell(monkeypatch):
     return made
 
 
-def view_of(task, **more):
-    return live.LiveView(task, steer=more.pop("steer", lambda command, task: None), **more)
+def steer_nothing(command, fields, answer):
+    raise AssertionError(command)
+
+
+def view_of(task, steer=steer_nothing, **more):
+    return live.LiveView(task, steer=steer, **more)
+
+
+def told(view):
+    return json.loads(view._widget.told)
+
+
+def press(view, kind, **fields):
+    """As the page does when somebody presses a button."""
+    view._widget._handle_custom_msg({"id": 1, "request": {"type": kind, **fields}}, [])
+
+
+def finished(lived):
+    return lived.complete("research", 1).add(ev.TaskComplete, duration_s=1).task
 
 
 def test_a_view_shows_moves_and_leaves_plain_html(shell, life):
@@ -38,68 +63,81 @@ def test_a_view_shows_moves_and_leaves_plain_html(shell, life):
     view = view_of(lived.task, notes=("a note",), passing=("another is live",))
     view.show()
     data, display_id, update = shell.published[0]
-    assert "application/vnd.jupyter.widget-view+json" in data
-    assert {"text/html", "text/plain"} <= data.keys()
+    assert data.keys() == {WIDGET, "text/html", "text/plain"}
     assert not update
     assert "another is live" in data["text/html"]
+    assert told(view)["notes"] == ["a note", "another is live"]
     view.update(lived.updated(percent=50, message="half"))
-    view.update(lived.complete("research", 1).add(ev.TaskComplete, duration_s=1).task)
+    view.update(finished(lived))
     assert shell.replaced.wait(10)
     data, again, _ = shell.published[-1]
     assert again == display_id
-    assert "application/vnd.jupyter.widget-view+json" not in data
+    assert WIDGET not in data
     assert "completed" in data["text/html"]
     assert "a note" in data["text/html"]
     assert "another is live" not in data["text/html"], "it may have ended too"
 
 
-def test_nothing_is_repainted_where_nothing_changed(shell, life):
+def test_nothing_is_sent_where_nothing_changed(shell, life):
     task = life().start("research").updated(percent=10)
-    view = view_of(task.changed(started_at=None))
-    painted = []
-    view._card.html.observe(lambda change: painted.append(change.new), "value")
-    for _ in range(5):
-        view.update(task.changed(started_at=None))
+    view = view_of(task)
+    sent = []
+    view._widget.observe(lambda change: sent.append(change.name))
+    for percent in (10, 10, 11, 11):
+        view.update(task.changed(message=f"{percent} of 100"))
         view.paint()
-    assert len(painted) == 1
+    assert sent == ["told", "told"]
+
+
+def test_a_page_hears_every_few_seconds_that_the_kernel_is_there(shell, life, monkeypatch):
+    view = view_of(life().start("research").task)
+    sent = []
+    view._widget.observe(lambda change: sent.append(change.name))
+    view.paint()
+    assert sent == []
+    monkeypatch.setattr(live, "BEAT_S", 0)
+    view.paint()
+    assert sent == ["at"]
+
+
+def test_the_last_lines_are_told_and_the_inputs_are_not(shell, life):
+    task = life(inputs={"rows": list(range(10_000))}).start("research").task
+    view = view_of(task)
+    lines = [LogLine(stream="stdout", text=f"line {n}", at=task.updated_at) for n in range(60)]
+    view.update(task, lines)
+    view.paint()
+    assert [line["text"] for line in told(view)["tail"]] == [f"line {n}" for n in range(10, 60)]
+    assert told(view)["snapshot"]["inputs"] == {}
 
 
 def test_a_task_that_has_ended_is_shown_at_once_without_a_widget(shell, life):
     task = life().start("research").fail("research").task
     view_of(task).show()
     data, _, update = shell.published[0]
-    assert "application/vnd.jupyter.widget-view+json" not in data
+    assert WIDGET not in data
     assert not update
 
 
-def shown(view):
-    return [name for name, button in view._card.buttons.items() if button.layout.display != "none"]
-
-
-def test_buttons_follow_what_the_state_allows_and_ask_once(shell, life):
+def test_a_retry_that_the_widget_asked_for_is_shown_where_it_was(shell, life):
     asked = []
-    running = life().start("research")
-    view = view_of(running.task, steer=lambda command, task: asked.append((command, task.seq)))
-    view.paint()
-    assert shown(view) == ["pause", "cancel"]
-    view._card.buttons["cancel"].click()
-    view.paint()
-    assert asked == [("cancel", running.task.seq)]
-    assert view._card.buttons["cancel"].disabled
-    assert not view._card.buttons["pause"].disabled
-    view.update(running.add(ev.CancelRequested, by="ada").task)
-    view.paint()
-    assert shown(view) == []
-
-
-def test_a_gate_offers_to_approve_and_to_deny(shell, life):
-    waiting = life().start("research").complete("research", {"rows": 344})
-    waiting.add(ev.ApprovalRequested, phase="planning", output={"rows": 344}, revision=1)
-    view = view_of(waiting.task)
-    view.paint()
-    assert shown(view) == ["approve", "deny", "pause", "cancel"]
-    assert "waits for approval before planning" in view._card.html.value
-    assert "{&quot;rows&quot;:344}" in view._card.html.value
+    lived = life(phases=("research",)).start("research")
+    view = view_of(lived.task, steer=lambda command, fields, answer: asked.append((command, fields)))
+    view.show()
+    view.update(lived.fail("research").task)
+    assert shell.replaced.wait(10)
+    shell.replaced.clear()
+    press(view, "retry", if_seq=4)
+    assert asked == [("retry", {"if_seq": 4})]
+    view.update(lived.add(ev.TaskRetried, by="ada", from_phase="research").task)
+    assert shell.replaced.wait(10)
+    assert WIDGET in shell.published[-1][0]
+    assert told(view)["snapshot"]["state"] == "queued"
+    shell.replaced.clear()
+    view.update(
+        lived.start("research", attempt=2).add(ev.CancelRequested, by="ada").add(ev.TaskCancelled, by="ada").task
+    )
+    assert shell.replaced.wait(10), "the painter would go on in another test"
+    assert WIDGET not in shell.published[-1][0]
 
 
 def test_what_waits_for_a_person_is_copied_into_the_output_once(shell, life):
@@ -110,7 +148,7 @@ def test_what_waits_for_a_person_is_copied_into_the_output_once(shell, life):
     assert shell.replaced.wait(10)
     data, display_id, _ = shell.published[-1]
     assert display_id == shell.published[0][1]
-    assert "application/vnd.jupyter.widget-view+json" in data
+    assert WIDGET in data
     assert "waiting for approval" in data["text/plain"]
     assert "waits for approval before planning" in data["text/html"]
     for _ in range(3):
@@ -127,25 +165,39 @@ def test_a_short_wait_for_another_attempt_is_not_copied_a_long_one_is(shell, lif
     for seconds, copies in ((5, 0), (3600, 1)):
         view.update(task.changed(retry_at=datetime.now(UTC) + timedelta(seconds=seconds), seq=task.seq + seconds))
         view.paint()
-        assert sum(update for *_, update in shell.published) == copies
+        assert shell.copies() == copies
 
 
-def test_where_the_page_shows_it_no_widget_is_made_and_the_copy_follows(shell, life, monkeypatch):
+def test_where_the_page_may_show_it_itself_all_forms_are_there_and_the_copy_follows(shell, life, monkeypatch):
     lived = life(phases=("research",)).start("research")
-    view = view_of(lived.task, epoch="e1")
+    view = view_of(lived.task, epoch="e1", notes=("a note",))
     view.show()
     monkeypatch.setattr(live, "COPY_S", 0)
     view.update(lived.updated(percent=12))
     assert shell.replaced.wait(10)
     for data, *_ in shell.published:
-        assert data.keys() == {"application/vnd.phasenb.task+json", "text/html", "text/plain"}
+        assert data.keys() == {TASK, WIDGET, "text/html", "text/plain"}
+        assert data[TASK]["notes"] == ["a note"]
     assert "running, 12 %" in shell.published[-1][0]["text/plain"]
     copies = len(shell.published)
     view.paint()
     assert len(shell.published) == copies, "nothing changed"
     shell.replaced.clear()
-    view.update(lived.complete("research", 1).add(ev.TaskComplete, duration_s=1).task)
+    view.update(finished(lived))
     assert shell.replaced.wait(10)
+    assert WIDGET not in shell.published[-1][0]
+
+
+def test_a_widget_that_a_page_has_drawn_is_not_drawn_anew_by_each_copy(shell, life, monkeypatch):
+    lived = life(phases=("research",)).start("research")
+    view = view_of(lived.task, epoch="e1")
+    monkeypatch.setattr(live, "COPY_S", 0)
+    view.update(lived.updated(percent=12))
+    view.paint()
+    view._widget._handle_custom_msg({"drawn": True}, [])
+    view.update(lived.updated(percent=13))
+    view.paint()
+    assert shell.copies() == 1
 
 
 def test_a_copy_is_not_made_at_each_step(shell, life):
@@ -155,3 +207,17 @@ def test_a_copy_is_not_made_at_each_step(shell, life):
         view.update(lived.updated(percent=percent))
         view.paint()
     assert shell.published == []
+
+
+def test_a_page_that_can_draw_no_widget_has_html_that_follows(shell, life, monkeypatch):
+    lived = life(phases=("research",)).start("research")
+    view = view_of(lived.task, steer=None)
+    view.show()
+    monkeypatch.setattr(live, "HTML_S", 0)
+    view.update(lived.updated(percent=12))
+    assert shell.replaced.wait(10)
+    assert [data.keys() for data, *_ in shell.published] == [{"text/html", "text/plain"}] * 2
+    assert "running, 12 %" in shell.published[-1][0]["text/html"]
+    shell.replaced.clear()
+    view.update(finished(lived))
+    assert shell.replaced.wait(10)

@@ -1,0 +1,112 @@
+"""JupyterLab in which phasenb's extension is switched off: a task in a cell is live there by the kernel's widget."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.browser.test_shared_and_saved import launch
+from tests.browser.test_task_in_a_cell import (
+    CELL,
+    GATED,
+    KERNEL,
+    RUN_ALL,
+    SAVE,
+    lab_with,
+    notebook,
+    open_notebook,
+    progress,
+    start,
+)
+
+__all__ = ["lab_with", "notebook", "progress"]  # fixtures
+DARK = "() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})"
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+@pytest.fixture
+def lab_without(jupyter_process, tmp_path):
+    """JupyterLab with one notebook, of one cell, and without phasenb's extension."""
+
+    def lab(source):
+        command = [sys.executable, "-m", "jupyter", "labextension", "disable", "--level=user", "phasenb"]
+        environ = {**os.environ, "JUPYTER_CONFIG_DIR": str(tmp_path / "config")}
+        subprocess.run(command, env=environ, check=True, capture_output=True)
+        return start(jupyter_process, tmp_path, source, "jupyterlab")
+
+    return lab
+
+
+def outputs(lab):
+    (cell,) = json.loads((lab.folder / "cell.ipynb").read_text())["cells"]
+    return [output["data"] for output in cell["outputs"] if "data" in output]
+
+
+def test_the_widget_is_live_also_while_the_kernel_is_busy_and_its_buttons_work(lab_without, progress, page, picture):
+    lab = lab_without(CELL)
+    open_notebook(lab, page)
+    page.evaluate(RUN_ALL)
+    task = page.locator(".jp-OutputArea-output .phasenb-widget .phasenb-task")
+    task.wait_for()
+    progress.set(0.25)
+    task.get_by_text("25% of the eggs counted").wait_for()
+    page.screenshot(path=picture("widget-running.png"))
+
+    page.evaluate(f"() => {{ {KERNEL}.requestExecute({{code: 'import time; time.sleep(20)'}}); }}")
+    page.wait_for_function(f"() => {KERNEL}.status === 'busy'")
+    progress.set(0.4)
+    task.get_by_text("40% of the eggs counted").wait_for()
+    assert page.locator(".phasenb-task").count() == 1
+
+    page.evaluate(f"() => {KERNEL}.interrupt()")
+    task.get_by_role("button", name="Cancel").click()
+    page.get_by_text("cancelled").first.wait_for()
+    page.locator(".jp-OutputArea-output .pnb").wait_for()
+    page.evaluate(SAVE)
+    (output,) = outputs(lab)
+    assert WIDGET not in output
+    assert "cancelled" in output["text/plain"][0]
+    (told,) = lab.request("phasenb/api/tasks")["tasks"]
+    assert told["state"] == "cancelled"
+
+
+def test_a_plan_is_edited_in_the_widget_as_it_was_written(lab_without, page, picture):
+    lab = lab_without(GATED)
+    open_notebook(lab, page)
+    page.evaluate(DARK)
+    page.locator("body[data-jp-theme-light=false]").wait_for(state="attached")
+    page.evaluate(RUN_ALL)
+    task = page.locator(".jp-OutputArea-output .phasenb-widget .phasenb-task")
+    task.get_by_role("button", name="Edit").click()
+    page.screenshot(path=picture("widget-approval-dark.png"))
+    plan = '{"model": "forest", "folds": 400, "learning_rate": 1.0, "seed": 12345678901234567}'
+    task.get_by_label("What to go on with, as JSON").fill(plan)
+    task.get_by_role("button", name="Approve").click()
+    page.locator(".jp-OutputArea-output .pnb").get_by_text("400 folds of 344 penguins are too many").first.wait_for()
+    task_id = lab.request("phasenb/api/tasks")["tasks"][0]["task_id"]
+    events = lab.request(f"phasenb/api/tasks/{task_id}/events")["events"]
+    given = [event for event in events if event["type"] == "approval_given"]
+    assert [repr(event["edited"]) for event in given] == [repr(json.loads(plan))]  # no number went through JavaScript
+
+
+def test_a_kernel_that_is_gone_is_not_shown_as_going_on(lab_without, progress, page):
+    lab = lab_without(CELL)
+    open_notebook(lab, page)
+    page.evaluate(RUN_ALL)
+    task = page.locator(".jp-OutputArea-output .phasenb-widget .phasenb-task")
+    task.wait_for()
+    progress.set(0.25)
+    task.get_by_text("25% of the eggs counted").wait_for()
+    page.evaluate(f"() => {KERNEL}.shutdown()")
+    task.get_by_text("The kernel does not tell of this task any more").wait_for()
+    assert "as of" in task.locator(".phasenb-state").inner_text()
+    assert task.get_by_role("button", name="Cancel").is_disabled()
+
+
+def test_with_the_extension_a_notebook_is_saved_without_the_widget(notebook, progress, page):
+    launch(notebook, page, progress)
+    (output,) = outputs(notebook)
+    assert output.keys() == {"application/vnd.phasenb.task+json", "text/html", "text/plain"}
+    assert "running, 12 %" in output["text/plain"][0]
