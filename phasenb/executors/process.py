@@ -31,8 +31,9 @@ from phasenb.dto.launch import Runtime
 from phasenb.dto.values import Json
 from phasenb.errors import LaunchError, PhasenbError, RuntimeMismatch, WorkerLost
 from phasenb.executors.frames import Header
+from phasenb.executors.guardian_process import GuardianProcess
 from phasenb.executors.process_run import Codes, LostSlot, WorkerSlot
-from phasenb.executors.worker_process import WorkerProcess, packages_changed
+from phasenb.executors.worker_process import WorkerProcess, not_started, packages_changed
 
 log = logging.getLogger(__name__)
 
@@ -61,8 +62,8 @@ class Key:
 class ProcessExecutor:
     """ports.Executor. ``workers``: how many at most, by default one for each processor and at least two.
 
-    ``idle_s``: how long a worker without work is kept. ``silence_s``: how long a worker with work lives on without a
-    word of this host, which may be frozen while another one takes over; None: as long as its socket is open.
+    ``idle_s``: how long a worker without work is kept. ``silence_s``: how long workers live on without a word of this
+    host, which may be frozen while another one takes over; None: as long as it is there.
     """
 
     kind = "process"
@@ -71,6 +72,8 @@ class ProcessExecutor:
     def __init__(self, workers: int | None = None, *, idle_s: float = 300.0, silence_s: float | None = None) -> None:
         self.capacity = workers or max(2, os.cpu_count() or 1)
         self._silence_s = silence_s
+        self._guardian: GuardianProcess | None = None
+        self._guarding = asyncio.Lock()
         self._speaking: asyncio.Task[None] | None = None
         self._idle_s = idle_s
         self._own = Place(sys.executable, str(Path.cwd()), tuple(path for path in sys.path if path), python_version())
@@ -96,7 +99,7 @@ class ProcessExecutor:
         worker = None if self._closed else self._take(key)
         if worker is None or not self._bind(worker, key):
             return None
-        return WorkerSlot(worker, self._give_back, mismatch, self._silence_s)
+        return WorkerSlot(worker, self._give_back, mismatch)
 
     async def reserve(self, owner: str, runtime: Runtime | None) -> Slot:
         """See ports.Executor."""
@@ -105,7 +108,7 @@ class ProcessExecutor:
             worker = await self._worker_for(key)
         except WorkerLost as error:
             return LostSlot(error)
-        return WorkerSlot(worker, self._give_back, mismatch, self._silence_s)
+        return WorkerSlot(worker, self._give_back, mismatch)
 
     async def describe(
         self,
@@ -151,6 +154,8 @@ class ProcessExecutor:
             task.cancel()
         await asyncio.gather(*ending, return_exceptions=True)
         await asyncio.gather(*(worker.kill() for worker in self._workers | self._retiring))
+        if self._guardian is not None:
+            await self._guardian.close()
 
     @property
     def pids(self) -> list[int]:
@@ -226,20 +231,29 @@ class ProcessExecutor:
     async def _start(self, executable: str) -> WorkerProcess:
         while len(self._workers) >= self.capacity and self._idle:
             self._retire(self._checked_out(next(iter(self._idle))))
-        worker = await WorkerProcess.start(executable)
+        worker = await WorkerProcess.start(executable, await self._guarded(executable))
         self._workers.add(worker)
         worker.on_exit = self._gone
-        if self._silence_s is not None and self._speaking is None:
-            self._speaking = asyncio.get_running_loop().create_task(self._speak(self._silence_s / 5))
         return worker
 
+    async def _guarded(self, executable: str) -> GuardianProcess:
+        """Who is to start workers. Raises WorkerLost."""
+        async with self._guarding:
+            if self._guardian is None or not self._guardian.alive:
+                try:
+                    self._guardian = await GuardianProcess.start(self._silence_s)
+                except OSError as error:
+                    raise not_started(executable, error) from error
+                if self._silence_s is not None and self._speaking is None:
+                    self._speaking = asyncio.get_running_loop().create_task(self._speak(self._silence_s / 5))
+            return self._guardian
+
     async def _speak(self, seconds: float) -> None:
-        """Show the workers that this host lives."""
+        """Show the guardian that this host lives."""
         while True:
             await asyncio.sleep(seconds)
-            for worker in self._workers:
-                if worker.run is not None:
-                    worker.send({"type": "alive"})
+            if self._guardian is not None:
+                self._guardian.show_life()
 
     def _gone(self, worker: WorkerProcess) -> None:
         self._workers.discard(worker)

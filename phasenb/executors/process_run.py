@@ -100,9 +100,7 @@ class WorkerSlot:
         worker: WorkerProcess,
         release: Callable[[WorkerProcess], Coroutine[Any, Any, None]],
         mismatch: RuntimeMismatch | None = None,
-        silence_s: float | None = None,
     ) -> None:
-        self._silence_s = silence_s
         self._worker = worker
         self._release = release
         self._mismatch = mismatch
@@ -126,7 +124,7 @@ class WorkerSlot:
         if worker.alive:
             worker.run = run
             number, payload = self._codes.number(attempt.code)
-            worker.send(run_message(run.number, attempt, number, self._silence_s), payload)
+            worker.send(run_message(run.number, attempt, number), payload)
         else:
             run.lost(worker.ended_by(), {"stdout": [], "stderr": []})
         return run

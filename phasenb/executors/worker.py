@@ -16,13 +16,15 @@ import sys
 
 
 def main(argv: list[str]) -> None:
-    from phasenb.executors.worker_io import Channel, die_with_host
+    from phasenb.executors.guardian import adopt_orphans
+    from phasenb.executors.worker_io import Channel, die_with_guardian
     from phasenb.executors.worker_messages import PROTOCOL
 
     numbers = [int(text) for text in argv]
     for fd in numbers:
         os.set_inheritable(fd, False)  # what a phase starts must not hold the line to the host open
-    die_with_host()
+    die_with_guardian()
+    adopt_orphans()
     channel = Channel(socket.socket(fileno=numbers[0]))
     channel.send({"type": "hello", "protocol": PROTOCOL, "python": platform.python_version(), "pid": os.getpid()})
     from phasenb.executors.worker_loop import Worker

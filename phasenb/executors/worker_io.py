@@ -2,10 +2,9 @@
 
 Rules:
 
-* The worker never outlives its host: when the socket ends, or the host is silent for too long (it is frozen, and its
-  tasks are soon another's), it kills its descendants and its process group. Where the main thread holds the
-  interpreter in a long call of C, the kernel ends it a second after its host's end (Linux; `die_with_host`); for the
-  silence of a frozen one there is no such help.
+* The worker never outlives its host: when the socket ends it kills its descendants and its process group. Where the
+  main thread holds the interpreter in a long call of C, or the host is frozen, its guardian does that; where the
+  guardian is killed, the kernel ends the worker a second later (Linux; `die_with_guardian`).
 * What goes wrong in this thread ends the worker: its last words say what it was, and its attempt is lost, not stuck.
 * ``cancel`` sets ``ctx.cancelled``; a phase that has not ended a moment later gets a KeyboardInterrupt in the main
   thread, once. No interrupt comes before or after an attempt, nor in the middle of a frame.
@@ -87,12 +86,10 @@ class Interrupts:
 
 
 class Running:
-    """The attempt that the I/O thread looks after. ``silence_s``: how long the host may say nothing while it runs."""
+    """The attempt that the I/O thread looks after."""
 
-    def __init__(self, run: int, silence_s: float | None) -> None:
+    def __init__(self, run: int) -> None:
         self.run = run
-        self.silence_s = silence_s
-        self.heard_at = monotonic()
         self.performance: Performance | None = None
         self.interrupt_at: float | None = None
         self.cancelled = False
@@ -115,8 +112,6 @@ class WorkerIO(threading.Thread):
         self._capture = capture
         self._interrupts = interrupts
         self._parser = FrameParser()
-        self._only_socket = selectors.DefaultSelector()
-        self._only_socket.register(channel.sock, selectors.EVENT_READ)
 
     def run(self) -> None:
         try:
@@ -126,7 +121,8 @@ class WorkerIO(threading.Thread):
             die()
 
     def _serve(self) -> None:
-        both, only_socket = selectors.DefaultSelector(), self._only_socket
+        both, only_socket = selectors.DefaultSelector(), selectors.DefaultSelector()
+        only_socket.register(self._channel.sock, selectors.EVENT_READ)
         both.register(self._channel.sock, selectors.EVENT_READ)
         for fd in self._capture.fds:
             both.register(fd, selectors.EVENT_READ)
@@ -153,25 +149,17 @@ class WorkerIO(threading.Thread):
             data = b""
         if not data:
             die()
-        if self.running is not None:
-            self.running.heard_at = monotonic()
         for header, payload in self._parser.feed(data):
             kind = header["type"]
-            if kind == "alive":
-                continue
             if kind == "cancel":
                 if self.running is not None and self.running.run == header["run"]:
                     self.running.cancel(header["courtesy_s"])
                 continue
             if kind == "run":
-                self.running = Running(header["run"], header["silence_s"])
+                self.running = Running(header["run"])
             self.commands.put((header, payload))
 
     def _tick(self, running: Running) -> None:
-        if running.silence_s is not None and monotonic() - running.heard_at > running.silence_s:
-            if not self._only_socket.select(0):
-                die()  # another host may have this attempt run again soon
-            self._hear()  # it did speak: this thread had no turn, while the phase held the interpreter
         if running.performance is not None:
             running.performance.flush()
         self._capture.tick()
@@ -179,7 +167,7 @@ class WorkerIO(threading.Thread):
             self._interrupts.interrupt()
 
 
-def die_with_host() -> None:
+def die_with_guardian() -> None:
     """Have the kernel end this process soon after the one that started it, also where no Python can run any more.
 
     It sends SIGHUP then, whose handler is libc's own ``alarm``: called with the signal's number, 1, it has SIGALRM end

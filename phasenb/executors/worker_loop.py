@@ -173,6 +173,18 @@ def _refusal(error: PhasenbError, masker: Masker) -> dict[str, Any]:
 def _children() -> bool:
     """Whether a child process runs still. Asked of the kernel (Linux); elsewhere nobody is asked, and none is seen."""
     try:
-        return any((thread / "children").read_bytes() for thread in Path("/proc/self/task").iterdir())
+        pids = [
+            int(pid)
+            for thread in Path("/proc/self/task").iterdir()
+            for pid in (thread / "children").read_bytes().split()
+        ]
     except OSError:
+        return False
+    return any(map(_runs, pids))
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None  # who waits for it is not robbed
+    except ChildProcessError:
         return False

@@ -1,7 +1,6 @@
 """What host and worker say to each other, as headers of frames; two releases of phasenb may meet here.
 
-Host to worker: ``bind`` (directory and path of a launcher), ``run``, ``alive``, ``cancel``, ``describe``, ``release``,
-``exit``. An ``alive`` comes several times within ``silence_s``, while a worker has work.
+Host to worker: ``bind`` (directory and path of a launcher), ``run``, ``cancel``, ``describe``, ``release``, ``exit``.
 Worker to host: ``hello``, ``ready``, ``step``, ``log``, ``checkpoint``, ``beat``, ``outcome``, ``described``,
 ``refused``.
 
@@ -30,10 +29,10 @@ _PLAIN = (
 )  # fmt: skip
 
 
-def run_message(run: int, attempt: Attempt, code: int | None, silence_s: float | None = None) -> Header:
-    """``run`` numbers the attempts of a worker; ``code`` the codes of a lease. ``silence_s``: see ProcessExecutor."""
+def run_message(run: int, attempt: Attempt, code: int | None) -> Header:
+    """``run`` numbers the attempts of a worker; ``code`` the codes of a lease."""
     header: Header = {name: getattr(attempt, name) for name in _PLAIN}
-    header.update(type="run", run=run, code=code, phases=attempt.phases, silence_s=silence_s)
+    header.update(type="run", run=run, code=code, phases=attempt.phases)
     if attempt.checkpoint is not None:
         header["checkpoint"] = {"value": attempt.checkpoint.value}
     if attempt.failure is not None:

@@ -26,6 +26,7 @@ from phasenb.executors.process_tree import kill_tree
 from phasenb.executors.worker_messages import PROTOCOL, report_of
 
 if TYPE_CHECKING:
+    from phasenb.executors.guardian_process import Child, GuardianProcess
     from phasenb.executors.process_run import ProcessRun
 
 log = logging.getLogger(__name__)
@@ -55,11 +56,11 @@ class WorkerProcess(asyncio.Protocol):
         self.on_exit: Callable[[WorkerProcess], None] | None = None
         self.returncode: int | None = None
         self.runs = 0
-        self._process: asyncio.subprocess.Process
+        self._child: Child
         self._transport: asyncio.Transport | None = None
         self._parser = FrameParser()
         self._answers: asyncio.Queue[Header | PhasenbError] = asyncio.Queue()
-        self._asked = 0
+        self._asked = 1  # for its hello, before anyone waits for it
         self._had_secrets = False
         self._lost_connection = asyncio.Event()
         self._exited = asyncio.Event()
@@ -79,13 +80,13 @@ class WorkerProcess(asyncio.Protocol):
     # --- its life ------------------------------------------------------------------------------------------------
 
     @classmethod
-    async def start(cls, executable: str) -> WorkerProcess:
+    async def start(cls, executable: str, guardian: GuardianProcess) -> WorkerProcess:
         """A worker that is ready. Raises LaunchError, RuntimeMismatch; WorkerLost where another time may do."""
         worker = cls(executable)
         try:
-            await worker._spawn()
+            await worker._spawn(guardian)
         except OSError as error:
-            raise _not_started(executable, error) from error
+            raise not_started(executable, error) from error
         try:
             async with asyncio.timeout(START_S):
                 await worker._greet()
@@ -97,7 +98,7 @@ class WorkerProcess(asyncio.Protocol):
             raise
         return worker
 
-    async def _spawn(self) -> None:
+    async def _spawn(self, guardian: GuardianProcess) -> None:
         with ExitStack() as theirs, ExitStack() as ours:
             sock, its_sock = socket.socketpair()
             ours.callback(sock.close)
@@ -110,27 +111,19 @@ class WorkerProcess(asyncio.Protocol):
                 _enlarge(write)
                 reads.append(read)
                 writes.append(write)
-            passed = (its_sock.fileno(), *reads)
-            self._process = await asyncio.create_subprocess_exec(
-                self.executable,
-                "-P",
-                "-m",
-                "phasenb.executors.worker",
-                *map(str, passed),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=writes[0],
-                stderr=writes[1],
-                pass_fds=passed,
-                start_new_session=True,
-                env={"MPLBACKEND": "Agg", **os.environ},  # a worker has no windows to draw in
+            self._child = await guardian.spawn(
+                (self.executable, "-P", "-m", "phasenb.executors.worker"),
+                {"MPLBACKEND": "Agg", **os.environ},  # a worker has no windows to draw in
+                (its_sock.fileno(), *reads, *writes),
             )
             ours.pop_all()  # from here on they are closed when the process has ended
-        self.pid = self._process.pid
+        self.pid = self._child.pid
         self._pipes = (reads[0], reads[1])
         self._watching = asyncio.create_task(self._watch(), name=f"watch {self.name}")
         await asyncio.get_running_loop().create_connection(lambda: self, sock=sock)
 
     async def _greet(self) -> None:
+        self._asked -= 1
         hello = await self._answered()
         self.python = str(hello.get("python"))
         if hello["type"] != "hello" or hello.get("protocol") != PROTOCOL:
@@ -145,7 +138,7 @@ class WorkerProcess(asyncio.Protocol):
         self.site = {path: _changed_at(path) for path in map(str, ready["site"])}
 
     async def _watch(self) -> None:
-        returncode = await self._process.wait()
+        returncode = await self._child.wait()
         if self.run is not None or self._asked:
             # What it said last may not have been read yet.
             with contextlib.suppress(TimeoutError):
@@ -154,8 +147,6 @@ class WorkerProcess(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
         words = self._last_words()
-        if self._killing is None:
-            await self._kill_tree()  # its children may live on
         if self._asked:
             self._answers.put_nowait(self._not_answered(words))
         if self.on_exit is not None:
@@ -173,14 +164,11 @@ class WorkerProcess(asyncio.Protocol):
 
     async def _kill(self) -> None:
         if self.returncode is None:
-            await self._kill_tree()
+            try:
+                await asyncio.to_thread(kill_tree, self.pid)
+            except OSError as error:  # no descriptor is left to look for its children with
+                log.warning("children of %s may live on: %s", self.name, error)
         await self._exited.wait()
-
-    async def _kill_tree(self) -> None:
-        try:
-            await asyncio.to_thread(kill_tree, self.pid)
-        except OSError as error:  # no descriptor is left to look for its children with
-            log.warning("children of %s may live on: %s", self.name, error)
 
     async def retire(self) -> None:
         """Let it end by itself (atexit handlers, temporary folders), and kill what is left after a moment."""
@@ -304,7 +292,7 @@ class WorkerProcess(asyncio.Protocol):
         return LaunchError(f"a worker of {self.executable} {how}")
 
 
-def _not_started(executable: str, error: OSError) -> PhasenbError:
+def not_started(executable: str, error: OSError) -> PhasenbError:
     if error.errno in _SHORTAGES:
         return WorkerLost(
             f"of {executable}", f"could not be started ({error.strerror}): the machine is short of it now"

@@ -3,9 +3,7 @@
 import asyncio
 import os
 import signal
-import subprocess
 import sys
-import textwrap
 import threading
 import time
 
@@ -222,33 +220,6 @@ def test_after_the_grace_it_ends_by_force(house, on_process, phase):
     on_process(scenario)
 
 
-def test_children_die_too_also_in_sessions_of_their_own(house, on_process):
-    def phase(ctx):
-        children = [
-            subprocess.Popen(["sleep", "1000"]),
-            subprocess.Popen(["sleep", "1000"], start_new_session=True),
-            subprocess.Popen(["sh", "-c", "sleep 1000 & wait"], start_new_session=True),
-        ]
-        ctx.update(message="go", metrics={str(child.pid): 1 for child in children})
-        c_loop(ctx)
-
-    async def scenario(executor):
-        slot = await executor.reserve("ada", None)
-        run = slot.run(house.attempt(phase))
-        while True:
-            step = await anext(run)
-            if step.message == "go":
-                break
-        pids = [int(pid) for pid in step.metrics]
-        assert len(pids) == 3
-        pids += [child.pid for pid in pids for child in psutil.Process(pid).children()]
-        await run.stop(0.2)
-        await house.until(lambda: all(map(gone, pids)))
-        await slot.release()
-
-    on_process(scenario)
-
-
 def test_stop_twice_and_with_less_patience(house, on_process):
     async def scenario(executor):
         slot = await executor.reserve("ada", None)
@@ -301,55 +272,6 @@ def test_a_result_that_comes_while_stopping_does_not_count_and_one_before_does(h
         await slot.release()
 
     on_process(scenario)
-
-
-HOST = """
-import asyncio, os, sys, time
-import cloudpickle
-from phasenb.agents.packing import code_json, pack
-from phasenb.core.extended_agent import ExtendedAgent
-from phasenb.core.reports import Attempt
-from phasenb.executors.process import ProcessExecutor
-
-def quiet(ctx):
-    import subprocess
-    child = subprocess.Popen(["sleep", "1000"], start_new_session=True)
-    ctx.update(metrics={"worker": os.getpid(), "child": child.pid})
-    time.sleep(1000)
-
-def busy(ctx):
-    ctx.update(metrics={"worker": os.getpid()})
-    sum(range(10 ** 15))
-
-async def main():
-    executor = ProcessExecutor(1)
-    slot = await executor.reserve("ada", None)
-    code = code_json(pack(ExtendedAgent.of(globals()[sys.argv[1]])))
-    attempt = Attempt("t", "implementation", 1, "ada", None, code, {}, sys.argv[2])
-    async for report in slot.run(attempt):
-        print(*(int(value) for value in report.metrics.values()), flush=True)
-
-asyncio.run(main())
-"""
-
-
-@pytest.mark.parametrize("phase", ["quiet", "busy"])
-def test_a_worker_does_not_outlive_its_host(tmp_path, phase):
-    script = tmp_path / "host.py"
-    script.write_text(textwrap.dedent(HOST))
-    host = subprocess.Popen(
-        [sys.executable, str(script), phase, str(tmp_path / "objects")], stdout=subprocess.PIPE, text=True
-    )
-    pids = [int(word) for word in host.stdout.readline().split()]
-    assert pids
-    assert not any(map(gone, pids))
-    host.kill()
-    host.wait()
-    host.stdout.close()
-    deadline = time.monotonic() + 20
-    while not all(map(gone, pids)):
-        assert time.monotonic() < deadline, "a process of a dead host lives on"
-        time.sleep(0.02)
 
 
 def leave_thread():

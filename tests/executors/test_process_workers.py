@@ -182,6 +182,22 @@ def test_what_can_not_be_undone_retires_the_worker(house, on_process, phase):
     on_process(scenario)
 
 
+def test_a_child_that_ended_and_that_nobody_waited_for_retires_no_worker(house, on_process):
+    def leave():
+        child = subprocess.Popen(["true"])
+        orphan = subprocess.run(["sh", "-c", "sleep 0 & echo $!"], stdout=subprocess.PIPE, text=True)
+        for pid in (child.pid, int(orphan.stdout)):
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+    async def scenario(executor):
+        first, told = await run_once(house, executor, leave)
+        assert told.outcome.error is None
+        second, _ = await run_once(house, executor, lambda: 1)
+        assert second == first
+
+    on_process(scenario)
+
+
 def test_what_can_be_undone_is_undone(house, on_process, tmp_path):
     def change():
         os.chdir("/")

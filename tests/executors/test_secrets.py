@@ -1,11 +1,9 @@
 """Variables and secrets of attempts: where they come from, and where they must not show."""
 
 import os
-import time
 
 import pytest
 
-from phasenb.core.reports import LogChunk, Outcome
 from phasenb.dto.phase import Checkpoint
 from phasenb.dto.values import as_reference
 from phasenb.errors import LaunchError, SecretUnavailable
@@ -175,41 +173,6 @@ def test_the_last_words_of_a_worker_that_dies_of_a_description_do_not_show_a_sec
         assert KEY not in f"{refused.value} {refused.value.details} {caplog.text}"
 
     on_process(scenario)
-
-
-def test_a_worker_ends_itself_when_its_host_is_silent(house, on_process):
-    def endless(ctx):
-        while True:
-            time.sleep(0.05)
-
-    async def scenario(executor):
-        slot = await executor.reserve("ada", None)
-        run = slot.run(house.attempt(endless))
-        executor._speaking.cancel()  # as if this process were frozen
-        reports = [report async for report in run]
-        assert reports[-1].status == "lost"
-
-    on_process(scenario, silence_s=0.5)
-
-
-def test_a_worker_lives_on_while_its_host_speaks_even_where_the_phase_holds_the_interpreter(house, on_process):
-    def holds(ctx):
-        import ctypes
-
-        print("so far")
-        ctypes.PyDLL(None).usleep(900_000)  # PyDLL keeps the GIL
-        ctypes.PyDLL(None).usleep(900_000)
-        return "alive"
-
-    async def scenario(executor):
-        slot = await executor.reserve("ada", None)
-        run = slot.run(house.attempt(holds))
-        reports = [report async for report in run]
-        assert isinstance(reports[-1], Outcome)
-        assert reports[-1].output == "alive"
-        assert any(isinstance(report, LogChunk) for report in reports)
-
-    on_process(scenario, silence_s=0.5)
 
 
 # --- pure ------------------------------------------------------------------------------------------------------------
