@@ -79,7 +79,7 @@ def _below(task: TaskState, now: datetime) -> list[tuple[str, str]]:
         own = words.own_line(failed.traceback)
         if own is not None:
             lines.append((f"{own.where}: {own.code}", "bright_black"))
-    if task.approval is not None:
+    if task.state is State.AWAITING_APPROVAL and task.approval is not None:
         lines.append((f"waits for approval before {task.approval.phase}: {hint(task)}", "magenta"))
     elif task.state is State.PAUSED:
         lines.append((f"paused: {hint(task)}", "yellow"))

@@ -30,7 +30,7 @@ MEANINGS = {
     Exit.NOT_FOUND: "there is no such task, agent or object",
     Exit.NO_SERVER: "no server was found, or the one that was named does not answer; the store can't be used",
     Exit.REFUSED: "refused: the task's state does not allow it, or the server does not let you",
-    Exit.WAITING: "the task waits for a person: for approval, or paused in this process",
+    Exit.WAITING: "the task waits for a person: for approval, or to be resumed",
     Exit.TIMEOUT: "--timeout is over; the task goes on where it runs",
     Exit.INTERRUPTED: "Ctrl-C",
     Exit.TERMINATED: "SIGTERM",
@@ -40,7 +40,7 @@ _OF_ERRORS: tuple[tuple[tuple[type[BaseException], ...], Exit], ...] = (
     ((errors.UnknownTask, errors.UnknownAgent, errors.UnknownObject), Exit.NOT_FOUND),
     ((errors.ServerUnreachable, errors.NoServer, errors.StoreUnavailable), Exit.NO_SERVER),
     ((errors.LaunchError, errors.ValueNotStorable, errors.BadMessage, errors.ConfigError), Exit.USAGE),
-    ((errors.ApprovalNeeded,), Exit.WAITING),
+    ((errors.ApprovalNeeded, errors.TaskPaused), Exit.WAITING),
     ((TimeoutError,), Exit.TIMEOUT),
     ((OSError,), Exit.USAGE),  # a path that can't be read or written; TimeoutError is one too, and comes before
 )

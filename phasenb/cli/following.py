@@ -1,7 +1,8 @@
 """Following tasks until they have ended: the command ``watch``, and what ``launch --wait`` does.
 
-Rules: Ctrl-C and a timeout end the following, never a task; a gate ends it too, since the person who opens it needs
-the terminal (``--on-approval wait`` stays). The connection comes back by itself when a server is started again.
+Rules: Ctrl-C and a timeout end the following, never a task; a gate or a pause ends it too, since the person who answers
+needs the terminal, and a job that nobody looks at would hang (``--on-approval wait`` stays). The connection comes back
+by itself when a server is started again.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ TimeoutOption = Annotated[
     str | None, typer.Option(metavar="DURATION", help='Leave after so long ("90s", "2h") with 124; the task goes on.')
 ]
 OnApprovalOption = Annotated[
-    OnApproval, typer.Option(help="When a person must approve: leave with 6, or wait for the answer.")
+    OnApproval, typer.Option(help="When a person must approve or resume: leave with 6, or wait for it.")
 ]
 
 
@@ -85,10 +86,8 @@ def follow(
     task.listen(lambda: changes.put(task.problem or task.snapshot))
 
     def ended(state: TaskState) -> int | None:
-        # One that was paused at its gate has its `approval` still, and waits for no answer.
-        waits = state.state is State.AWAITING_APPROVAL and on_approval is OnApproval.LEAVE
-        waits = waits or (here and state.state is State.PAUSED)
-        if state.state.terminal or waits:
+        leaves = on_approval is OnApproval.LEAVE or (here and state.state is State.PAUSED)
+        if state.state.terminal or (state.needs_person and leaves):
             return exit_of_state(state.state)
         return None
 

@@ -28,7 +28,7 @@ def told(before: TaskState | None, task: TaskState) -> list[str]:
 def hint(task: TaskState) -> str | None:
     """What to type next, where a person is needed."""
     end = short(task.task_id)
-    if task.approval is not None:
+    if task.state is State.AWAITING_APPROVAL:
         return f'`phasenb approve {end}`, or `phasenb deny {end} "why"`'
     return f"`phasenb resume {end}` goes on" if task.state is State.PAUSED else None
 
@@ -45,18 +45,22 @@ def _of_phase(before: Phase | None, phase: Phase, task: TaskState) -> list[str]:
     if phase.status is PhaseStatus.RUNNING and quarter < int(phase.percent // _QUARTER) < 4:
         lines.append(_joined(phase.name, words.percent(phase.percent), words.plain(task.message or "")))
     if phase.status is not status or phase.attempt > tried:
-        lines += _of_status(phase, task)
+        lines += _of_status(phase, task, told=status is PhaseStatus.FAILED)
     return lines
 
 
-def _of_status(phase: Phase, task: TaskState) -> list[str]:
+def _of_status(phase: Phase, task: TaskState, *, told: bool) -> list[str]:
+    """``told``: that the attempt failed was said already, and why."""
     error = task.error.error if task.error is not None and task.error.phase == phase.name else None
     why = f"{error.type}: {words.plain(error.message)}".removesuffix(": ") if error is not None else None
     if phase.status is PhaseStatus.COMPLETE:
         took = words.elapsed(phase.started_at, phase.ended_at, task.updated_at)
         return [_joined(phase.name, f"complete in {took}", words.plain(phase.output_preview or ""))]
     if phase.status is PhaseStatus.RETRYING:
-        return [_joined(phase.name, "failed", why, words.attempt(phase), words.activity(task))]
+        if error is not None and error.missing_secret:  # it is paused: the time of its next attempt is a person's
+            return [] if told else [_joined(phase.name, "failed", why)]
+        next_one = words.activity(task) or ""
+        return [_joined(phase.name, next_one) if told else _joined(phase.name, "failed", why, next_one)]
     if phase.status is PhaseStatus.FAILED:
         return [_joined(phase.name, "failed", why)]
     return [_joined(phase.name, "rolled back")] if phase.status is PhaseStatus.ROLLED_BACK else []

@@ -69,7 +69,7 @@ class AsyncClient:
         self._end_callbacks: list[Callable[[PhasenbError], None]] = []
         self._feed_scope: str | None = None
         self._cursor: str | None = None
-        self._notice = notice = partial(tell, notice)
+        self.notice = notice = partial(tell, notice)
         self._chores: set[asyncio.Task[None]] = set()
         self._channel = Channel(
             self.backend, self.session, take=self._take, back=self._resume, ended=self._ended, notice=notice
@@ -133,7 +133,7 @@ class AsyncClient:
     async def send_launch(self, prepared: Prepared) -> tuple[TaskModel, bool]:
         """(the task, whether it was there before: launched with a key that was known)."""
         for note in prepared.notes:
-            self._notice(note)
+            self.notice(note)
         await self._upload(prepared)
         reply, model = await self._channel.ask("launch", protocol.Launched, **prepared.command)
         await model.until_known()
@@ -357,7 +357,7 @@ class AsyncClient:
             try:
                 await self._channel.ask("subscribe_feed", protocol.Feed, scope=self._feed_scope, after=self._cursor)
             except PhasenbError as error:
-                self._notice(f"the feed could not be taken up: {error}")
+                self.notice(f"the feed could not be taken up: {error}")
         for model in models:
             await self._resubscribe(model, model.epoch)
 

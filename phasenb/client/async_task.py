@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from phasenb.client.launching import prepare_code, prepare_edit
 from phasenb.client.outcome import Results, artifact_of, output_of, raise_unless_completed, results_of
+from phasenb.client.standing import needs, told
 from phasenb.client.task_facts import TaskFacts
 from phasenb.client.task_model import TaskModel
 from phasenb.dto.task_state import Approval
 from phasenb.dto.values import Json, is_reference
-from phasenb.errors import ApprovalNeeded, Conflict
+from phasenb.errors import Conflict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,29 +42,40 @@ class AsyncTaskHandle(TaskFacts):
         return self.result().__await__()
 
     async def wait(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the name that TaskHandle's has
-        """Return when the task has ended, however. Raises TimeoutError after ``timeout`` seconds."""
+        """Return when the task has ended, however; where that needs a person, the client's ``notice`` is told once.
+
+        Raises TimeoutError after ``timeout`` seconds.
+        """
         async with asyncio.timeout(timeout):
-            await self._model.until_ended()
+            await self._until_ended("wait")
         if self._model.problem is not None:
             raise self._model.problem
 
     async def result(self, *, on_approval: OnApproval = "wait") -> Any:
         """The last phase's output. Raises TaskFailed (its cause is a PhaseRaised), TaskCancelled; with ``on_approval``
-        "raise" ApprovalNeeded instead of waiting for a person.
+        "raise" ApprovalNeeded or TaskPaused instead of waiting for a person.
         """
-        await self.until_answered(on_approval)
+        await self._until_ended(on_approval)
         task = raise_unless_completed(self._model, self)
         return await self.output(task.phases[-1].name)
 
-    async def until_answered(self, on_approval: OnApproval) -> None:
-        """Return when the task has ended. Raises ApprovalNeeded where that needs a person, and ``raise`` was said."""
-        if on_approval == "wait":
-            await self._model.until_ended()
-            return
-        await self._model.until_ended_or_asking()
-        gate = self.snapshot.approval
-        if gate is not None and not self._model.ended.is_set():
-            raise ApprovalNeeded(self.task_id, gate.phase)
+    async def _until_ended(self, on_approval: OnApproval) -> None:
+        seq = 0
+        while not self._model.ended.is_set():
+            await self._model.until_standing(seq)
+            seq = self.tell_standing(on_approval)
+
+    def tell_standing(self, on_approval: OnApproval) -> int:
+        """Tell the client's ``notice`` where the task needs a person now; the seq of which that was told.
+
+        Raises ApprovalNeeded or TaskPaused instead, where ``raise`` is said.
+        """
+        task = self.snapshot
+        if task.needs_person and not self._model.ended.is_set():
+            if on_approval == "raise":
+                raise needs(task)
+            self._client.notice(told(task, embedded=self._client.backend.embedded))
+        return task.seq
 
     # --- steering --------------------------------------------------------------------------------------------------
 

@@ -7,8 +7,10 @@ waiting, never the task. It may be used from any thread, and awaited on any loop
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from phasenb.client.async_task import UNCHANGED, AsyncTaskHandle, OnApproval
@@ -34,34 +36,52 @@ class TaskHandle(TaskFacts):
     # --- waiting ---------------------------------------------------------------------------------------------------
 
     def wait(self, timeout: float | None = None) -> None:
-        """Return when the task has ended, however. Raises TimeoutError after ``timeout`` seconds.
+        """Return when the task has ended, however; where that needs a person, a line to stderr says why and what to do.
 
-        Raises the client's problem where nothing more will be heard: it was closed, or access was denied.
+        Raises TimeoutError after ``timeout`` seconds; the client's problem where nothing more will be heard: it was
+        closed, or access was denied.
         """
-        self._client.may_wait()
-        if not self._model.ended.wait(timeout):
-            raise TimeoutError(f"task {self.task_id} is still {self.state} after {timeout:g} s")
+        self._until_ended(timeout, "wait")
         if self._model.problem is not None:
             raise self._model.problem
 
     def result(self, timeout: float | None = None, on_approval: OnApproval = "wait") -> Any:
-        """The last phase's output, once the task has ended.
+        """The last phase's output, once the task has ended; where that needs a person, a line to stderr says so.
 
         Raises TaskFailed (with ``phase``, ``attempt`` and as its cause a PhaseRaised with the traceback),
-        TaskCancelled, TimeoutError; with ``on_approval="raise"`` ApprovalNeeded instead of waiting for a person.
+        TaskCancelled, TimeoutError; with ``on_approval="raise"`` ApprovalNeeded or TaskPaused instead of waiting for a
+        person.
         """
-        if on_approval == "raise":
-            self._client.run(asyncio.wait_for(self._task.until_answered(on_approval), timeout))
-        self.wait(timeout)
+        self._until_ended(timeout, on_approval)
         return self._outcome()
+
+    def _until_ended(self, timeout: float | None, on_approval: OnApproval) -> None:
+        self._client.may_wait()
+        end = math.inf if timeout is None else monotonic() + timeout
+        in_time, told = self._model.stands.wait(timeout), 0
+        while in_time and not self._model.ended.is_set():
+            told = self._task.tell_standing(on_approval)  # by this thread: its notebook cell is where a person looks
+            in_time = self._stands_again(told, None if timeout is None else end - monotonic())
+        if not in_time:
+            raise TimeoutError(f"task {self.task_id} is still {self.state} after {timeout:g} s")
+
+    def _stands_again(self, seq: int, within_s: float | None) -> bool:
+        """Whether it has ended, or needs a person since an event after ``seq``, in time."""
+        try:
+            self._client.run(asyncio.wait_for(self._model.until_standing(seq), within_s))
+        except TimeoutError:
+            return False
+        return True
 
     def __await__(self) -> Generator[Any, None, Any]:
         return self._result().__await__()
 
     async def _result(self) -> Any:
-        if not self._model.ended.is_set():
-            waiting = asyncio.run_coroutine_threadsafe(self._model.until_ended(), self._client.loop)
-            await asyncio.wrap_future(waiting)
+        told = 0
+        while not self._model.ended.is_set():
+            standing = asyncio.run_coroutine_threadsafe(self._model.until_standing(told), self._client.loop)
+            await asyncio.wrap_future(standing)
+            told = self._task.tell_standing("wait")
         return await asyncio.to_thread(self._outcome)
 
     def _outcome(self) -> Any:

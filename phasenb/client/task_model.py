@@ -27,7 +27,8 @@ Changed = Callable[["TaskModel"], None]
 
 class TaskModel:
     """``state`` is None until the first event or snapshot came. ``ended`` is set while the task is terminal, or when
-    nothing more will be heard of it (``problem``). ``epoch`` is of the store that ``seq`` counts in.
+    nothing more will be heard of it (``problem``); ``stands`` then too, and while the task needs a person. ``epoch`` is
+    of the store that ``seq`` counts in.
     """
 
     def __init__(self, task_id: str) -> None:
@@ -41,6 +42,7 @@ class TaskModel:
         self.results: dict[str, PhaseResult] = {}
         self.tail: deque[LogLine] = deque(maxlen=TAIL_LINES)
         self.ended = threading.Event()
+        self.stands = threading.Event()
         self._listeners: list[Changed] = []
 
     @property
@@ -94,6 +96,7 @@ class TaskModel:
         if not self.terminal:
             self.problem = problem
             self.ended.set()
+            self.stands.set()
             self._tell()
 
     # --- whoever looks on ------------------------------------------------------------------------------------------
@@ -108,13 +111,12 @@ class TaskModel:
 
         return stop
 
-    async def until_ended(self) -> None:
-        """To be awaited on the client's loop, as all of these."""
-        await self._until(lambda: self.ended.is_set())
+    async def until_standing(self, seq: int) -> None:
+        """Return when the task has ended, or needs a person since an event after ``seq``.
 
-    async def until_ended_or_asking(self) -> None:
-        """Return when the task has ended, or waits for a person's approval."""
-        await self._until(lambda: self.ended.is_set() or (self.state is not None and self.state.approval is not None))
+        To be awaited on the client's loop, as all of these.
+        """
+        await self._until(lambda: self.ended.is_set() or (self.stands.is_set() and self.seq > seq))
 
     async def until_known(self) -> None:
         """Return when there is a state. Raises ``problem``."""
@@ -147,6 +149,10 @@ class TaskModel:
             self.ended.set()
         elif self.problem is None:
             self.ended.clear()
+        if self.ended.is_set() or state.needs_person:
+            self.stands.set()
+        else:
+            self.stands.clear()
         self._tell()
 
     def _tell(self) -> None:

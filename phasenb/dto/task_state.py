@@ -117,6 +117,12 @@ class TaskState(Frozen):
                 return phase
         return None
 
+    @property
+    def needs_person(self) -> bool:
+        """Whether nothing goes on until a person approves, or resumes it."""
+        paused = self.state is State.PAUSED and self.running is None
+        return paused or self.state is State.AWAITING_APPROVAL
+
     def output_among(self, results: Iterable[PhaseResult], phase: str) -> PhaseResult | None:
         """Of this task's results the one with the phase's output as it counts now; None where there is none."""
         aside = next((each.set_aside for each in self.phases if each.name == phase), 0)

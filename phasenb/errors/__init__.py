@@ -24,7 +24,8 @@ The tree (stable wire codes in brackets; protocol.md "Errors")::
     ├── ValueNotStorable                  an output or artifact that no codec can keep
     ├── TaskFailed                        ``task.result()`` of a task that failed
     ├── TaskCancelled                     ``task.result()`` of a task that was cancelled
-    ├── ApprovalNeeded                    ``task.result(on_approval="raise")`` of a task that waits for a person
+    ├── ApprovalNeeded                    ``task.result(on_approval="raise")`` of a task that waits for approval
+    ├── TaskPaused                        the same of a task that is paused
     ├── PhaseRaised                       what a phase raised, as text: the cause of TaskFailed
     ├── ServerUnreachable                 a server was found or named, and does not answer
     ├── NoServer                          a command needs a server, and there is none
@@ -79,6 +80,7 @@ from phasenb.errors.tasks import (
     StoreUnavailable,
     TaskCancelled,
     TaskFailed,
+    TaskPaused,
     UnknownAgent,
     UnknownObject,
     UnknownTask,
@@ -114,6 +116,7 @@ __all__ = [
     "StoreUnavailable",
     "TaskCancelled",
     "TaskFailed",
+    "TaskPaused",
     "TooLarge",
     "UnknownAgent",
     "UnknownObject",

@@ -308,6 +308,24 @@ class ApprovalNeeded(PhasenbError):
 
 
 @dataclass(eq=False)
+class TaskPaused(PhasenbError):
+    """A task is paused ``by`` someone, and whoever asked for its result would not wait. ``missing``: what is wrong with
+    the secret that it is paused for.
+    """
+
+    task_id: str
+    by: str | None = None
+    missing: str | None = None
+
+    def __str__(self) -> str:
+        if self.missing is not None:
+            why = f", as a secret is missing: {self.missing}; task.resume() tries again"
+        else:
+            why = f"{f' by {self.by}' if self.by else ''}: task.resume() goes on"
+        return f"task {self.task_id} is paused{why}"
+
+
+@dataclass(eq=False)
 class ServerUnreachable(PhasenbError):
     """A server was found (or named) and does not answer; phasenb never falls back silently."""
 

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -124,6 +125,31 @@ def test_a_task_that_pauses_itself_in_this_process_is_left(run, report):
     done = run("launch", report, "week=1", "--secret", "KEY=env:NOT_SET_HERE", "--wait")
     assert done.code == Exit.WAITING
     assert "is kept in the store" in done.err
+    assert done.out.count("NOT_SET_HERE is not set") == 1, done.out
+    assert "attempt 2" not in done.out
+
+
+def test_a_job_does_not_hang_on_a_task_that_is_paused_on_a_server(run, serve, report):
+    serve()
+    done = run("launch", report, "week=1", "--secret", "KEY=env:NOT_SET_HERE", "--wait")
+    assert done.code == Exit.WAITING
+    assert run("watch", run("tasks", "--json").lines[0]["task_id"]).code == Exit.WAITING
+
+
+def test_a_failure_that_is_tried_again_is_told_once_with_what_follows(run, write):
+    path = write("busy.py", """
+        import phasenb as pn
+        flow = pn.Workflow("busy", phases=("only",))
+
+        @flow.phase("only")
+        def only(ctx):
+            if ctx.attempt == 1:
+                raise OSError("busy")
+    """)  # fmt: skip
+    done = run("launch", path, "--wait")
+    assert done.code == Exit.DONE
+    assert done.out.count("OSError: busy") == 1
+    assert re.search(r"only: attempt 2 of 3, next at \d", done.out), done.out
 
 
 def test_a_key_makes_it_one_task(run, report):
@@ -200,7 +226,10 @@ def test_steering_through_a_gate(run, serve, report):
     assert run("watch", task).code == Exit.WAITING
     assert run("watch", task, "--on-approval", "wait", "--timeout", "0.2").code == Exit.TIMEOUT
     assert run("pause", task).code == Exit.DONE
-    assert run("watch", task, "--timeout", "0.2").code == Exit.TIMEOUT, "paused at its gate: neither failed nor waiting"
+    paused = run("watch", task)
+    assert paused.code == Exit.WAITING
+    assert f"phasenb resume {task[-8:]}" in paused.out, "a gate takes no answer while it is paused"
+    assert run("watch", task, "--on-approval", "wait", "--timeout", "0.2").code == Exit.TIMEOUT
     assert run("resume", task).code == Exit.DONE
     assert run("approve", task, "--edit", "not json").code == Exit.USAGE
     [state] = run("approve", task, "--edit", "-", "--note", "doubled", "--json", stdin="188").lines

@@ -35,6 +35,77 @@ def test_variables_follow_and_a_missing_secret_waits_for_a_person(script):
     script(code, flow=flow)
 
 
+def test_whoever_waits_for_a_task_that_needs_a_person_is_told_once_why_and_what_to_do(script):
+    flow = """
+        import asyncio, os, threading
+        import phasenb as pn
+        from phasenb.errors import ApprovalNeeded, TaskPaused
+
+        flow = pn.Workflow("asks", phases=("ask", "act"))
+
+        @flow.phase("ask")
+        def ask():
+            return 1
+
+        @flow.phase("act")
+        def act(ask):
+            return ask + 1
+    """
+    code = """
+        task = flow.with_options(secrets={"API_KEY": "env:NOT_SET_HERE"}).launch()
+        try:
+            task.result(on_approval="raise")
+        except TaskPaused as error:
+            assert "as a secret is missing" in str(error) and "task.resume() tries again" in str(error), error
+        else:
+            raise AssertionError("it waited")
+        try:
+            task.wait(timeout=0.2)
+        except TimeoutError as error:
+            assert "is still paused" in str(error)
+        task.cancel()
+
+        gated = flow.with_options(approve_before=["act"]).launch()
+        try:
+            gated.result(on_approval="raise")
+        except ApprovalNeeded:
+            gated.pause()
+        try:
+            gated.result(on_approval="raise")
+        except TaskPaused as error:
+            assert f"is paused by {gated.snapshot.stopped.by}: task.resume() goes on" in str(error), error
+        gated.resume()
+
+        async def awaited():
+            asyncio.get_running_loop().call_later(0.2, lambda: threading.Thread(target=gated.approve).start())
+            return await gated
+
+        assert asyncio.run(awaited()) == 2
+    """
+    told = script(code, flow=flow).stderr
+    secret, gate = (line for line in told.splitlines() if "Ctrl-C ends this waiting" in line)
+    assert "paused, as a secret is missing: the secret `API_KEY` (env:NOT_SET_HERE)" in secret, told
+    assert 'waits for approval before act: task.approve() or task.deny("why")' in gate, told
+
+
+def test_a_rules_name_that_matches_nothing_is_told_at_the_launch(script):
+    flow = """
+        import phasenb as pn
+
+        flow = pn.Workflow("busy", phases=("act",))
+
+        @flow.phase("act")
+        def act(): ...
+    """
+    code = """
+        rules = {"defaults": {"rules": [{"exception": "Busy", "action": "abort"}]}}
+        flow.with_options(recovery=rules).launch().result()
+    """
+    told = script(code, flow=flow).stderr
+    assert told.count("phasenb: recovery.defaults.rules.0.exception: `Busy` matches nothing") == 1, told
+    assert "`__main__.Busy`" in told
+
+
 def test_inline_phases_share_the_variables_of_their_process(script):
     flow = """
         import phasenb as pn

@@ -1,0 +1,26 @@
+"""A task that needs a person before it goes on: what to tell whoever waits for it, or to raise instead. Pure."""
+
+from __future__ import annotations
+
+from phasenb.display import words
+from phasenb.dto.task_state import State, TaskState
+from phasenb.errors import ApprovalNeeded, TaskPaused
+
+_ID_END = 8  # characters of a task's id that commands take for it
+
+
+def needs(task: TaskState) -> ApprovalNeeded | TaskPaused:
+    """The error for who does not want to wait for a person."""
+    if task.state is State.AWAITING_APPROVAL and task.approval is not None:
+        return ApprovalNeeded(task.task_id, task.approval.phase)
+    error = task.error.error if task.error is not None else None
+    missing = error.message if error is not None and error.missing_secret else None
+    return TaskPaused(task.task_id, task.stopped.by if task.stopped is not None else None, missing)
+
+
+def told(task: TaskState, *, embedded: bool) -> str:
+    """One line: why it stands still, and how it goes on. ``embedded``: its host is this process, which waits."""
+    command = "approve" if task.state is State.AWAITING_APPROVAL else "resume"
+    else_where = f"in a terminal: `phasenb {command} {task.task_id[-_ID_END:]}`"
+    here = "Ctrl-C ends this waiting, not the task"
+    return f"{words.plain(task.name)} {task.task_id}: {words.activity(task)} ({here if embedded else else_where})"
