@@ -92,9 +92,14 @@ class Adoption:
             found.values,
             adopted.lease,
         )
+
+        def recover(decision: Decision) -> None:
+            if not decision.state.state.terminal:  # another host's cancel may have ended it since it was adopted
+                decision.recover(adopted.lease.host)
+
         self.observers.began(live.task, launch)
         try:
-            await self.carrier.commit(live, lambda decision: decision.recover(adopted.lease.host))
+            await self.carrier.commit(live, recover)
         except BaseException:
             self.observers.gone(live.task.task_id)
             raise

@@ -33,7 +33,7 @@ def folder_at(url: str) -> ObjectFolder:
 class Performance:
     """One attempt in the making. ``ctx`` is None until its checkpoint is decoded.
 
-    ``environment``: the worker's own variables, where secrets are looked for; None where the attempt may set none.
+    ``environment``: the host's variables, where secrets are looked for; None where the attempt may set none.
     """
 
     def __init__(

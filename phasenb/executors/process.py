@@ -33,6 +33,7 @@ from phasenb.errors import LaunchError, PhasenbError, RuntimeMismatch, WorkerLos
 from phasenb.executors.frames import Header
 from phasenb.executors.guardian_process import GuardianProcess
 from phasenb.executors.process_run import Codes, LostSlot, WorkerSlot
+from phasenb.executors.secrets import named_in
 from phasenb.executors.worker_process import WorkerProcess, not_started, packages_changed
 
 log = logging.getLogger(__name__)
@@ -130,7 +131,7 @@ class ProcessExecutor:
             worker = await self._worker_for(key)
             try:
                 header: Header = {"type": "describe", "agent": agent, "objects_url": objects_url, "code": number}
-                header.update(env=dict(env), secrets=dict(secrets))
+                header.update(env=dict(env), secrets=dict(secrets), found=named_in(secrets, os.environ))
                 answer = await asyncio.wait_for(worker.ask(header, payload), DESCRIBE_S)
                 return AgentSpec.model_validate(answer["spec"])
             except (TimeoutError, KeyError, ValidationError) as error:

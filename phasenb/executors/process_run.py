@@ -6,6 +6,7 @@ worker is never used again, since nobody knows what was interrupted. A worker th
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -20,6 +21,7 @@ from phasenb.errors import PhasenbError, RuntimeMismatch, WorkerLost
 from phasenb.executors.failures import error_info
 from phasenb.executors.lines import now
 from phasenb.executors.reports import COURTESY_S, Reports, StoppableRun
+from phasenb.executors.secrets import named_in
 from phasenb.executors.worker_messages import run_message
 from phasenb.executors.worker_process import NOT_KEPT, WorkerProcess
 
@@ -124,7 +126,7 @@ class WorkerSlot:
         if worker.alive:
             worker.run = run
             number, payload = self._codes.number(attempt.code)
-            worker.send(run_message(run.number, attempt, number), payload)
+            worker.send(run_message(run.number, attempt, number, named_in(attempt.secrets, os.environ)), payload)
         else:
             run.lost(worker.ended_by(), {"stdout": [], "stderr": []})
         return run

@@ -3,6 +3,7 @@
 Rules:
 
 * A secret is looked for at each attempt, where it runs: a launch names only the place (``env:NAME``, ``file:PATH``).
+  ``env:`` names a variable of the host as it is at that moment: a warm worker's own are those of its start.
 * What a phase prints, logs, raises, reports and returns as JSON shows ``***`` instead, and so do previews. A value that
   is stored by codec (a DataFrame, a pickle, an artifact) is not searched: its author put the secret there. No hash, no
   name and no field of a reference is ever taken for a secret.
@@ -26,8 +27,14 @@ SHORTEST = 6
 _LARGEST_BYTES = 65_536
 
 
+def named_in(sources: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
+    """What ``resolved`` needs of an environment."""
+    places = (source.partition(":") for source in sources.values())
+    return {where: environment[where] for kind, _, where in places if kind == "env" and where in environment}
+
+
 def resolved(sources: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
-    """{variable: secret}. ``environment``: the worker's own, where ``env:`` looks. Raises SecretUnavailable."""
+    """{variable: secret}. ``environment``: the host's, where ``env:`` looks. Raises SecretUnavailable."""
     found = {}
     for name, source in sources.items():
         kind, _, where = source.partition(":")

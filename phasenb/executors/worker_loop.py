@@ -83,7 +83,7 @@ class Worker:
         assert running is not None, "the I/O thread hears a run before this thread does"
         self._run = running.run
         attempt = attempt_of(header, self._code(header, payload))
-        running.performance = performance = Performance(attempt, self._report, self._home[2])
+        running.performance = performance = Performance(attempt, self._report, header["found"])
         if running.cancelled:
             performance.cancel()
         for fd, output in enumerate(self._outputs, start=1):
@@ -109,7 +109,7 @@ class Worker:
     def _describe(self, header: Header, payload: bytes) -> None:
         masker = Masker()
         try:
-            set_variables(header["env"], header["secrets"], self._home[2], masker)
+            set_variables(header["env"], header["secrets"], header["found"], masker)
             code = self._code(header, payload)
             agent = self._agents.load(header["agent"], code, folder_at(header["objects_url"]))
             spec = agent.described().model_dump(mode="json")

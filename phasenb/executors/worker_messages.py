@@ -5,12 +5,14 @@ Worker to host: ``hello``, ``ready``, ``step``, ``log``, ``checkpoint``, ``beat`
 ``refused``.
 
 Rules: ``hello`` is the first message and keeps its fields for ever, so that any two releases can tell each other apart;
-every other change that an older side can't ignore counts PROTOCOL up. What a worker says is validated: code of a
-person's runs there. An attempt's code travels once in a lease, as the payload of its first ``run``.
+every other change that an older side can't ignore counts PROTOCOL up. ``found`` has the variables that secrets name, as
+they are in the host's environment now; nobody stores or logs it. What a worker says is validated: code of a person's
+runs there. An attempt's code travels once in a lease, as the payload of its first ``run``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -29,10 +31,10 @@ _PLAIN = (
 )  # fmt: skip
 
 
-def run_message(run: int, attempt: Attempt, code: int | None) -> Header:
+def run_message(run: int, attempt: Attempt, code: int | None, found: Mapping[str, str]) -> Header:
     """``run`` numbers the attempts of a worker; ``code`` the codes of a lease."""
     header: Header = {name: getattr(attempt, name) for name in _PLAIN}
-    header.update(type="run", run=run, code=code, phases=attempt.phases)
+    header.update(type="run", run=run, code=code, phases=attempt.phases, found=found)
     if attempt.checkpoint is not None:
         header["checkpoint"] = {"value": attempt.checkpoint.value}
     if attempt.failure is not None:

@@ -84,6 +84,35 @@ def test_a_task_that_cannot_be_adopted_in_the_middle_of_a_rollback_says_what_ran
     run(scenario())
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_a_task_that_a_cancel_ended_while_it_was_adopted_is_left_as_it_is(known, caplog):
+    async def scenario():
+        one = HostHouse()
+        task_id = await one.launch(approve_before=("research",))
+        await one.until(task_id, "awaiting_approval")
+        await one.dies()
+        two, three = HostHouse(like=one, host="two"), HostHouse(like=one, host="three")
+        (adopted,) = await two.store.adopt(two.manager.host, ("process",))
+        events = two.store.events
+
+        async def cancelled_after_the_look(*asked):
+            found = await events(*asked)
+            two.store.events = events
+            await three.manager.cancel("ada", task_id, "ada")
+            return found
+
+        if known:
+            await three.manager.cancel("ada", task_id, "ada")
+        else:
+            two.store.events = cancelled_after_the_look
+        await two.manager.adopt(adopted)
+        assert (await two.store.find(task_id)).task.state == "cancelled"
+        assert two.manager.running == 0
+        assert not caplog.records
+
+    run(scenario())
+
+
 def test_the_last_words_of_a_dead_host_are_told_before_what_follows():
     async def scenario():
         one = HostHouse()

@@ -34,7 +34,7 @@ REASONS = ("OSError", "phasenb.WorkerLost", "phasenb.AttemptTimeout", "phasenb.T
 PACE_S = 0.1  # from one decision to the next
 DECISIONS_PER_S = 5  # as some take longer; on a busy machine all do, and there are no fewer for that
 PATIENCE_S = 120.0
-OUTLIVED_S = 5.0  # a worker may need a moment to see that its host is gone (docs/guarantees.md), on a busy machine
+OUTLIVED_S = 5.0  # a guardian needs a moment to see that its host is gone, on a busy machine
 ENDED = ("completed", "failed", "cancelled")
 COMMANDS = ("cancel", "pause", "resume", "resume", "retry", "retry", "approve", "approve", "approve", "deny")
 GONE = {"error": "gone"}
@@ -92,13 +92,13 @@ class HostProcess:
         self.process.stdin.close()
         return await asyncio.wait_for(self.process.wait(), PATIENCE_S)
 
+    def guardians(self):
+        """The pids of its children: the guardian of its workers, and at most another one that takes its place."""
+        return children(self.process.pid)
+
     def workers(self):
         """The pids of its worker processes."""
-        try:
-            threads = list(Path(f"/proc/{self.process.pid}/task").iterdir())
-            return [int(pid) for thread in threads for pid in (thread / "children").read_text().split()]
-        except OSError:
-            return []
+        return [pid for guardian in self.guardians() for pid in children(guardian)]
 
 
 @dataclass
@@ -213,18 +213,20 @@ class Soak:
             self.wrong.append(f"{do} of {task_id}: {told}")
 
     def kill_a_worker(self):
-        roll, pids = self.dice.random(), [pid for host in self.hosts for pid in host.workers()]
+        """Or the guardian of some."""
+        kind, roll = self.dice.choice(("workers", "workers", "workers", "guardians")), self.dice.random()
+        pids = [pid for host in self.hosts for pid in getattr(host, kind)()]
         if pids:
             try:
                 os.kill(pids[int(roll * len(pids))], signal.SIGKILL)
-                self.done["workers killed"] += 1
+                self.done[f"{kind} killed"] += 1
             except ProcessLookupError:
                 pass  # it ended by itself
 
     async def kill_a_host(self):
         host = self.hosts[int(self.dice.random() * len(self.hosts))]
         self.hosts.remove(host)
-        self.left_behind |= {(pid, process_started(pid)) for pid in host.workers()}
+        self.left_behind |= {(pid, process_started(pid)) for pid in host.guardians() + host.workers()}
         host.signal(signal.SIGKILL)
         self.done["hosts killed"] += 1
         await self.one_more_host()
@@ -268,7 +270,7 @@ class Soak:
             await asyncio.sleep(0.1)
         self.wrong += [f"stuck: {task_id} is {state}" for task_id, state in busy]
         for host in self.hosts:
-            self.left_behind |= {(pid, process_started(pid)) for pid in host.workers()}
+            self.left_behind |= {(pid, process_started(pid)) for pid in host.guardians() + host.workers()}
             code = await host.end()
             if code != 0:
                 said = (self.folder / f"{host.name}.err").read_text()[-2000:]
@@ -278,7 +280,7 @@ class Soak:
             left := [pid for pid, started in self.left_behind if lives(pid, started)]
         ) and time.monotonic() < deadline:
             await asyncio.sleep(0.05)
-        self.wrong += [f"worker {pid} outlived its host" for pid in left]
+        self.wrong += [f"process {pid} outlived its host" for pid in left]
 
     def busy(self):
         with sqlite3.connect(self.folder / "store.db") as connection:
@@ -336,6 +338,14 @@ def script(dice):
         for phase in phases
         for attempt in range(1, 9)
     }
+
+
+def children(pid):
+    try:
+        threads = list(Path(f"/proc/{pid}/task").iterdir())
+        return [int(child) for thread in threads for child in (thread / "children").read_text().split()]
+    except OSError:
+        return []
 
 
 def lives(pid, started):

@@ -122,6 +122,26 @@ def test_a_secret_is_found_anew_for_each_attempt(house, on_process, key_file, tm
     on_process(scenario)
 
 
+def test_a_variable_is_the_hosts_of_now_though_the_worker_is_an_old_one(house, on_process, monkeypatch):
+    def length():
+        return len(os.environ["API_KEY"])
+
+    async def scenario(executor):
+        secrets = {"API_KEY": "env:LATE_KEY"}
+        slot = await executor.reserve("ada", None)
+        missing = await house.run(slot, length, secrets=secrets)
+        assert missing.outcome.error.type == "phasenb.SecretUnavailable"
+        monkeypatch.setenv("LATE_KEY", KEY)
+        assert (await house.run(slot, length, secrets=secrets)).value() == len(KEY)
+        monkeypatch.setenv("LATE_KEY", KEY + "-2")
+        assert (await house.run(slot, length, secrets=secrets)).value() == len(KEY) + 2
+        monkeypatch.delenv("LATE_KEY")
+        gone = await house.run(slot, length, secrets=secrets)
+        assert gone.outcome.error.type == "phasenb.SecretUnavailable"
+
+    on_process(scenario)
+
+
 def test_an_agent_that_needs_its_secret_to_be_made_can_be_described(house, on_process, key_file):
     from phasenb.core.extended_agent import ExtendedAgent
 
