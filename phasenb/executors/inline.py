@@ -50,6 +50,7 @@ class InlineRun(StoppableRun):
         self._mailbox = executor.mailbox()
         self._lock = threading.Lock()
         self._telling = threading.Lock()  # lines that were taken are sent before anything that comes later
+        self._begun = False  # before that the thread is nobody's to interrupt
         self._over = False  # the phase's code is left: no interrupt may be sent any more
         self._interrupted = False
         self.output = Output(attempt.log_bytes)
@@ -79,6 +80,10 @@ class InlineRun(StoppableRun):
 
     def _perform_in_thread(self) -> Outcome:
         inline_output.current.set(self.output)
+        with self._lock:
+            self._begun = True
+            if self._interrupted:
+                raise Cancelled
         outcome = self.performance.perform(self._agents)
         with self._lock:
             self._over = True
@@ -127,6 +132,8 @@ class InlineRun(StoppableRun):
             if self._over or self._interrupted:
                 return
             self._interrupted = True
+            if not self._begun:
+                return
             thread = ctypes.c_ulong(self._thread.ident or 0)
             ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(Cancelled))
 

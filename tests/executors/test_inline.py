@@ -21,6 +21,33 @@ def waiting(ctx):
     TOLD.wait(20)
 
 
+RAN = []
+
+
+def test_a_phase_that_is_cancelled_before_its_thread_has_its_turn_does_not_begin(house, on_inline):
+    let_go, whole = threading.Event(), []
+
+    def before():
+        whole.append(let_go.wait(20))
+        return True
+
+    async def scenario(executor):
+        thread = executor.threads.take()
+        thread.inbox.put(before)
+        executor.threads.put(thread)
+        slot = await executor.reserve("ada", None)
+        run = slot.run(house.attempt(lambda: RAN.append(1)))
+        await run.stop(0.02)
+        let_go.set()
+        told = await house.follow(run)
+        assert told.outcome.status == "cancelled"
+        await house.until(lambda: not thread.is_alive())
+        assert whole == [True]  # what is raised in a thread comes up in whatever it does
+        assert not RAN
+
+    on_inline(scenario)
+
+
 def test_one_phase_whose_progress_fails_does_not_silence_the_others(house, on_inline, caplog):
     async def scenario(executor):
         slot = await executor.reserve("ada", None)
