@@ -52,5 +52,7 @@ def task_row(task: TaskState, now: datetime) -> list[str]:
     """``id, name, state, phase, percent, created, duration``."""
     took = words.elapsed(task.started_at, task.ended_at, now) or ""
     share = "" if task.state is State.COMPLETED else words.percent(task.percent)
-    named = words.plain(task.name)
-    return [short(task.task_id), named, task.state.value, task.phase or "", share, local(task.created_at), took]
+    named, phase = words.plain(task.name), task.phase or ""
+    if task.state is State.RETRYING:
+        phase = f"{phase}: {words.activity(task, now)}"
+    return [short(task.task_id), named, task.state.value, phase, share, local(task.created_at), took]

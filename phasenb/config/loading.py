@@ -22,7 +22,7 @@ from pydantic import BaseModel
 
 from phasenb.config.layers import Layer, Setting, located, read_layer, settings_of, validated
 from phasenb.config.settings import Settings
-from phasenb.core.policy_check import OTHER, dead_rule, matching_nothing, unknown_fallback
+from phasenb.core.policy_check import OTHER, dead_rule, limit_of_nothing, matching_nothing, unknown_fallback
 from phasenb.dto.policies import RecoveryPolicy
 from phasenb.errors import ConfigError
 
@@ -106,9 +106,9 @@ def _policy(layers: list[Layer], agents: Collection[str] | None) -> RecoveryPoli
     """
     policy = validated(RecoveryPolicy, layers)
     # Whether a workflow has a fallback of its own is seen at its launch.
-    dead = dead_rule(policy, policy, (*policy.phases, OTHER), lambda phase: True)
-    if dead is not None:
-        raise located(dead.path, dead.told, layers)
+    wrong = dead_rule(policy, policy, (*policy.phases, OTHER), lambda phase: True) or limit_of_nothing(policy)
+    if wrong is not None:
+        raise located(wrong.path, wrong.told, layers)
     unknown = unknown_fallback(policy, agents) if agents is not None else None
     for problem in (*matching_nothing(policy), *([unknown] if unknown else [])):
         log.warning("%s", located(problem.path, problem.told, layers))

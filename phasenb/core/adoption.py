@@ -111,6 +111,8 @@ class Adoption:
     async def _end(self, adopted: Adopted, error: Exception) -> None:
         """End a task that can't be taken up."""
         task, history = await self._known(adopted.task.task_id, error_of(error))
+        if task.state.terminal:
+            return
         decision = Decision(task, self.carrier.clock.now(), history)
         decision.abort(error_of(error))
         await self.carrier.store.append(decision.append(adopted.owner, lease=adopted.lease))

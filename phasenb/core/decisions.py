@@ -212,7 +212,11 @@ class Decision:
             self._end_cancelled(by or "phasenb")
 
     def recover(self, host: str) -> None:
-        """Take the task up after its host was lost; too many of these in a row end it."""
+        """Take the task up after its host was lost; too many of these in a row end it. Adds nothing where it has ended:
+        by a person's word to another host, while this one was about to take it up.
+        """
+        if self.state.state.terminal:
+            return
         running = self.state.running
         self.add(ev.TaskRecovered, host=host, lost_attempt=running.attempt if running else None)
         if running is not None:

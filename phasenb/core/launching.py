@@ -13,12 +13,12 @@ from pydantic import ValidationError
 
 from phasenb.core.launch_check import check_going_on, check_launch, check_named_phases
 from phasenb.core.plan import Plan
-from phasenb.core.policy_check import Named, Problem, dead_rule, fallbacks, unknown_fallback
+from phasenb.core.policy_check import Named, Problem, dead_rule, fallbacks, limit_of_nothing, unknown_fallback
 from phasenb.core.ports import Clock, Executor, Store
 from phasenb.core.thresholds import SessionFailures
 from phasenb.dto.agent_spec import AgentSpec
 from phasenb.dto.base import format_time
-from phasenb.dto.launch import Launch, Runtime
+from phasenb.dto.launch import NO_SECRETS, Launch, Runtime
 from phasenb.dto.policies import PhasePolicy, RecoveryPolicy, Rollback
 from phasenb.errors import LaunchError, LaunchesPaused, QueueFull, SecretUnavailable, UnknownAgent, WorkerLost
 
@@ -63,17 +63,27 @@ class Launching:
     def plan_of(self, launch: Launch, phases: tuple[str, ...]) -> Plan:
         return plan_of(launch, self.policy_of(launch), phases)
 
-    async def check_policy(
+    async def check_options(
         self, owner: str, launch: Launch, kind: str, policy: RecoveryPolicy, phases: tuple[str, ...]
     ) -> None:
-        """Raises LaunchError where what the launch itself says of recovery could not be done when it is needed.
+        """Raises LaunchError where what the launch itself says of recovery could not be done when it is needed, and
+        for a secret that would break the phases' process. Not asked of a task that is there: it goes on as it is.
 
         Workers are asked only where it matters: what an agent that is named as fallback says of itself, and, where a
         rule asks for a fallback that no policy names, whether the workflow has its own.
         """
+        needed = sorted(NO_SECRETS & launch.options.secrets.keys())
+        if needed:
+            told = (
+                f"the option `secrets` names {needed[0]}, which is what a phase's process needs to run: set it by `env`"
+            )
+            raise LaunchError(told, argument="secrets")
+        said = own_policy(launch)
+        timeless = limit_of_nothing(policy)
+        if timeless is not None:
+            raise _cannot_work(timeless)
         if launch.options.recovery is None:
             return
-        said = own_policy(launch)
         dead = dead_rule(said, policy, phases, lambda phase: False)
         if dead is not None:
             spec = await self._spec(owner, launch, kind)
@@ -178,7 +188,7 @@ def own_policy(launch: Launch) -> RecoveryPolicy:
 
 def _cannot_work(problem: Problem) -> LaunchError:
     where = ".".join(problem.path)
-    return LaunchError(f"the option `recovery` can't work at {where}: {problem.told}", argument="recovery")
+    return LaunchError(f"the policy of recovery can't work at {where}: {problem.told}", argument="recovery")
 
 
 def plan_of(launch: Launch, policy: RecoveryPolicy, phases: tuple[str, ...]) -> Plan:

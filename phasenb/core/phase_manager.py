@@ -141,7 +141,7 @@ class PhaseManager:
             return Launched(await self.snapshot(owner, known), duplicate=True)
         agent, phases = await self._launching.described(owner, launch, kind)
         plan = plan_of(launch, policy, phases)
-        await self._launching.check_policy(owner, launch, kind, policy, phases)
+        await self._launching.check_options(owner, launch, kind, policy, phases)
         decision = Decision(None, self._carrier.clock.now(), plan=plan, task_id=new_ulid(), session=session)
         decision.create(launch, agent, phases)
         slot = self._carrier.executors[kind].warm(owner, launch.runtime) if places.free else None

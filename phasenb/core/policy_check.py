@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from phasenb.core.launch_check import nearest
 from phasenb.core.recovery import fallback_of, rollback_of
-from phasenb.dto.policies import PhasePolicy, RecoveryPolicy, RetryPolicy, Rule
+from phasenb.dto.policies import PhasePolicy, RecoveryPolicy, RetryPolicy, Rule, Timeouts
 
 _EXCEPTIONS = frozenset(
     name for name, found in vars(builtins).items() if isinstance(found, type) and issubclass(found, BaseException)
@@ -49,6 +49,15 @@ def dead_rule(
                 told = f"the rule for {rule.exception} says {rule.action}, and there is no {rule.action}{where}"
                 return Problem((*place.path, "rules", str(index), "action"), told)
     return None
+
+
+def limit_of_nothing(said: RecoveryPolicy) -> Problem | None:
+    """The first limit of 0 seconds: no attempt is ever that quick, and no window holds a failure."""
+    limits: list[tuple[tuple[str, ...], Timeouts]] = [(("defaults", "timeouts"), said.defaults.timeouts)]
+    limits += [(("phases", name, "timeouts"), own.timeouts) for name, own in said.phases.items() if own.timeouts]
+    found = [((*path, name), value) for path, timeouts in limits for name, value in timeouts]
+    found += [(("thresholds", str(index), "window"), each.window) for index, each in enumerate(said.thresholds)]
+    return next((Problem(path, "0 seconds is no time (null: no limit)") for path, value in found if value == 0), None)
 
 
 def fallbacks(said: RecoveryPolicy, phases: Sequence[str]) -> Iterator[Named]:

@@ -134,7 +134,8 @@ def delay_before(retry: RetryPolicy, failures: int, error: ErrorInfo, roll: floa
     """Seconds to wait after the ``failures``-th failure; an exception's own ``retry_after`` is a minimum."""
     # The exponent is bounded so that a policy without an attempt limit can't overflow a float.
     grown = retry.initial_interval * retry.backoff_coefficient ** min(failures - 1, 64)
-    delay = min(grown, retry.maximum_interval) * (1 + retry.jitter * (2 * roll - 1))
+    # Who says `initial_interval: 5m` and no more has not asked for less, whatever the default maximum is.
+    delay = min(grown, max(retry.maximum_interval, retry.initial_interval)) * (1 + retry.jitter * (2 * roll - 1))
     return max(delay, error.retry_after_s or 0.0)
 
 

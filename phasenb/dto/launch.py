@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints, field_validator
+from pydantic import ConfigDict, Field, StringConstraints
 
 from phasenb.dto.base import Frozen, PhaseName
 from phasenb.dto.policies import Timeouts, Whole
@@ -42,14 +42,6 @@ class LaunchOptions(Frozen):
     secrets: dict[VariableName, SecretSource] = Field(default_factory=dict)
     labels: dict[str, str] = Field(default_factory=dict)
     priority: Whole = Field(default=0, ge=-100, le=100)
-
-    @field_validator("secrets")
-    @classmethod
-    def _no_needs_of_a_process(cls, secrets: dict[str, str]) -> dict[str, str]:
-        taken = sorted(NO_SECRETS & secrets.keys())
-        if taken:
-            raise ValueError(f"{taken[0]} is no secret but what a phase's process needs to run: set it by `env`")
-        return secrets
 
 
 class Runtime(Frozen):

@@ -55,7 +55,7 @@ class RetryPolicy(Policy):
     """When a failed attempt is tried again. ``maximum_attempts`` counts the first one too; 0 means without limit.
 
     The delay before attempt n+1 is ``initial_interval * backoff_coefficient ** (n - 1)``, at most
-    ``maximum_interval``, spread by ``+- jitter`` of itself.
+    ``maximum_interval`` (an ``initial_interval`` over it stays what it is), spread by ``+- jitter`` of itself.
     """
 
     initial_interval: Seconds = 1.0

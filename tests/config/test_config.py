@@ -53,6 +53,7 @@ def test_the_strongest_folder_of_the_path_wins(tmp_path):
         ("error_recovery.yaml", "defaults: [\n", 2, ""),
         ("error_recovery.yaml", "defaults:\n  retry:\n    jitter: true\n", 3, "defaults.retry.jitter"),
         ("server_config.json", '{"executor": {"workers": true}}', 1, "executor.workers"),
+        ("error_recovery.yaml", "defaults:\n  timeouts:\n    heartbeat: 0s\n", 3, "defaults.timeouts.heartbeat"),
         (
             "error_recovery.yaml",
             "defaults:\n  rules:\n    - exception: OSError\n    - {exception: m.E, action: rollback}\n",

@@ -52,6 +52,7 @@ USED = Abort("all 3 attempts are used")
         (policy(), failure(1, TIMEOUT.changed(retryable=False)), Abort("this error is not retryable")),
         (policy(), failure(1, TIMEOUT.changed(retry_after_s=30.0)), Retry(8, 30.0, 9)),
         (policy(retry={"maximum_attempts": 0, "jitter": 0}), failure(1000), Retry(8, 100.0, None)),
+        (policy(retry={"initial_interval": "5m", "jitter": 0}), failure(2), Retry(8, 300.0, 8)),
         (policy(retry={"non_retryable": ["builtins.OSError"]}), failure(), Abort("builtins.OSError is non_retryable")),
         # rules
         (policy(rules=for_os_error(action="abort")), failure(), Abort("a rule for OSError says abort")),

@@ -58,6 +58,23 @@ def test_a_task_that_cannot_be_adopted_at_all_ends_with_the_reason():
     run(scenario())
 
 
+def test_a_task_that_is_cancelled_while_it_is_taken_up_has_ended_and_nothing_else(caplog):
+    async def scenario():
+        one = HostHouse()
+        task_id = await one.launch(approve_before=("research",))
+        await one.until(task_id, "awaiting_approval")
+        await one.dies()
+        two, three = HostHouse(like=one, host="two"), HostHouse(like=one, host="three")
+        (adopted,) = await one.store.adopt("two", ("process",))
+        await three.manager.cancel("ada", task_id, "bob")
+        await two.manager.adopt(adopted)
+        assert two.manager.running == 0
+        assert (await two.store.find(task_id)).task.state == "cancelled"
+
+    run(scenario())
+    assert caplog.text == ""
+
+
 @pytest.mark.parametrize("readable", [True, False])
 def test_a_task_that_cannot_be_adopted_in_the_middle_of_a_rollback_says_what_ran_and_what_is_not_undone(readable):
     async def scenario():

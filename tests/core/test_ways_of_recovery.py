@@ -245,6 +245,11 @@ def test_a_history_folded_from_the_log_is_the_one_that_was_lived(make_house, run
         ({"phases": {"planning": {"rollback": {"to": "implementation"}}}}, "does not come before it.*research"),
         ({"defaults": {"rules": [{"exception": "OSError", "rollback": {"to": "plan"}}]}}, "names 'plan', which is no"),
         ({"phases": {"planning": {"timeouts": {"task": 5}}}}, "`task` limits the whole task"),
+        ({"defaults": {"timeouts": {"attempt": 0}}}, r"defaults\.timeouts\.attempt: 0 seconds is no time"),
+        (
+            {"thresholds": [{"errors": 1, "window": 0, "action": "abort"}]},
+            r"thresholds\.0\.window: 0 seconds is no time",
+        ),
         ({"defaults": {"retry": {"maximum_attempts": True}}}, "maximum_attempts: .*a number is meant"),
         (
             {"defaults": {"rules": ON_BUSY["rollback"]}},
@@ -286,6 +291,14 @@ def test_a_launch_whose_policy_may_do_what_it_says_is_taken(recovery, make_house
         house = make_house(instead=("research",), agents={"other": "m:other"})
         house.executor.describe = described(house.executor)
         assert (await house.finish(await house.launch(recovery=recovery))).state is State.COMPLETED
+
+    run(scenario())
+
+
+def test_a_secret_that_a_process_needs_to_run_is_refused(make_house, run):
+    async def scenario():
+        with pytest.raises(LaunchError, match="names PATH, which is what a phase's process needs"):
+            await make_house().launch(secrets={"PATH": "env:X"})
 
     run(scenario())
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from phasenb.cli.table import task_row
 from phasenb.display import words
 from phasenb.display.bundle import TASK_MIME, task_bundle
 from phasenb.display.html import task_html
@@ -182,3 +183,8 @@ def test_a_duration_is_short(seconds):
 @given(st.floats(0, 100))
 def test_no_percent_is_100_before_it_is(value):
     assert (words.percent(value) == "100 %") == (value == 100)
+
+
+def test_a_list_of_tasks_says_which_attempt_comes_when(life):
+    task = life().start("research").fail("research", then="retry").task
+    assert "research: attempt 2 of 5, next in 8 s" in task_row(task, task.updated_at)
