@@ -31,7 +31,7 @@ class LabextensionHook(BuildHookInterface):  # type: ignore[type-arg]
         return Path(self.root, "phasenb", "labextension")
 
     def dependencies(self) -> list[str]:
-        return [NODE] if self._outdated() and shutil.which("npm") is None else []
+        return [NODE] if self._outdated() and not _npm_runs() else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         if version == "editable":
@@ -56,3 +56,9 @@ class LabextensionHook(BuildHookInterface):  # type: ignore[type-arg]
             return True
         files = [path for name in SOURCES for path in (self.source / name, *(self.source / name).rglob("*"))]
         return any(path.is_file() and path.stat().st_mtime > built.stat().st_mtime for path in files)
+
+
+def _npm_runs() -> bool:
+    """An npm of a virtual environment is a script in Python, which can't import its package in pip's isolation."""
+    npm = shutil.which("npm")
+    return npm is not None and subprocess.run([npm, "--version"], capture_output=True).returncode == 0

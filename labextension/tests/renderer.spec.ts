@@ -71,6 +71,22 @@ describe('the MIME renderer', () => {
     await until(() => server.heard.some(command => command.type === 'unsubscribe'));
   });
 
+  it('takes the widget out of the output, so that what is saved needs no kernel', async () => {
+    const widget = 'application/vnd.jupyter.widget-view+json';
+    const model = output({ task_id: TASK_ID, snapshot: snapshot() }) as { data: object; setData: unknown };
+    model.data = { ...model.data, [widget]: { model_id: 'm' }, 'text/plain': 'penguins' };
+    const setData = jest.fn();
+    await renderer.renderModel({ ...model, setData } as unknown as IRenderMime.IMimeModel);
+    expect(setData.mock.calls.map(([{ data }]) => Object.keys(data))).toEqual([[TASK_MIME, 'text/plain']]);
+  });
+
+  it('shows what the launch had to say, until the output says it no more', async () => {
+    await renderer.renderModel(output({ task_id: TASK_ID, snapshot: snapshot(), notes: ['another is live too', 7] }));
+    expect(text('.phasenb-foot')).toBe(`${TASK_ID}another is live too`);
+    await renderer.renderModel(output({ task_id: TASK_ID, snapshot: snapshot(), notes: [] }));
+    await until(() => text('.phasenb-foot') === TASK_ID);
+  });
+
   it.each([
     [{}],
     [{ task_id: '../../../logout', snapshot: snapshot({ task_id: '../../../logout' }) }],

@@ -31,8 +31,8 @@ log = logging.getLogger(__name__)
 PAINTS_PER_S = 4
 TICK_S = 1.0
 BEAT_S = 5.0  # a page that has heard nothing for three of them says so: SILENCE_MS in labextension/src/widget.ts
-COPY_S = 5.0  # where the page shows the task itself, or has a widget
-HTML_S = 1.0  # where the copy is all that the page shows
+COPY_S = 5.0
+HTML_S = 1.0  # where the copy may be all that the page shows
 _KEPT_WIDGETS = 20
 _LONG_WAIT_S = 10.0
 _kept: deque[TaskWidget] = deque()
@@ -123,7 +123,7 @@ class LiveView:
     def _copy_due(self, now: datetime) -> bool:
         if self._widget is not None and (self._epoch is None or self._widget.drawn):
             return self._task.seq != self._copied and _waits(self._task, now)
-        after = HTML_S if self._widget is None and self._epoch is None else COPY_S
+        after = HTML_S if self._widget is None else COPY_S
         return self._fresh and now - self._copied_at >= timedelta(seconds=after)
 
     def _copy(self, now: datetime, *, update: bool = False) -> None:

@@ -81,14 +81,14 @@ def notebook(lab_with):
     return lab_with(CELL)
 
 
-def start(jupyter_process, tmp_path, source, app):
+def start(jupyter_process, tmp_path, source, app, options=()):
     cell = {"cell_type": "code", "id": "a", "metadata": {}, "outputs": [], "execution_count": None, "source": source}
     kernel = {"name": "python3", "display_name": "Python 3"}
     files = tmp_path / "files"
     files.mkdir()
     content = {"cells": [cell], "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
     (files / "cell.ipynb").write_text(json.dumps(content))
-    return jupyter_process(app, files=files, options=["--expose-app-in-browser"])
+    return jupyter_process(app, files=files, options=["--expose-app-in-browser", *options])
 
 
 def open_notebook(lab, page):

@@ -4,8 +4,10 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from jupyter_core.paths import jupyter_path
 
 from tests.browser.test_shared_and_saved import launch
 from tests.browser.test_task_in_a_cell import (
@@ -37,6 +39,16 @@ def lab_without(jupyter_process, tmp_path):
         return start(jupyter_process, tmp_path, source, "jupyterlab")
 
     return lab
+
+
+@pytest.fixture
+def lab_of_ipywidgets(jupyter_process, tmp_path):
+    """JupyterLab as where neither phasenb nor anywidget is installed, only ipywidgets; the kernel has them."""
+    folder = tmp_path / "labextensions"
+    folder.mkdir()
+    installed = (Path(each, "@jupyter-widgets") for each in jupyter_path("labextensions"))
+    (folder / "@jupyter-widgets").symlink_to(next(each for each in installed if each.is_dir()))
+    return start(jupyter_process, tmp_path, CELL, "jupyterlab", [f"--LabApp.labextensions_path={folder}"])
 
 
 def outputs(lab):
@@ -72,7 +84,7 @@ def test_the_widget_is_live_also_while_the_kernel_is_busy_and_its_buttons_work(l
     assert told["state"] == "cancelled"
 
 
-def test_a_plan_is_edited_in_the_widget_as_it_was_written(lab_without, page, picture):
+def test_a_plan_is_edited_in_the_widget_as_it_was_written(lab_without, page, tmp_path):
     lab = lab_without(GATED)
     open_notebook(lab, page)
     page.evaluate(DARK)
@@ -80,7 +92,7 @@ def test_a_plan_is_edited_in_the_widget_as_it_was_written(lab_without, page, pic
     page.evaluate(RUN_ALL)
     task = page.locator(".jp-OutputArea-output .phasenb-widget .phasenb-task")
     task.get_by_role("button", name="Edit").click()
-    page.screenshot(path=picture("widget-approval-dark.png"))
+    page.screenshot(path=tmp_path / "approval-dark.png")
     plan = '{"model": "forest", "folds": 400, "learning_rate": 1.0, "seed": 12345678901234567}'
     task.get_by_label("What to go on with, as JSON").fill(plan)
     task.get_by_role("button", name="Approve").click()
@@ -110,3 +122,14 @@ def test_with_the_extension_a_notebook_is_saved_without_the_widget(notebook, pro
     (output,) = outputs(notebook)
     assert output.keys() == {"application/vnd.phasenb.task+json", "text/html", "text/plain"}
     assert "running, 12 %" in output["text/plain"][0]
+
+
+def test_a_page_that_has_no_anywidget_has_html_that_follows(lab_of_ipywidgets, progress, page):
+    open_notebook(lab_of_ipywidgets, page)
+    page.evaluate(RUN_ALL)
+    task = page.locator(".jp-OutputArea-output .pnb")
+    task.wait_for()
+    progress.set(0.25)
+    task.get_by_text("running, 12 %").wait_for()
+    progress.set(1)
+    task.get_by_text("completed").first.wait_for()
