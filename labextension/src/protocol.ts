@@ -149,11 +149,13 @@ export interface Feed {
 }
 
 /**
- * `tasks`: how many this host carries. `store`: told to who may run code here, and asks as `machine`, which
- * must be the server's own.
+ * `tasks`: how many this host carries. `problem`: why its store can't be written to, as it found at its newest
+ * beat (four in `lease_s`). `store`: told to who may run code here, and asks as `machine`, which must be the
+ * server's own.
  */
 export interface Health {
-  status: 'ok';
+  status: 'ok' | 'store_unavailable';
+  problem: string | null;
   version: string;
   protocol: number;
   epoch: string;

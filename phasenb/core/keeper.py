@@ -129,7 +129,12 @@ class Keeper:
 
     async def _beat(self) -> None:
         host, asked = self._manager.host, self._clock.monotonic()
-        await self._store.beat(host)
+        try:
+            await self._store.beat(host)
+        except StoreUnavailable as error:
+            self._manager.trouble = error
+            raise
+        self._manager.trouble = None
         self._own.beat(asked, self._clock.monotonic())
         if self._stopped:  # and nobody took them up: they are this host's to take up again
             await self._renew(host, "it could not show that it lives, and can again")

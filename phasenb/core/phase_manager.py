@@ -34,7 +34,7 @@ from phasenb.dto.launch import Launch
 from phasenb.dto.policies import RecoveryPolicy
 from phasenb.dto.task_state import Queue, TaskState
 from phasenb.dto.values import Json
-from phasenb.errors import Conflict, LaunchesPaused, LeaseLost, QueueFull, UnknownTask
+from phasenb.errors import Conflict, LaunchesPaused, LeaseLost, QueueFull, StoreUnavailable, UnknownTask
 
 _CONFLICTS = 20
 
@@ -72,6 +72,7 @@ class PhaseManager:
         self.agents = dict(agents or {})
         self.host = host
         self.renew: Callable[[str], Awaitable[None]] = _give_up_host
+        self.trouble: StoreUnavailable | None = None  # what kept the newest beat out of the store
         self._failures = SessionFailures(store)
         self._launching = Launching(
             store, executors, clock, policy or RecoveryPolicy(), self.agents, default_executor, self._failures

@@ -59,7 +59,10 @@ class TaskApi:
         await identity.require("read")
         manager = self._manager
         near = machine == machine_id() and await identity.may("code", None)
+        trouble = manager.trouble
         return Health(
+            status="ok" if trouble is None else "store_unavailable",
+            problem=None if trouble is None else str(trouble),
             version=self._version,
             epoch=self._store.epoch,
             host=manager.host,

@@ -156,11 +156,13 @@ class StorePlace(Frozen):
 
 
 class Health(Frozen):
-    """``tasks``: how many this host carries. ``store``: told to who may run code here, and asks as ``machine``, which
-    must be the server's own.
+    """``tasks``: how many this host carries. ``problem``: why its store can't be written to, as it found at its newest
+    beat (four in ``lease_s``). ``store``: told to who may run code here, and asks as ``machine``, which must be the
+    server's own.
     """
 
-    status: Literal["ok"] = "ok"
+    status: Literal["ok", "store_unavailable"] = "ok"
+    problem: str | None = None
     version: str
     protocol: int = protocol.PROTOCOL
     epoch: str

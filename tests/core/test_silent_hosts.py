@@ -233,6 +233,22 @@ def test_what_was_taken_under_a_name_that_is_given_up_is_not_run_under_it(run, a
     run(scenario())
 
 
+def test_a_host_knows_that_it_can_not_write_until_it_can_again(run):
+    async def scenario():
+        town = Town()
+        one, connection, _ = await town.host("one")
+        assert one.trouble is None
+        connection.out = WRITES
+        await town.live_through(LEASE_S / 2)
+        assert one.trouble is OUT
+        connection.out = ()
+        await town.live_through(LEASE_S / 2)
+        assert one.trouble is None
+        await town.end(one)
+
+    run(scenario())
+
+
 def test_trouble_of_the_store_is_told_once_for_an_outage(run, caplog):
     async def scenario():
         town = Town()

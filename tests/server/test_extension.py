@@ -6,6 +6,8 @@ import warnings
 
 import pytest
 
+from phasenb.errors import StoreUnavailable
+
 ALL_DONE = [
     "task_created",
     "phase_started",
@@ -29,6 +31,14 @@ async def test_health(api, app):
     assert (status, body["status"], body["protocol"], body["tasks"]) == (200, "ok", 1, 0)
     assert body["version"] == app.version
     assert await api("agents") == (200, {"agents": [{"name": "slow"}, {"name": "three"}]})
+
+
+async def test_health_says_why_the_store_can_not_be_written_to(api, app):
+    assert (await api("health"))[1]["problem"] is None
+    app.host.manager.trouble = StoreUnavailable("/a/store", "the disk is full")  # as the newest beat found it
+    status, body = await api("health")
+    assert (status, body["status"]) == (200, "store_unavailable")
+    assert body["problem"] == "the store /a/store can't be used: the disk is full"
 
 
 async def test_an_agent_tells_which_inputs_it_takes(api):
