@@ -4,6 +4,9 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { Connection } from './client';
 import { ConnectionLost, inTrouble, ServerError } from './errors';
 
+/** Where a person may try again, and nothing does by itself. */
+export const UNREACHED: ReadonlySet<Connection['kind']> = new Set(['absent', 'forbidden', 'outdated']);
+
 /** How things stand with the server, for somebody who looks at a task that may be running (`goesOn`). */
 export function connectionSentence(connection: Connection, goesOn: boolean, trans: TranslationBundle): string | null {
   switch (connection.kind) {

@@ -1,8 +1,8 @@
 // One task as somebody sees it: in a cell's output, in the panel, in a widget. It renders a model, and asks.
 //
-// Rules: it paints when its model says `changed`, when the connection changes, and once a second where a time goes on;
-// it touches only what differs; what is not live says of which time it speaks; its buttons ask whoever tells of the task,
-// and only for what the state allows.
+// Rules: it paints when its model says `changed`, and once a second where a time goes on; out of sight, progress waits for
+// that second; it touches only what differs; what is not live says of which time it speaks; its buttons ask whoever tells
+// of the task, and only for what the state allows.
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { ANNOUNCER } from './announcer';
@@ -13,7 +13,7 @@ import { Log } from './log';
 import type { TaskModel } from './model';
 import { Output } from './output';
 import type { State, TaskFailure, TaskState } from './protocol';
-import { connectionSentence, problemSentence, refusalSentence } from './sentences';
+import { connectionSentence, problemSentence, refusalSentence, UNREACHED } from './sentences';
 import type { Saved, Source } from './source';
 import { Steps } from './steps';
 import { TICKER } from './ticker';
@@ -29,7 +29,6 @@ export const TONES: Partial<Record<State, string>> = {
 };
 const BUTTONS = ['resume', 'pause', 'retry', 'cancel'] as const; // in the order in which they stand
 const HEARD = new Set(['connected', 'busy']);
-const UNREACHED = new Set(['absent', 'forbidden', 'outdated']); // a person may try again; nothing does by itself
 
 type Command = (typeof BUTTONS)[number];
 
@@ -56,12 +55,9 @@ export class TaskView {
     this._output = new Output(this._store, this._trans);
     this.node = this._build();
     this.model = this._store.follow(options.taskId, options.saved ?? null);
-    this.model.changed.connect(this.paint, this);
+    this.model.changed.connect(this._changed, this);
     this._tick = () => this.paint();
-    this._observer = whenSeen(this.node, () => {
-      this._seen = true;
-      this.paint();
-    });
+    this._observer = observeSight(this.node, inSight => this._see(inSight));
     this.paint();
   }
 
@@ -71,7 +67,7 @@ export class TaskView {
       this._observer?.disconnect();
       TICKER.remove(this._tick);
       ANNOUNCER.forget(this.model.taskId);
-      this.model.changed.disconnect(this.paint, this);
+      this.model.changed.disconnect(this._changed, this);
       this._output.dispose();
       this._store.release(this.model.taskId);
       this.node.remove();
@@ -82,6 +78,7 @@ export class TaskView {
   paint(): void {
     const { state: task, live } = this.model;
     const now = new Date();
+    this._painted = this.model.seq;
     this._paintConnection(task);
     setHidden(this._body, task === null);
     if (task === null || this._disposed) {
@@ -100,6 +97,20 @@ export class TaskView {
     this._paintButtons(task, live);
     this._paintTimes(task, live);
     this._announce(task, live);
+  }
+
+  private _changed(): void {
+    if (this._inSight || !this._ticks || this.model.seq !== this._painted) {
+      this.paint();
+    }
+  }
+
+  private _see(inSight: boolean): void {
+    this._inSight = inSight;
+    if (inSight) {
+      this._seen = true;
+      this.paint();
+    }
   }
 
   // --- parts -----------------------------------------------------------------------------------------------------
@@ -241,8 +252,8 @@ export class TaskView {
   }
 
   private _paintTimes(task: TaskState, live: boolean): void {
-    const goesOn = live && !words.isTerminal(task.state) && (task.started_at !== null || task.retry_at !== null);
-    if (goesOn) {
+    this._ticks = live && !words.isTerminal(task.state) && (task.started_at !== null || task.retry_at !== null);
+    if (this._ticks) {
       TICKER.add(this._tick);
     } else {
       TICKER.remove(this._tick);
@@ -299,6 +310,9 @@ export class TaskView {
   private _announced: string | null = null;
   private _asking = false;
   private _disposed = false;
+  private _ticks = false;
+  private _painted = 0;
+  private _inSight = true;
   private _seen = false;
   private _observer: IntersectionObserver | null;
   private _name!: HTMLElement;
@@ -316,18 +330,13 @@ export class TaskView {
   private _body!: HTMLElement;
 }
 
-/** Calls `seen` once the element is on the screen; at once where nothing can tell. */
-function whenSeen(element: Element, seen: () => void): IntersectionObserver | null {
+/** Calls `see` whenever the element comes into sight or goes; where nothing can tell, it is in sight. */
+function observeSight(element: Element, see: (inSight: boolean) => void): IntersectionObserver | null {
   if (typeof IntersectionObserver === 'undefined') {
-    queueMicrotask(seen);
+    queueMicrotask(() => see(true));
     return null;
   }
-  const observer = new IntersectionObserver(entries => {
-    if (entries.some(entry => entry.isIntersecting)) {
-      observer.disconnect();
-      seen();
-    }
-  });
+  const observer = new IntersectionObserver(entries => see(entries[entries.length - 1]?.isIntersecting ?? false));
   observer.observe(element);
   return observer;
 }

@@ -34,8 +34,11 @@ describe('the listing', () => {
   const names = (query: Partial<typeof EVERYTHING>) =>
     listed(models, { ...EVERYTHING, ...query }).map(model => model.state.name);
 
-  it('has what lives first, then the newest', () => {
+  it('has what waits for a person first, then what lives, then the newest', () => {
     expect(names({})).toEqual(['task 4', 'task 2', 'task 3', 'task 1']);
+    const more = [...models, known(5), known(6, ENDED)];
+    const order = listed(more, EVERYTHING).map(model => model.state.name);
+    expect(order).toEqual(['task 4', 'task 5', 'task 2', 'task 6', 'task 3', 'task 1']);
   });
 
   it('finds by state, notebook, and all of the words', () => {
@@ -102,7 +105,7 @@ describe('the list', () => {
     expect(rows().length).toBeLessThan(20);
     expect(rows()[0]?.getAttribute('aria-setsize')).toBe('5000');
     expect(nearEnd).not.toHaveBeenCalled();
-    list.node.scrollTop = 5000 * 54;
+    list.scrollTo(5000 * 54 - 600);
     list.paint();
     expect(rows().map(row => row.getAttribute('aria-posinset'))).toContain('5000');
     expect(rows().length).toBeLessThan(20);

@@ -3,6 +3,7 @@
 // Rule: the timeline's results are asked for when an attempt has ended, never in between.
 
 import type { TranslationBundle } from '@jupyterlab/translation';
+import { caretLeftIcon, notebookIcon } from '@jupyterlab/ui-components';
 import { h, setHidden, setText } from '../dom';
 import type { TaskModel } from '../model';
 import type { PhaseResult } from '../protocol';
@@ -24,21 +25,31 @@ export namespace TaskDetail {
   }
 }
 
+/** The way back to the list, and what else there is to do. */
+export function detailBar(trans: TranslationBundle, close: () => void, ...more: HTMLElement[]): HTMLElement {
+  const title = trans.__('Back to all tasks');
+  const back = h('button', { type: 'button', class: 'phasenb-link phasenb-back', title, click: close });
+  back.append(caretLeftIcon.element({ tag: 'span' }), h('span', {}, trans.__('All tasks')));
+  return h('div', { class: 'phasenb-detail-bar' }, back, ...more);
+}
+
 export class TaskDetail {
   readonly node: HTMLElement;
   readonly view: TaskView;
 
   constructor(private _options: TaskDetail.IOptions) {
     const { store, taskId, trans, close } = _options;
-    this._open = h('button', { type: 'button', class: 'phasenb-button', click: () => this._openNotebook() });
+    this._open = h('button', { type: 'button', class: 'phasenb-link', click: () => this._openNotebook() });
+    this._openSays = h('span', {});
+    this._open.append(notebookIcon.element({ tag: 'span' }), this._openSays);
     this._origin = h('p', { class: 'phasenb-origin', role: 'status' });
-    const closing = h('button', { type: 'button', class: 'phasenb-more', click: close }, trans.__('Close'));
     this._timeline = new Timeline(trans);
     this.view = new TaskView({ store, taskId, trans });
-    const bar = h('div', { class: 'phasenb-detail-bar' }, this._open, this._origin, closing);
-    const box = h('div', { class: 'phasenb-timeline-box' }, this._timeline.node);
-    const about = { class: 'phasenb-detail', 'aria-label': trans.__('The chosen task') };
-    this.node = h('section', about, bar, this.view.node, box);
+    this._box = h('div', { class: 'phasenb-timeline-box', hidden: true }, h('h3', {}, trans.__('Timeline')));
+    this._box.append(this._timeline.node);
+    const keydown = (event: Event) => this._key(event as KeyboardEvent);
+    const about = { class: 'phasenb-detail', 'aria-label': trans.__('The chosen task'), keydown };
+    this.node = h('section', about, detailBar(trans, close, this._open), this.view.node, this._box, this._origin);
     this._tick = () => this._paintTimeline();
     this.view.model.changed.connect(this._changed, this);
     this._changed();
@@ -74,11 +85,21 @@ export class TaskDetail {
     setHidden(this._origin, origin === null || origin.path !== null);
     if (origin !== null) {
       const name = origin.path?.split('/').pop() ?? '';
-      setText(this._open, this._options.trans.__('Open %1', name));
+      setText(this._openSays, this._options.trans.__('Open %1', name));
       this._open.title = origin.path ?? '';
       if (!this._said) {
         setText(this._origin, origin.sentence);
       }
+    }
+  }
+
+  /** Escape goes back, but not out of something that is being written. */
+  private _key(event: KeyboardEvent): void {
+    const { target } = event;
+    if (event.key === 'Escape' && !(target instanceof HTMLElement && target.matches('textarea, select, input'))) {
+      event.preventDefault();
+      event.stopPropagation();
+      this._options.close();
     }
   }
 
@@ -112,10 +133,13 @@ export class TaskDetail {
     const task = this.view.model.state;
     if (task !== null) {
       this._timeline.update(task, this._results, Date.now());
+      setHidden(this._box, this._timeline.isEmpty);
     }
   }
 
   private _open: HTMLButtonElement;
+  private _openSays: HTMLElement;
+  private _box: HTMLElement;
   private _origin: HTMLElement;
   private _timeline: Timeline;
   private _tick: () => void;

@@ -13,6 +13,7 @@ import { createElement as e, type FormEvent, type ReactElement, useEffect, useRe
 import type { AgentDescription, AgentList, Launched } from '../protocol';
 import { refusalSentence } from '../sentences';
 import type { TaskStore } from '../store';
+import { detailBar } from './detail';
 import { formSchema, launchInputs, type Schema } from './form';
 
 export namespace LaunchForm {
@@ -31,6 +32,7 @@ export class LaunchForm extends ReactWidget {
   constructor(private _options: LaunchForm.IOptions) {
     super();
     this.addClass('phasenb-form');
+    this.node.tabIndex = -1; // takes the focus until its fields are there
     this.node.setAttribute('role', 'region');
     this.node.setAttribute('aria-label', _options.trans.__('Launch a task'));
     void this._ask(async () => {
@@ -45,13 +47,12 @@ export class LaunchForm extends ReactWidget {
 
   protected override render(): ReactElement {
     const { trans, close } = this._options;
-    const heading = e('h3', null, trans.__('Launch a task'));
-    const closing = e('button', { type: 'button', className: 'phasenb-more', onClick: close }, trans.__('Close'));
     const agent = this._agent;
     return e(
       'div',
       null,
-      e('div', { className: 'phasenb-detail-bar' }, heading, closing),
+      e(BackBar, { trans, close }),
+      e('h3', null, trans.__('Launch a task')),
       this._names.length > 0 ? this._chooser(this._names) : null,
       this._says === null ? null : e('p', { role: 'status', className: 'phasenb-sub' }, this._says),
       agent === null ? null : e(AgentForm, { ...this._options, agent, key: agent.name }),
@@ -190,6 +191,13 @@ function AgentForm(options: LaunchForm.IOptions & { agent: AgentDescription }): 
     ),
     problem === null ? null : e('p', { role: 'alert', className: 'phasenb-refusal' }, problem)
   );
+}
+
+/** The same bar as above a chosen task. */
+function BackBar({ trans, close }: { trans: TranslationBundle; close: () => void }): ReactElement {
+  const node = useRef<HTMLDivElement>(null);
+  useEffect(() => node.current?.replaceChildren(detailBar(trans, close)), [trans, close]);
+  return e('div', { ref: node });
 }
 
 /** JupyterLab's field template shows a field's name to the eye only: a screen reader needs it as well. */

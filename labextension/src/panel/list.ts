@@ -1,7 +1,7 @@
 // A list of tasks of any length: only the rows that are in sight are on the page.
 //
 // Rules: rows are of one height, so a place is a multiplication; a row that scrolls out of sight shows another task
-// next; painting touches what differs. To a keyboard and a screen reader it is a listbox: its options say which of how
+// next; painting touches what differs, asks for no layout, and rests while nobody sees the list. To a keyboard and a screen reader it is a listbox: its options say which of how
 // many they are, though most of them are not there.
 
 import type { TranslationBundle } from '@jupyterlab/translation';
@@ -32,11 +32,22 @@ export class TaskList {
     this._space = h('div', { class: 'phasenb-list-space', role: 'presentation' });
     const label = _trans.__('Tasks');
     const keydown = (event: Event) => this._key(event as KeyboardEvent);
-    const scroll = () => this._inFrame();
+    const scroll = () => {
+      this._top = this.node.scrollTop;
+      this._inFrame();
+    };
     const about = { class: 'phasenb-list', role: 'listbox', tabindex: 0, 'aria-label': label };
     this.node = h('div', { ...about, keydown, scroll }, this._space);
     if (typeof ResizeObserver !== 'undefined') {
-      this._resized = new ResizeObserver(() => this._inFrame());
+      this._height = 0; // until it is told
+      this._resized = new ResizeObserver(([entry]) => {
+        const hidden = this._height === 0;
+        this._height = entry?.contentRect.height ?? 0;
+        if (hidden) {
+          this.node.scrollTop = this._top; // not every browser keeps it for what is not laid out
+        }
+        this._inFrame();
+      });
       this._resized.observe(this.node);
     }
   }
@@ -49,10 +60,16 @@ export class TaskList {
     return this._items;
   }
 
+  /** Whether somebody can see it, as far as was told. */
+  get isSeen(): boolean {
+    return this._height > 0;
+  }
+
   /** Show other tasks, or the same in another order. */
   setItems(items: Known[]): void {
     this._items = items;
     this._space.style.height = `${items.length * ROW_HEIGHT}px`;
+    this._top = Math.min(this._top, Math.max(0, items.length * ROW_HEIGHT - this._height));
     this.paint();
   }
 
@@ -62,11 +79,18 @@ export class TaskList {
     this.paint();
   }
 
+  scrollTo(top: number): void {
+    this.node.scrollTop = top;
+    this._top = top; // that it scrolled is told later
+  }
+
   /** Bring the rows in sight up to date. */
   paint(): void {
-    const height = this.node.clientHeight || NO_LAYOUT_HEIGHT;
-    const first = Math.max(0, Math.floor(this.node.scrollTop / ROW_HEIGHT) - AROUND);
-    const last = Math.min(this._items.length, Math.ceil((this.node.scrollTop + height) / ROW_HEIGHT) + AROUND);
+    if (!this.isSeen) {
+      return;
+    }
+    const first = Math.max(0, Math.floor(this._top / ROW_HEIGHT) - AROUND);
+    const last = Math.min(this._items.length, Math.ceil((this._top + this._height) / ROW_HEIGHT) + AROUND);
     const shown = this._items.slice(first, last);
     const wanted = new Set(shown.map(model => model.taskId));
     const free = [...this._rows].filter(([taskId]) => !wanted.has(taskId));
@@ -118,7 +142,7 @@ export class TaskList {
 
   private _key(event: KeyboardEvent): void {
     const now = this._items.findIndex(model => model.taskId === this._active);
-    const page = Math.max(1, Math.floor((this.node.clientHeight || NO_LAYOUT_HEIGHT) / ROW_HEIGHT) - 1);
+    const page = Math.max(1, Math.floor(this._height / ROW_HEIGHT) - 1);
     const last = this._items.length - 1;
     const steps: Record<string, number> = {
       ArrowDown: now + 1,
@@ -144,10 +168,10 @@ export class TaskList {
 
   private _reveal(index: number): void {
     const [top, bottom] = [index * ROW_HEIGHT, (index + 1) * ROW_HEIGHT];
-    if (top < this.node.scrollTop) {
-      this.node.scrollTop = top;
-    } else if (bottom > this.node.scrollTop + this.node.clientHeight) {
-      this.node.scrollTop = bottom - this.node.clientHeight;
+    if (top < this._top) {
+      this.scrollTo(top);
+    } else if (bottom > this._top + this._height) {
+      this.scrollTo(bottom - this._height);
     }
   }
 
@@ -170,6 +194,8 @@ export class TaskList {
   private _rows = new Map<string, Row>();
   private _selected: string | null = null;
   private _active: string | null = null;
+  private _top = 0;
+  private _height = NO_LAYOUT_HEIGHT;
   private _waiting = false;
   private _prefix: string;
   private _space: HTMLElement;

@@ -1,6 +1,6 @@
 // Which tasks a list shows, in which order. Pure, but for Census, which remembers what it saw.
 //
-// Rule: those that have not ended come first, then the newest; a task's place changes with its events, never with its
+// Rule: those that wait for a person come first, then those that have not ended, then the newest; a task's place changes with its events, never with its
 // progress.
 
 import type { TranslationBundle } from '@jupyterlab/translation';
@@ -37,7 +37,7 @@ export function listed(models: Iterable<TaskModel>, query: Query): Known[] {
       found.push(model);
     }
   }
-  return found.sort(byLifeThenAge);
+  return found.sort(byNeedThenAge);
 }
 
 function passes(task: TaskState, { filter, notebook }: Query): boolean {
@@ -64,9 +64,13 @@ function holds(task: TaskState, sought: string[]): boolean {
 }
 
 /** Ids are ULIDs, which sort by time. */
-function byLifeThenAge(one: Known, other: Known): number {
-  const life = Number(isTerminal(one.state.state)) - Number(isTerminal(other.state.state));
-  return life !== 0 ? life : one.taskId < other.taskId ? 1 : -1;
+function byNeedThenAge(one: Known, other: Known): number {
+  const need = rank(one.state.state) - rank(other.state.state);
+  return need !== 0 ? need : one.taskId < other.taskId ? 1 : -1;
+}
+
+function rank(state: State): number {
+  return state === 'awaiting_approval' ? 0 : isTerminal(state) ? 2 : 1;
 }
 
 const AT_WORK: ReadonlySet<State> = new Set(['running', 'retrying', 'cancelling']);

@@ -1,15 +1,16 @@
 // The side panel: all tasks of the user, live, found by words and states; one of them in full.
 //
 // Rules: one feed tells of everything; what is older is loaded in pages, when the end of the list comes into sight or a
-// search has not found enough; nothing is painted while the panel is not seen.
+// search has not found enough; nothing is painted while the panel is not seen. In a narrow panel the chosen task stands
+// in the place of the list, in a wide one beside it: panel.css decides, and the focus follows.
 
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { type LabIcon, searchIcon } from '@jupyterlab/ui-components';
+import { addIcon, type LabIcon, searchIcon } from '@jupyterlab/ui-components';
 import type { Message } from '@lumino/messaging';
 import { Panel, Widget } from '@lumino/widgets';
-import { h, setAttribute, setHidden, setOptional, setText } from '../dom';
+import { h, setAttribute, setHidden, setText } from '../dom';
 import type { TaskModel } from '../model';
-import { connectionSentence } from '../sentences';
+import { connectionSentence, UNREACHED } from '../sentences';
 import type { TaskStore } from '../store';
 import { TaskDetail } from './detail';
 import { TaskList } from './list';
@@ -43,14 +44,12 @@ export class TaskPanel extends Panel {
     this.node.setAttribute('role', 'region');
     this.node.setAttribute('aria-label', trans.__('Tasks'));
     this._list = new TaskList({ select: taskId => this.select(taskId), nearEnd: () => this._loadPast() }, trans);
-    const head = new Widget({ node: this._buildHead() });
-    const list = new Widget({ node: h('div', { class: 'phasenb-list-box' }, this._list.node, this._empty) });
+    const list = h('div', { class: 'phasenb-list-box' }, this._list.node, this._buildEmpty());
     this._lower = new Panel();
     this._lower.addClass('phasenb-detail-box');
-    this._lower.hide();
-    for (const widget of [head, list, this._lower]) {
-      this.addWidget(widget);
-    }
+    this.addWidget(new Widget({ node: h('div', { class: 'phasenb-overview' }, this._buildHead(), list) }));
+    this.addWidget(this._lower);
+    this._showLower(false);
     store.changed.connect(this._changed, this);
     store.client.connectionChanged.connect(this._paintConnection, this);
   }
@@ -79,18 +78,19 @@ export class TaskPanel extends Panel {
     if (taskId !== null && taskId === this.selected) {
       return;
     }
+    const held = this.node.contains(document.activeElement);
     this._clear();
     if (taskId !== null) {
-      const close = () => {
-        this.select(null);
-        this._list.node.focus();
-      };
       const { origin, openNotebook, trans } = this._options;
+      const close = () => this.select(null);
       this._detail = new TaskDetail({ store: this.store, taskId, trans, origin, openNotebook, close });
       this._lower.addWidget(new Widget({ node: this._detail.node }));
     }
-    this._lower.setHidden(taskId === null);
+    this._showLower(taskId !== null);
     this._list.setSelected(taskId);
+    if (held) {
+      this._focus();
+    }
   }
 
   /** Show something else in the place of a chosen task, until one is chosen. */
@@ -98,7 +98,8 @@ export class TaskPanel extends Panel {
     this._clear();
     this._list.setSelected(null);
     this._lower.addWidget(widget);
-    this._lower.show();
+    this._showLower(true);
+    this._focus();
   }
 
   private _clear(): void {
@@ -109,11 +110,25 @@ export class TaskPanel extends Panel {
     }
   }
 
+  private _showLower(shown: boolean): void {
+    this._lower.setHidden(!shown);
+    this.toggleClass('phasenb-has-detail', shown);
+  }
+
+  /** Where the keyboard goes on: with the list; where a chosen task stands in its place, with that. */
+  private _focus(): void {
+    const { node, widgets } = this._lower;
+    const lower = node.querySelector('button') ?? widgets[0]?.node;
+    (isLaidOut(this._list.node) ? this._list.node : lower)?.focus();
+  }
+
   /** The notebook in front, by its path on the server's machine; null: none is. */
   setNotebook(notebook: string | null): void {
     this._notebook = notebook;
-    setHidden(this._here, notebook === null);
-    this._ask({});
+    setHidden(this._own, notebook === null);
+    if (this._isOnlyOwn) {
+      this._ask({ notebook });
+    }
   }
 
   protected override onAfterShow(message: Message): void {
@@ -122,59 +137,86 @@ export class TaskPanel extends Panel {
   }
 
   protected override onActivateRequest(_: Message): void {
-    this._search.focus();
+    if (isLaidOut(this._search)) {
+      this._search.focus();
+    } else {
+      this._focus();
+    }
   }
 
   // --- parts -----------------------------------------------------------------------------------------------------
 
   private _buildHead(): HTMLElement {
-    const { trans, launch } = this._options;
-    const button = h('button', { type: 'button', class: 'phasenb-button phasenb-launch', click: launch });
-    button.textContent = trans.__('Launch…');
-    const title = h('h2', {}, trans.__('Tasks'));
+    const { trans, launch, store } = this._options;
     const input = () => this._ask({ text: this._search.value });
     const looks = { type: 'search', placeholder: trans.__('Search'), 'aria-label': trans.__('Search tasks') };
     this._search = h('input', { ...looks, class: 'phasenb-search', input });
     const field = h('div', { class: 'phasenb-search-box' }, searchIcon.element({ tag: 'span' }), this._search);
-    const chips = h('div', { class: 'phasenb-chips', role: 'group', 'aria-label': trans.__('Show') });
-    for (const filter of FILTERS) {
-      const click = () => this._ask({ filter });
-      const chip = h('button', { type: 'button', class: 'phasenb-chip', click });
-      this._chips.set(filter, chip);
-      chips.append(chip);
-    }
-    const own = h('input', { type: 'checkbox' });
-    own.addEventListener('change', () => this._ask({ notebook: own.checked ? this._notebook : null }));
-    this._own = own;
-    this._here = h('label', { class: 'phasenb-here', hidden: true }, own, trans.__('Only of the notebook in front'));
-    this._connection = h('p', { class: 'phasenb-panel-connection', role: 'status', hidden: true });
+    const about = { type: 'button', class: 'phasenb-launch', click: launch };
+    const title = trans.__('Launch a task of a registered agent');
+    const button = h(
+      'button',
+      { ...about, title, 'aria-label': trans.__('Launch…') },
+      addIcon.element({ tag: 'span' })
+    );
+    const change = () => this._ask({ filter: this._filter.value as Filter });
+    this._filter = h('select', { class: 'phasenb-filter', 'aria-label': trans.__('Show'), change });
+    this._filter.append(...FILTERS.map(filter => h('option', { value: filter })));
+    this._own = h('button', { type: 'button', class: 'phasenb-toggle', hidden: true, 'aria-pressed': 'false' });
+    this._own.textContent = trans.__('This notebook');
+    this._own.title = trans.__('Only tasks that the notebook in front launched');
+    this._own.addEventListener('click', () => this._onlyOwn(!this._isOnlyOwn));
+    this._connection = h('span', {});
+    const retry = () => store.client.connect();
+    this._tryAgain = h('button', { type: 'button', class: 'phasenb-button', click: retry }, trans.__('Try again'));
+    this._state = h('p', { class: 'phasenb-panel-connection', role: 'status', hidden: true });
+    this._state.append(this._connection, this._tryAgain);
     this._found = h('p', { class: 'phasenb-hidden', role: 'status' });
-    const top = h('div', { class: 'phasenb-panel-top' }, title, button);
-    this._paintChips();
-    return h('div', { class: 'phasenb-panel-head' }, top, field, chips, this._here, this._connection, this._found);
+    this._paintFilter();
+    const bar = (...parts: HTMLElement[]) => h('div', { class: 'phasenb-panel-bar' }, ...parts);
+    const heading = h('h2', { class: 'phasenb-hidden' }, trans.__('Tasks'));
+    const rows = [bar(field, button), bar(this._filter, this._own), this._state, this._found];
+    return h('div', { class: 'phasenb-panel-head' }, heading, ...rows);
   }
 
-  private _paintChips(): void {
+  /** What stands where no row does: what to do about it. */
+  private _buildEmpty(): HTMLElement {
+    const { trans, icon, launch } = this._options;
+    this._emptySays = h('p', {});
+    const first = () => (this._asked() ? this._reset() : launch());
+    this._emptyDoes = h('button', { type: 'button', class: 'phasenb-button', click: first });
+    this._empty = h('div', { class: 'phasenb-empty', role: 'status', hidden: true });
+    this._empty.append(icon.element({ tag: 'span' }), this._emptySays, this._emptyDoes);
+    this._empty.setAttribute('aria-label', trans.__('Nothing to list'));
+    return this._empty;
+  }
+
+  private _paintFilter(): void {
     const { trans } = this._options;
     const { live, approval } = counted(this.store.tasks.values());
     const labels: Record<Filter, string> = {
-      all: trans.__('All'),
-      live: live ? trans.__('Live %1', live) : trans.__('Live'),
-      approval: approval ? trans.__('To approve %1', approval) : trans.__('To approve'),
+      all: trans.__('All tasks'),
+      live: live ? trans.__('Live (%1)', live) : trans.__('Live'),
+      approval: approval ? trans.__('To approve (%1)', approval) : trans.__('To approve'),
       completed: trans.__('Completed'),
       failed: trans.__('Failed'),
       cancelled: trans.__('Cancelled')
     };
-    for (const [filter, chip] of this._chips) {
-      setText(chip, labels[filter]);
-      setAttribute(chip, 'aria-pressed', String(filter === this._query.filter));
+    for (const option of this._filter.options) {
+      setText(option, labels[option.value as Filter]);
     }
   }
 
   private _paintConnection(): void {
     const { trans } = this._options;
-    const sentence = connectionSentence(this.store.client.connection, this._goesOn(), trans);
-    setOptional(this._connection, sentence);
+    const { connection } = this.store.client;
+    const sentence =
+      connection.kind === 'absent'
+        ? trans.__('This server does not have the phasenb extension: there are no tasks to show.')
+        : connectionSentence(connection, this._goesOn(), trans);
+    setHidden(this._state, sentence === null);
+    setText(this._connection, sentence ?? '');
+    setHidden(this._tryAgain, !UNREACHED.has(connection.kind));
     this._paintEmpty();
   }
 
@@ -182,27 +224,42 @@ export class TaskPanel extends Panel {
     return counted(this.store.tasks.values()).live > 0;
   }
 
+  private _asked(): boolean {
+    return this._query.text !== '' || this._query.filter !== 'all' || this._query.notebook !== null;
+  }
+
   private _paintEmpty(): void {
     const { trans } = this._options;
     const nothing = this._list.items.length === 0 && this.store.complete && this._wholePast;
-    const asked = this._query.text || this._query.filter !== 'all' || this._query.notebook !== null;
-    setOptional(
-      this._empty,
-      !nothing
-        ? null
-        : asked
-          ? trans.__('No task is like that.')
-          : trans.__('No tasks yet. Launch one from a notebook, or with the button above.')
-    );
+    setHidden(this._empty, !nothing);
+    if (nothing) {
+      const asked = this._asked();
+      const none = trans.__('No tasks yet. What a notebook launches is shown here, live, and stays.');
+      setText(this._emptySays, asked ? trans.__('No task is like that.') : none);
+      setText(this._emptyDoes, asked ? trans.__('Show all tasks') : trans.__('Launch a task…'));
+    }
   }
 
   // --- the list --------------------------------------------------------------------------------------------------
 
   private _ask(change: Partial<Query>): void {
-    const notebook = this._own.checked ? this._notebook : null;
-    this._query = { ...this._query, notebook, ...change };
-    this._list.node.scrollTop = 0;
+    this._query = { ...this._query, ...change };
+    this._list.scrollTo(0);
     this._refresh(true);
+  }
+
+  private _onlyOwn(only: boolean): void {
+    this._isOnlyOwn = only;
+    setAttribute(this._own, 'aria-pressed', String(only));
+    this._ask({ notebook: only ? this._notebook : null });
+  }
+
+  private _reset(): void {
+    this._search.value = '';
+    this._filter.value = EVERYTHING.filter;
+    this._query = EVERYTHING;
+    this._onlyOwn(false);
+    this._search.focus();
   }
 
   private _changed(): void {
@@ -214,7 +271,7 @@ export class TaskPanel extends Panel {
   private _refresh(anew: boolean): void {
     if (this._census.moved(this.store.tasks) || anew) {
       this._list.setItems(listed(this.store.tasks.values(), this._query));
-      this._paintChips();
+      this._paintFilter();
       this._paintEmpty();
       const count = this._list.items.length;
       setText(this._found, this._options.trans._n('%1 task', '%1 tasks', count));
@@ -246,14 +303,23 @@ export class TaskPanel extends Panel {
   private _census = new Census();
   private _query: Query = EVERYTHING;
   private _notebook: string | null = null;
+  private _isOnlyOwn = false;
   private _before: string | null = null;
   private _wholePast = false;
   private _loading = false;
-  private _chips = new Map<Filter, HTMLButtonElement>();
-  private _empty = h('p', { class: 'phasenb-empty', role: 'status', hidden: true });
   private _search!: HTMLInputElement;
-  private _own!: HTMLInputElement;
-  private _here!: HTMLElement;
+  private _filter!: HTMLSelectElement;
+  private _own!: HTMLButtonElement;
+  private _state!: HTMLElement;
   private _connection!: HTMLElement;
+  private _tryAgain!: HTMLElement;
   private _found!: HTMLElement;
+  private _empty!: HTMLElement;
+  private _emptySays!: HTMLElement;
+  private _emptyDoes!: HTMLElement;
+}
+
+/** What is not, takes no focus, and what has become so loses it. */
+function isLaidOut(element: HTMLElement): boolean {
+  return element.offsetParent !== null;
 }

@@ -2,10 +2,23 @@
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { h, setAttribute, setHidden, setShare, setText } from '../dom';
-import type { TaskState } from '../protocol';
+import type { State, TaskState } from '../protocol';
 import { TONES } from '../view';
 import * as words from '../words';
 import type { Known } from './listing';
+
+/** For who does not tell colours apart. */
+const MARKS: Record<State, string> = {
+  queued: '○',
+  running: '●',
+  retrying: '↻',
+  awaiting_approval: '?',
+  paused: '‖',
+  cancelling: '●',
+  completed: '✓',
+  failed: '✕',
+  cancelled: '–'
+};
 
 export class Row {
   readonly node: HTMLElement;
@@ -16,8 +29,8 @@ export class Row {
     this._says = h('span', { class: 'phasenb-row-says' });
     this._fill = h('div', { class: 'phasenb-fill' });
     this._bar = h('div', { class: 'phasenb-bar', 'aria-hidden': 'true' }, this._fill);
-    const mark = h('span', { class: 'phasenb-row-mark', 'aria-hidden': 'true' });
-    const first = h('div', { class: 'phasenb-row-first' }, mark, this._name, this._when);
+    this._mark = h('span', { class: 'phasenb-mark', 'aria-hidden': 'true' });
+    const first = h('div', { class: 'phasenb-row-first' }, this._mark, this._name, this._when);
     this.node = h('div', { class: 'phasenb-row', role: 'option' }, first, this._says, this._bar);
   }
 
@@ -31,7 +44,9 @@ export class Row {
     this._today = today;
     const ended = words.isTerminal(task.state);
     setAttribute(this.node, 'data-tone', live || ended ? (TONES[task.state] ?? 'idle') : 'idle');
+    setText(this._mark, MARKS[task.state]);
     setText(this._name, words.plain(task.name));
+    setAttribute(this.node, 'title', `${words.plain(task.name)}\n${task.task_id}`);
     setText(this._when, ended || !live ? when(task.ended_at ?? task.created_at, today) : words.percent(task.percent));
     const says = rowSays(task, live ? null : model.asOf, this._trans);
     setText(this._says, says);
@@ -43,6 +58,7 @@ export class Row {
   private _task: TaskState | null = null;
   private _live = false;
   private _today = '';
+  private _mark: HTMLElement;
   private _name: HTMLElement;
   private _when: HTMLElement;
   private _says: HTMLElement;

@@ -67,7 +67,10 @@ export class Timeline {
       return;
     }
     this._about.textContent = told;
-    this.node.style.display = all.length ? '' : 'none';
+    this._isEmpty = all.length === 0;
+    if (this._isEmpty) {
+      return;
+    }
     const start = Math.min(...all.map(bar => bar.start));
     const length = Math.max(1, ...all.map(bar => (bar.end ?? now) - start));
     const lanes = task.phases.map(phase => phase.name);
@@ -78,11 +81,9 @@ export class Timeline {
       const own = all.filter(bar => bar.phase === lane);
       parts.push(...this._lane(lane, own, index * LANE, { start, length, now }));
     });
-    if (all.length) {
-      const foot = { y: height - 2, class: 'phasenb-timeline-foot' };
-      parts.push(text(words.clock(new Date(start)), { ...foot, x: '0' }));
-      parts.push(text(words.seconds(length / 1000), { ...foot, x: '100%', 'text-anchor': 'end' }));
-    }
+    const foot = { y: height - 2, class: 'phasenb-timeline-foot' };
+    parts.push(text(words.clock(new Date(start)), { ...foot, x: '0' }));
+    parts.push(text(words.seconds(length / 1000), { ...foot, x: '100%', 'text-anchor': 'end' }));
     this.node.replaceChildren(...parts);
   }
 
@@ -131,6 +132,12 @@ export class Timeline {
     return this._trans.__('%1, attempt %2: %3, %4', what, bar.attempt, statuses[bar.status] ?? bar.status, took);
   }
 
+  /** Whether no attempt has begun. */
+  get isEmpty(): boolean {
+    return this._isEmpty;
+  }
+
+  private _isEmpty = true;
   private _title: Element;
   private _about: Element;
 }
