@@ -47,10 +47,13 @@ export function setOptional(element: HTMLElement, text: string | null): void {
   }
 }
 
+export function setStyle(element: HTMLElement, name: string, value: string): void {
+  if (element.style.getPropertyValue(name) !== value) {
+    element.style.setProperty(name, value);
+  }
+}
+
 /** How much of its bar `fill` covers; it moves without a new layout of the page. */
 export function setShare(fill: HTMLElement, percent: number): void {
-  const share = `scaleX(${Math.min(100, percent) / 100})`;
-  if (fill.style.transform !== share) {
-    fill.style.transform = share;
-  }
+  setStyle(fill, 'transform', `scaleX(${Math.min(100, percent) / 100})`);
 }

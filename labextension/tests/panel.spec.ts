@@ -34,11 +34,11 @@ describe('the listing', () => {
   const names = (query: Partial<typeof EVERYTHING>) =>
     listed(models, { ...EVERYTHING, ...query }).map(model => model.state.name);
 
-  it('has what waits for a person first, then what lives, then the newest', () => {
+  it('has what waits for a person first, then what is at work, what waits, and what ended', () => {
     expect(names({})).toEqual(['task 4', 'task 2', 'task 3', 'task 1']);
-    const more = [...models, known(5), known(6, ENDED)];
+    const more = [...models, known(5), known(6, ENDED), known(7, { state: 'queued' })];
     const order = listed(more, EVERYTHING).map(model => model.state.name);
-    expect(order).toEqual(['task 4', 'task 5', 'task 2', 'task 6', 'task 3', 'task 1']);
+    expect(order).toEqual(['task 4', 'task 5', 'task 2', 'task 7', 'task 6', 'task 3', 'task 1']);
   });
 
   it('finds by state, notebook, and all of the words', () => {
@@ -174,14 +174,12 @@ describe('the timeline', () => {
       results,
       0
     );
-    const drawn = [...timeline.node.querySelectorAll('.phasenb-timeline-bar')];
-    expect(drawn.map(bar => [bar.getAttribute('x'), bar.getAttribute('width'), bar.getAttribute('data-tone')])).toEqual(
-      [
-        ['0.00%', '25.00%', 'good'],
-        ['25.00%', '75.00%', 'bad']
-      ]
-    );
-    const about = timeline.node.querySelector('desc')?.textContent;
+    const drawn = [...timeline.node.querySelectorAll<HTMLElement>('.phasenb-timeline-bar')];
+    expect(drawn.map(bar => [bar.style.left, bar.style.width, bar.dataset.tone])).toEqual([
+      ['0%', '25%', 'good'],
+      ['25%', '75%', 'bad']
+    ]);
+    const about = timeline.node.getAttribute('aria-description');
     expect(about).toBe('research, attempt 1: complete, 2 s; planning, attempt 1: failed, 6 s');
     expect(timeline.node.getAttribute('role')).toBe('img');
   });

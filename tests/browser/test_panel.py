@@ -169,7 +169,7 @@ def test_an_approval_with_an_edited_plan(lab, page):
     page.locator(".phasenb-status").wait_for(state="hidden")
     timeline = page.get_by_role("img", name="Timeline of the phases")
     timeline.locator("[data-tone=good]").nth(2).wait_for()
-    assert "implementation, attempt 1: complete" in timeline.locator("desc").text_content()
+    assert "implementation, attempt 1: complete" in timeline.get_attribute("aria-description")
     results = lab.server.request(f"phasenb/api/tasks/{task_id}/results")["results"]
     assert results[-1]["output"] == ["median", 3]
 

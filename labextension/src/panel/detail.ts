@@ -133,7 +133,7 @@ export class TaskDetail {
     const task = this.view.model.state;
     if (task !== null) {
       this._timeline.update(task, this._results, Date.now());
-      setHidden(this._box, this._timeline.isEmpty);
+      setHidden(this._box, this._timeline.node.hidden);
     }
   }
 

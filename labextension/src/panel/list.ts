@@ -5,7 +5,7 @@
 // many they are, though most of them are not there.
 
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { h, setAttribute } from '../dom';
+import { h, setAttribute, setStyle } from '../dom';
 import type { Known } from './listing';
 import { dayOf, Row } from './row';
 
@@ -130,10 +130,7 @@ export class TaskList {
   }
 
   private _place({ node }: Row, model: Known, index: number): void {
-    const place = `translateY(${index * ROW_HEIGHT}px)`;
-    if (node.style.transform !== place) {
-      node.style.transform = place;
-    }
+    setStyle(node, 'transform', `translateY(${index * ROW_HEIGHT}px)`);
     setAttribute(node, 'aria-posinset', String(index + 1));
     setAttribute(node, 'aria-setsize', String(this._items.length));
     setAttribute(node, 'aria-selected', String(model.taskId === this._selected));

@@ -1,7 +1,7 @@
 // Which tasks a list shows, in which order. Pure, but for Census, which remembers what it saw.
 //
-// Rule: those that wait for a person come first, then those that have not ended, then the newest; a task's place changes with its events, never with its
-// progress.
+// Rule: those that wait for a person come first, then those at work, those that wait, and those that ended, each the
+// newest first; a task's place changes with its events, never with its progress.
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { TaskModel } from '../model';
@@ -65,13 +65,21 @@ function holds(task: TaskState, sought: string[]): boolean {
 
 /** Ids are ULIDs, which sort by time. */
 function byNeedThenAge(one: Known, other: Known): number {
-  const need = rank(one.state.state) - rank(other.state.state);
+  const need = RANKS[one.state.state] - RANKS[other.state.state];
   return need !== 0 ? need : one.taskId < other.taskId ? 1 : -1;
 }
 
-function rank(state: State): number {
-  return state === 'awaiting_approval' ? 0 : isTerminal(state) ? 2 : 1;
-}
+const RANKS: Record<State, number> = {
+  awaiting_approval: 0,
+  running: 1,
+  retrying: 1,
+  cancelling: 1,
+  queued: 2,
+  paused: 2,
+  completed: 3,
+  failed: 3,
+  cancelled: 3
+};
 
 const AT_WORK: ReadonlySet<State> = new Set(['running', 'retrying', 'cancelling']);
 

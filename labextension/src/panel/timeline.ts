@@ -1,14 +1,13 @@
-// When a task's attempts ran: a lane for each phase, a bar for each attempt, as SVG in percent of the width.
+// When a task's attempts ran: a lane for each phase, a bar for each attempt, in percent of the width.
+//
+// Rule: to a screen reader it is one image that is told in words; on the page only what differs is touched.
 
 import type { TranslationBundle } from '@jupyterlab/translation';
+import { h, setAttribute, setHidden, setStyle, setText } from '../dom';
 import type { PhaseResult, PhaseStatus, ResultStatus, TaskState } from '../protocol';
 import { running } from '../reducer';
 import * as words from '../words';
 
-const SVG = 'http://www.w3.org/2000/svg';
-const LANE = 34;
-const TOP = 16; // a lane's label stands above its bar
-const BAR = 10;
 const LEAST = 0.6; // percent of the width: a bar that is there is seen
 
 /** An attempt; `start` and `end` in milliseconds. `end` null: it runs. */
@@ -46,77 +45,49 @@ export function bars(task: TaskState, results: readonly PhaseResult[]): Bar[] {
   return [...found.values()].sort((one, other) => one.start - other.start);
 }
 
+interface Span {
+  start: number;
+  length: number;
+  now: number;
+}
+
 export class Timeline {
-  readonly node: SVGSVGElement;
+  readonly node: HTMLElement;
 
   constructor(private _trans: TranslationBundle) {
-    const id = `phasenb-timeline-${++made}`;
-    this._title = element('title', { id });
-    this._about = element('desc', { id: `${id}-about` });
-    const about = { 'aria-labelledby': id, 'aria-describedby': `${id}-about` };
-    this.node = element('svg', { class: 'phasenb-timeline', role: 'img', width: '100%', ...about });
-    this._title.textContent = _trans.__('Timeline of the phases');
+    this._began = h('span', {});
+    this._took = h('span', {});
+    this._foot = h('div', { class: 'phasenb-timeline-foot' }, this._began, this._took);
+    const about = { role: 'img', 'aria-label': _trans.__('Timeline of the phases') };
+    this.node = h('div', { class: 'phasenb-timeline', ...about, hidden: true }, this._foot);
   }
 
-  /** Draw it as it is at `now`; nothing is touched where nothing differs. */
+  /** Draw it as it is at `now`. It is hidden where no attempt has begun. */
   update(task: TaskState, results: readonly PhaseResult[], now: number): void {
     const all = bars(task, results);
-    const told = all.map(bar => this._told(bar, now)).join('; ');
-    const grows = all.some(bar => bar.end === null);
-    if (!grows && told === this._about.textContent) {
-      return;
-    }
-    this._about.textContent = told;
-    this._isEmpty = all.length === 0;
-    if (this._isEmpty) {
+    setHidden(this.node, all.length === 0);
+    if (all.length === 0) {
       return;
     }
     const start = Math.min(...all.map(bar => bar.start));
     const length = Math.max(1, ...all.map(bar => (bar.end ?? now) - start));
-    const lanes = task.phases.map(phase => phase.name);
-    const height = lanes.length * LANE + 16;
-    this.node.setAttribute('height', String(height));
-    const parts: Element[] = [this._title, this._about];
-    lanes.forEach((lane, index) => {
-      const own = all.filter(bar => bar.phase === lane);
-      parts.push(...this._lane(lane, own, index * LANE, { start, length, now }));
+    setAttribute(this.node, 'aria-description', all.map(bar => this._told(bar, now)).join('; '));
+    task.phases.forEach(({ name }, index) => {
+      const own = all.filter(bar => bar.phase === name);
+      this._lane(index).update(name, own, { start, length, now });
     });
-    const foot = { y: height - 2, class: 'phasenb-timeline-foot' };
-    parts.push(text(words.clock(new Date(start)), { ...foot, x: '0' }));
-    parts.push(text(words.seconds(length / 1000), { ...foot, x: '100%', 'text-anchor': 'end' }));
-    this.node.replaceChildren(...parts);
+    setText(this._began, words.clock(new Date(start)));
+    setText(this._took, words.seconds(length / 1000));
   }
 
-  private _lane(
-    name: string,
-    own: Bar[],
-    top: number,
-    span: { start: number; length: number; now: number }
-  ): Element[] {
-    const { start, length, now } = span;
-    const took = own.reduce((sum, bar) => sum + ((bar.end ?? now) - bar.start), 0);
-    const ground = { x: '0', y: top + TOP, width: '100%', height: BAR, rx: 3, class: 'phasenb-timeline-lane' };
-    const parts: Element[] = [text(name, { x: '0', y: top + TOP - 5 }), element('rect', ground)];
-    if (own.length) {
-      const right = { x: '100%', y: top + TOP - 5, 'text-anchor': 'end', class: 'phasenb-timeline-foot' };
-      const tries = own.length > 1 ? `${this._trans._n('%1 attempt', '%1 attempts', own.length)} · ` : '';
-      parts.push(text(tries + words.duration(took / 1000), right));
+  private _lane(index: number): Lane {
+    let lane = this._lanes[index];
+    if (lane === undefined) {
+      lane = new Lane(this._trans, (bar, now) => this._told(bar, now));
+      this._lanes.push(lane);
+      this._foot.before(lane.node);
     }
-    for (const bar of own) {
-      const width = Math.max(LEAST, (100 * ((bar.end ?? now) - bar.start)) / length);
-      const x = Math.min(100 - LEAST, (100 * (bar.start - start)) / length);
-      const place = { x: `${x.toFixed(2)}%`, width: `${width.toFixed(2)}%`, y: top + TOP, height: BAR, rx: 3 };
-      const rect = element('rect', {
-        ...place,
-        class: 'phasenb-timeline-bar',
-        'data-tone': TONES[bar.status] ?? 'idle'
-      });
-      const title = element('title', {});
-      title.textContent = this._told(bar, now);
-      rect.append(title);
-      parts.push(rect);
-    }
-    return parts;
+    return lane;
   }
 
   private _told(bar: Bar, now: number): string {
@@ -132,31 +103,64 @@ export class Timeline {
     return this._trans.__('%1, attempt %2: %3, %4', what, bar.attempt, statuses[bar.status] ?? bar.status, took);
   }
 
-  /** Whether no attempt has begun. */
-  get isEmpty(): boolean {
-    return this._isEmpty;
-  }
-
-  private _isEmpty = true;
-  private _title: Element;
-  private _about: Element;
+  private _lanes: Lane[] = []; // a task's phases stay as they were at its launch
+  private _foot: HTMLElement;
+  private _began: HTMLElement;
+  private _took: HTMLElement;
 }
 
-let made = 0;
+class Lane {
+  readonly node: HTMLElement;
 
-function element<K extends keyof SVGElementTagNameMap>(
-  tag: K,
-  attributes: { [name: string]: string | number }
-): SVGElementTagNameMap[K] {
-  const made = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    made.setAttribute(name, String(value));
+  constructor(
+    private _trans: TranslationBundle,
+    private _told: (bar: Bar, now: number) => string
+  ) {
+    this._name = h('span', { class: 'phasenb-timeline-name' });
+    this._took = h('span', { class: 'phasenb-timeline-took' });
+    this._track = h('div', { class: 'phasenb-timeline-track' });
+    this.node = h('div', {}, h('div', { class: 'phasenb-timeline-label' }, this._name, this._took), this._track);
   }
-  return made;
+
+  update(name: string, own: Bar[], span: Span): void {
+    setText(this._name, name);
+    setAttribute(this._name, 'title', name);
+    setText(this._took, own.length === 0 ? '' : this._sum(own, span.now));
+    while (this._track.childElementCount > own.length) {
+      this._track.lastElementChild?.remove();
+    }
+    own.forEach((bar, index) => {
+      this._place(this._bar(index), bar, span);
+    });
+  }
+
+  private _sum(own: Bar[], now: number): string {
+    const seconds = own.reduce((sum, bar) => sum + ((bar.end ?? now) - bar.start), 0) / 1000;
+    const goesOn = own.some(bar => bar.end === null);
+    const took = goesOn ? words.seconds(seconds) : words.duration(seconds);
+    return own.length > 1 ? `${this._trans._n('%1 attempt', '%1 attempts', own.length)} · ${took}` : took;
+  }
+
+  private _bar(index: number): HTMLElement {
+    const there = this._track.children[index];
+    return (there as HTMLElement | undefined) ?? this._track.appendChild(h('div', { class: 'phasenb-timeline-bar' }));
+  }
+
+  private _place(node: HTMLElement, bar: Bar, { start, length, now }: Span): void {
+    const width = Math.max(LEAST, (100 * ((bar.end ?? now) - bar.start)) / length);
+    const left = Math.min(100 - LEAST, (100 * (bar.start - start)) / length);
+    setStyle(node, 'left', `${rounded(left)}%`);
+    setStyle(node, 'width', `${rounded(width)}%`);
+    setAttribute(node, 'data-tone', TONES[bar.status] ?? 'idle');
+    setAttribute(node, 'title', this._told(bar, now));
+  }
+
+  private _name: HTMLElement;
+  private _took: HTMLElement;
+  private _track: HTMLElement;
 }
 
-function text(content: string, attributes: { [name: string]: string | number }): SVGTextElement {
-  const made = element('text', attributes);
-  made.textContent = content;
-  return made;
+/** As the page gives it back. */
+function rounded(value: number): number {
+  return Math.round(100 * value) / 100;
 }
