@@ -70,11 +70,11 @@ class JupyterProcess:
         client.wait_for_ready(timeout=60)
         return client
 
-    def wait_until_healthy(self):
+    def wait_until_healthy(self, path):
         deadline = time.monotonic() + 60
         while True:
             try:
-                return self.request("phasenb/api/health")
+                return self.request(path)
             except OSError as error:
                 assert self.process.poll() is None, self.log.read_text()
                 assert time.monotonic() < deadline, f"{error}\n{self.log.read_text()}"
@@ -88,6 +88,19 @@ def lab_settings(folder):
     return folder
 
 
+def config_without(folder, parts):
+    """A Jupyter configuration in which phasenb's part for the "server", or for "lab", is not there."""
+    switches = {
+        "server": ("jupyter_server_config.d/phasenb.json", {"ServerApp": {"jpserver_extensions": {"phasenb": False}}}),
+        "lab": ("labconfig/page_config.json", {"disabledExtensions": {"phasenb": True}}),
+    }
+    for name, content in map(switches.get, parts):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content))
+    return folder
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -96,13 +109,13 @@ def free_port():
 
 @contextmanager
 def jupyter_processes(tmp_path):
-    """``start(app="jupyter_server", files=folder to copy, environ={}, options=[], like=None)`` -> JupyterProcess.
+    """``start(app="jupyter_server", files=folder to copy, environ={}, options=[], like=None, without=())`` -> JupyterProcess.
 
-    ``like``: with the port and the token of one that has ended.
+    ``like``: with the port and the token of one that has ended; ``without``: as in config_without.
     """
     started = []
 
-    def start(app="jupyter_server", files=None, environ=None, options=(), like=None):
+    def start(app="jupyter_server", files=None, environ=None, options=(), like=None, without=()):
         folder = tmp_path / "notebooks"
         folder.mkdir(exist_ok=True)
         if files:
@@ -112,7 +125,8 @@ def jupyter_processes(tmp_path):
         own = {
             "JUPYTER_TOKEN": token,
             "JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime"),
-            "JUPYTER_CONFIG_DIR": str(tmp_path / "config"),
+            "JUPYTER_CONFIG_DIR": str(config_without(tmp_path / "-".join(["config", *without]), without)),
+            "JUPYTER_PREFER_ENV_PATH": "0",  # so that this folder's configuration is laid over the environment's
             "JUPYTERLAB_SETTINGS_DIR": str(lab_settings(tmp_path / "settings")),
             "PHASENB_STORE_URL": str(tmp_path / "phasenb.db"),
         }
@@ -123,7 +137,7 @@ def jupyter_processes(tmp_path):
             process = subprocess.Popen(command, env={**os.environ, **own, **(environ or {})}, stdout=sink, stderr=sink)
         server = JupyterProcess(f"http://127.0.0.1:{port}/", token, folder, process, log)
         started.append(server)
-        server.wait_until_healthy()
+        server.wait_until_healthy("api/status" if "server" in without else "phasenb/api/health")
         return server
 
     try:

@@ -1,6 +1,7 @@
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+import { sayConnection } from './announcer';
 import { Client } from './client';
 import { calmFrames } from './frames';
 
@@ -27,6 +28,7 @@ const renderer: JupyterFrontEndPlugin<void> = {
   activate: (_: JupyterFrontEnd, store: TaskStore, rendermime: IRenderMimeRegistry, translator: ITranslator | null) => {
     const trans = (translator ?? nullTranslator).load(DOMAIN);
     rendermime.addFactory(rendererFactory(store, trans), RANK);
+    sayConnection(store, trans);
   }
 };
 

@@ -23,13 +23,15 @@ export interface TailLine extends LogLine {
 
 /** One task. `state` is null until the first event or snapshot came.
  *
- * `live`: the server tells of it now; otherwise `state` is how it was at `asOf`, when that is known.
+ * `live`: the server tells of it now; otherwise `state` is how it was at `asOf`, when that is known. `told`: the server has
+ * told of it at all; otherwise only a notebook has, which may come from anybody.
  * `problem`: why nothing more will be heard of it. `dropped`: lines of output that nobody kept.
  * `notes`: what the launch has to say beside the state.
  */
 export class TaskModel {
   state: TaskState | null = null;
   live = false;
+  told = false;
   asOf: Date | null = null;
   problem: ServerError | null = null;
   tail: readonly TailLine[] = [];
@@ -108,12 +110,14 @@ export class TaskModel {
 
   fail(problem: ServerError): void {
     this.problem = problem;
+    this.told &&= problem.code !== 'unknown_task';
     this.touch();
   }
 
   setLive(live: boolean): void {
     if (live !== this.live || (live && this.problem !== null)) {
       this.live = live;
+      this.told ||= live;
       this.problem = live ? null : this.problem;
       this.touch();
     }

@@ -14,6 +14,8 @@ import type { Saved } from './source';
 /** Calls back before the next painting; requestAnimationFrame in a page. */
 export type Frame = (paint: () => void) => unknown;
 
+export const PLACES_MS = 1000;
+
 /** Below `phasenb/api`. An id may come from a notebook, or a command's arguments. */
 export function pathOf(taskId: string): string {
   return `tasks/${encodeURIComponent(taskId)}`;
@@ -56,6 +58,7 @@ export class TaskStore {
 
   dispose(): void {
     clearTimeout(this._retry);
+    clearTimeout(this._places);
     Signal.clearData(this);
   }
 
@@ -109,6 +112,7 @@ export class TaskStore {
     }
     for (const task of reply.tasks) {
       const model = this._model(task.task_id);
+      model.told = true;
       if (model.state === null || task.seq > model.seq) {
         model.reset(task);
       }
@@ -134,6 +138,7 @@ export class TaskStore {
   private _opened(_: Client, welcome: Welcome): void {
     if (this._epoch !== '' && this._epoch !== welcome.epoch) {
       this._cursor = undefined; // another store: what its cursor meant, this one does not know
+      this._forget();
     }
     this._epoch = welcome.epoch;
     for (const model of this._tasks.values()) {
@@ -143,6 +148,17 @@ export class TaskStore {
       }
     }
     this._subscribeFeed();
+  }
+
+  /** What the store that is gone had told; whoever shows one of its tasks hears what became of it. */
+  private _forget(): void {
+    for (const [taskId, model] of this._tasks) {
+      model.told = false;
+      if (model.following === 0) {
+        this._tasks.delete(taskId);
+      }
+    }
+    this._touchList();
   }
 
   private _connectionChanged(client: Client): void {
@@ -298,10 +314,24 @@ export class TaskStore {
         model.epoch = this._epoch;
         model.setLive(true);
         this._happened.emit({ model, event });
+        this._askForPlaces();
       }
     } else if (!model.asking) {
       // Behind a gap the log is asked for what is missing; what can't be folded is asked for as a snapshot.
       this._subscribe(model, event.seq > before + 1 ? model.epoch : NO_EPOCH);
+    }
+  }
+
+  /** Only a snapshot tells the place in the queue: what waits and is shown is asked for again when something happened. */
+  private _askForPlaces(): void {
+    const waiting = () => [...this._tasks.values()].filter(isWaiting);
+    if (this._places === undefined && waiting().length > 0) {
+      this._places = setTimeout(() => {
+        this._places = undefined;
+        for (const model of waiting()) {
+          this._subscribe(model, NO_EPOCH);
+        }
+      }, PLACES_MS);
     }
   }
 
@@ -343,6 +373,7 @@ export class TaskStore {
   private _dirty = new Set<TaskModel>();
   private _waiting = false;
   private _retry: ReturnType<typeof setTimeout> | undefined;
+  private _places: ReturnType<typeof setTimeout> | undefined;
   private _tries = 0;
   private _feedWaits = false;
   private _scope: 'session' | 'user' | null = null;
@@ -351,4 +382,8 @@ export class TaskStore {
   private _fed = false;
   private _changed = new Signal<this, void>(this);
   private _happened = new Signal<this, Happened>(this);
+}
+
+function isWaiting(model: TaskModel): boolean {
+  return model.following > 0 && model.state?.state === 'queued';
 }

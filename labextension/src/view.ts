@@ -78,6 +78,7 @@ export class TaskView {
   paint(): void {
     const { state: task, live } = this.model;
     const now = new Date();
+    const focused = this._focused();
     this._painted = this.model.seq;
     this._paintConnection(task);
     setHidden(this._body, task === null);
@@ -97,6 +98,9 @@ export class TaskView {
     this._paintButtons(task, live);
     this._paintTimes(task, live);
     this._announce(task, live);
+    if (focused !== null && !this._asking) {
+      this._keepFocus(focused);
+    }
   }
 
   private _changed(): void {
@@ -168,7 +172,7 @@ export class TaskView {
 
   private _paintConnection(task: TaskState | null): void {
     const { connection } = this._store.client;
-    const { problem } = this.model;
+    const problem = connection.kind === 'connected' ? this.model.problem : null; // a server that is gone says nothing
     const goesOn = task !== null && !words.isTerminal(task.state);
     const elsewhere = this._epoch !== null && this._epoch !== this._store.client.welcome?.epoch;
     const sentence =
@@ -227,7 +231,7 @@ export class TaskView {
     const where = phase === null ? '' : this._trans.__(' in %1', phase);
     const message = error.message ? `${where}: ${words.plain(error.message)}` : where;
     const parts: Node[] = [h('p', {}, h('b', {}, words.plain(error.type)), message)];
-    const own = words.ownLine(error.traceback);
+    const own = words.ownLine(error.traceback, this._trans);
     if (own !== null) {
       parts.push(h('p', { class: 'phasenb-where' }, words.plain(own.where)));
       if (own.code) {
@@ -283,6 +287,7 @@ export class TaskView {
 
   /** Ask for a command; the buttons rest until the server has answered. */
   private async _ask(request: Request, given: Given = {}): Promise<void> {
+    const focused = this._focused();
     this._asking = true;
     setOptional(this._refusal, null);
     this.paint();
@@ -293,6 +298,24 @@ export class TaskView {
     } finally {
       this._asking = false;
       this.paint();
+      if (focused !== null && document.activeElement === document.body) {
+        this._keepFocus(focused);
+      }
+    }
+  }
+
+  private _focused(): HTMLElement | null {
+    const { activeElement } = document;
+    return activeElement instanceof HTMLElement && this.node.contains(activeElement) ? activeElement : null;
+  }
+
+  /** A button that is gone, hidden or at rest has no focus any more: then the keyboard goes on from the task itself. */
+  private _keepFocus(focused: HTMLElement): void {
+    const stays = this.node.contains(focused) && focused.closest('[hidden]') === null && !focused.matches(':disabled');
+    const target = stays ? focused : this.node;
+    if (target !== document.activeElement) {
+      this.node.tabIndex = -1;
+      target.focus({ preventScroll: true });
     }
   }
 

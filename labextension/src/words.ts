@@ -218,7 +218,7 @@ const NOT_OWN = /[/\\](?:site-packages|dist-packages|phasenb)[/\\]|[/\\]lib[/\\]
 const CELL = /ipykernel_\d+[/\\]|^<ipython-input/;
 
 /** Null where the traceback has no line of the user's own. */
-export function ownLine(traceback: string): OwnLine | null {
+export function ownLine(traceback: string, trans: TranslationBundle): OwnLine | null {
   const lines = traceback.split(/\r\n|\r|\n/);
   let found: OwnLine | null = null;
   lines.forEach((line, index) => {
@@ -227,8 +227,11 @@ export function ownLine(traceback: string): OwnLine | null {
       return;
     }
     const following = (lines[index + 1] ?? '').trim();
-    const place = CELL.test(file) ? 'the notebook' : (file.split(/[/\\]/).pop() ?? file);
-    found = { where: `${place}, line ${number}, in ${name}`, code: FRAME.test(following) ? '' : following };
+    const place = CELL.test(file) ? trans.__('the notebook') : (file.split(/[/\\]/).pop() ?? file);
+    found = {
+      where: trans.__('%1, line %2, in %3', place, number, name),
+      code: FRAME.test(following) ? '' : following
+    };
   });
   return found;
 }

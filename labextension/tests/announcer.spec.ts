@@ -1,5 +1,10 @@
-import { ANNOUNCER, PAUSE_MS } from '../src/announcer';
+import { nullTranslator } from '@jupyterlab/translation';
+import { Signal } from '@lumino/signaling';
+import { ANNOUNCER, PAUSE_MS, sayConnection } from '../src/announcer';
+import type { Connection } from '../src/client';
+import type { TaskStore } from '../src/store';
 import { document } from './page';
+import { snapshot } from './server';
 
 describe('the live region', () => {
   beforeEach(() => jest.useFakeTimers());
@@ -26,5 +31,23 @@ describe('the live region', () => {
     jest.advanceTimersByTime(PAUSE_MS);
     expect(spoken()).toBe('d: paused');
     expect(document.querySelectorAll('[aria-live=polite]').length).toBe(1);
+  });
+
+  it('says that the connection is lost, and that it is back, while a task goes on', () => {
+    const client = { connectionChanged: new Signal<object, Connection>({}) };
+    const model = { state: snapshot() };
+    const store = { client, tasks: new Map([['a', model]]) } as unknown as TaskStore;
+    const become = (kind: 'connecting' | 'connected' | 'reconnecting') => {
+      client.connectionChanged.emit({ kind });
+      jest.advanceTimersByTime(PAUSE_MS);
+      return spoken();
+    };
+    sayConnection(store, nullTranslator.load('phasenb'));
+    const before = spoken();
+    expect([become('connecting'), become('connected')]).toEqual([before, before]);
+    expect(become('reconnecting')).toBe('The connection to the server is lost; the task goes on. Reconnecting…');
+    expect(become('connected')).toBe('The connection to the server is back.');
+    model.state = snapshot({ state: 'completed' });
+    expect(become('reconnecting')).toBe('The connection to the server is back.');
   });
 });

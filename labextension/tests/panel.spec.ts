@@ -1,5 +1,6 @@
 import { nullTranslator } from '@jupyterlab/translation';
 import { Signal } from '@lumino/signaling';
+import { ServerError } from '../src/errors';
 import { TaskModel } from '../src/model';
 import { formSchema, launchInputs, type Schema } from '../src/panel/form';
 import { TaskList } from '../src/panel/list';
@@ -18,7 +19,7 @@ function known(number: number, change: Partial<TaskState> = {}): Known {
   const taskId = `01KC${String(number).padStart(22, '0')}`;
   const model = new TaskModel(taskId, () => undefined);
   model.reset(snapshot({ task_id: taskId, name: `task ${number}`, ...change }));
-  model.live = true;
+  model.setLive(true);
   return model as Known;
 }
 
@@ -51,8 +52,16 @@ describe('the listing', () => {
     expect(names({ text: 'nightly 2' })).toEqual([]);
   });
 
-  it('leaves out what nothing is known of', () => {
-    expect(listed([new TaskModel('x', () => undefined)], EVERYTHING)).toEqual([]);
+  it('leaves out what nothing is known of, and what only a notebook told', () => {
+    const saved = new TaskModel('x', () => undefined);
+    expect(listed([saved], EVERYTHING)).toEqual([]);
+    saved.reset(snapshot());
+    expect(listed([saved], EVERYTHING)).toEqual([]);
+    expect(counted([saved]).live).toBe(0);
+    saved.setLive(true);
+    expect(listed([saved], EVERYTHING)).toEqual([saved]);
+    saved.fail(new ServerError('unknown_task', 'it is of another user'));
+    expect(listed([saved], EVERYTHING)).toEqual([]);
   });
 
   it('counts who is at work and who waits', () => {
@@ -247,6 +256,14 @@ describe('the notices', () => {
     expect(takenBack.length).toBe(1);
     hear(gate(9));
     expect(told.length).toBe(2);
+  });
+
+  it('say nothing of a gate that only a notebook told', () => {
+    const saved = new TaskModel('x', () => undefined);
+    saved.reset(snapshot(gate(5)));
+    tasks.set('x', saved);
+    (store.changed as Signal<TaskStore, void>).emit();
+    expect(told).toEqual([]);
   });
 
   it('can be switched off', () => {

@@ -8,6 +8,10 @@ const OTHER = '01KC0000000000000000000001';
 const ABOUT = { task_id: TASK_ID, session: 'nb:one', at: '2026-01-01T00:00:02.000000Z' };
 const PAUSED = { ...ABOUT, type: 'task_paused', by: 'ada' };
 const RESUMED = { ...ABOUT, type: 'task_resumed', by: 'ada' };
+const CREATED = {
+  ...{ type: 'task_created', task_id: OTHER, session: 's', seq: 1, at: '2026-01-02T00:00:00.000000Z' },
+  ...{ name: 'new', agent: 'a', phases: ['one'], inputs: {}, labels: {}, key: null }
+};
 
 describe('the store of tasks', () => {
   let server: FakeServer;
@@ -243,6 +247,21 @@ describe('the store of tasks', () => {
     expect(model.dropped).toBe(2);
   });
 
+  it('asks again for the place in the queue of a task that waits and is shown, when something happened', async () => {
+    task = snapshot({ state: 'queued', seq: 1 });
+    store.openFeed('user');
+    const model = await follow();
+    const asked = subscriptions().length;
+    task = { ...task, queue: { position: 2, reason: 'all 2 places are taken' } };
+    server.say(CREATED);
+    await until(() => model.state?.queue !== null);
+    expect(
+      subscriptions()
+        .slice(asked)
+        .map(each => [each.task_id, each.epoch])
+    ).toEqual([[TASK_ID, '']]);
+  });
+
   it('leaves a task when nobody shows it any more', async () => {
     await follow();
     store.follow(TASK_ID);
@@ -259,8 +278,7 @@ describe('the store of tasks', () => {
     store.openFeed('user');
     await until(() => store.complete);
     expect([...store.tasks.keys()]).toEqual([TASK_ID]);
-    const created = { type: 'task_created', task_id: OTHER, session: 's', seq: 1, at: '2026-01-02T00:00:00.000000Z' };
-    server.say({ ...created, name: 'new', agent: 'a', phases: ['one'], inputs: {}, labels: {}, key: null });
+    server.say(CREATED);
     server.say({ ...PAUSED, seq: 3 });
     await until(() => happened.length === 2);
     expect(happened).toEqual([`${OTHER} task_created`, `${TASK_ID} task_paused`]);

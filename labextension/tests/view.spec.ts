@@ -3,6 +3,7 @@ import { Client } from '../src/client';
 import { exactText } from '../src/exact';
 import type { Approval, Command, Json, Phase, PhaseResult, TaskState } from '../src/protocol';
 import { TaskStore } from '../src/store';
+import { TICKER } from '../src/ticker';
 import { TaskView } from '../src/view';
 import { document, type } from './page';
 import { FakeServer, snapshot, TASK_ID, until } from './server';
@@ -118,6 +119,50 @@ describe('the view of a task', () => {
     expect(observer.takeRecords().concat(changes)).toEqual([]);
     observer.disconnect();
     clock.mockRestore();
+  });
+
+  it('keeps the focus when what had it goes, so that the keyboard goes on from there', async () => {
+    await open();
+    view.node.querySelector<HTMLButtonElement>('button[title^=Start]')?.focus();
+    press('Pause');
+    server.say({ task_id: TASK_ID, session: 's', at: snapshot().updated_at, type: 'task_paused', by: 'a', seq: 3 });
+    await until(() => text('.phasenb-state') === 'paused' && document.activeElement === view.node);
+  });
+
+  it('leaves progress to the second hand while it is out of sight, and events to nobody', async () => {
+    let see: (inSight: boolean) => void = () => undefined;
+    globalThis.IntersectionObserver = class {
+      constructor(tell: (entries: { isIntersecting: boolean }[]) => void) {
+        see = isIntersecting => tell([{ isIntersecting }]);
+      }
+      observe() {}
+      disconnect() {}
+    } as unknown as typeof IntersectionObserver;
+    const tick = jest.spyOn(TICKER, 'add');
+    try {
+      await open();
+      const about = { task_id: TASK_ID, phase: 'research', attempt: 1, done: null, total: null, metrics: {} };
+      const tell = async (percent: number) => {
+        server.say({ ...about, type: 'phase_update', percent, message: `${percent} eggs`, eta_s: null });
+        await until(() => view.model.state?.message === `${percent} eggs`);
+        await new Promise(resolve => setImmediate(resolve));
+      };
+      see(false);
+      await tell(30);
+      expect(text('.phasenb-says')).toBe('');
+      tick.mock.calls[0]?.[0]();
+      expect(text('.phasenb-says')).toBe('30 eggs');
+      await tell(40);
+      expect(text('.phasenb-says')).toBe('30 eggs');
+      see(true);
+      expect(text('.phasenb-says')).toBe('40 eggs');
+      see(false);
+      server.say({ task_id: TASK_ID, session: 's', at: snapshot().updated_at, type: 'task_paused', by: 'a', seq: 3 });
+      await until(() => text('.phasenb-state') === 'paused');
+    } finally {
+      Reflect.deleteProperty(globalThis, 'IntersectionObserver');
+      tick.mockRestore();
+    }
   });
 
   it('drops a failure that was overcome while the task goes on', async () => {

@@ -32,7 +32,7 @@ describe('the words are those of Python', () => {
     expect(words.elapsed(START, null, new Date(Date.parse(START) + value * 1000))).toBe(text)
   );
   it.each(SAID.plain)('plain %j', (value, text) => expect(words.plain(value)).toBe(text));
-  it.each(SAID.own_line)('own line of %j', (value, line) => expect(words.ownLine(value)).toEqual(line));
+  it.each(SAID.own_line)('own line of %j', (value, line) => expect(words.ownLine(value, trans)).toEqual(line));
   it.each(SAID.task.map(([task, now, said]) => [`${task.state} ${said.activity}`, task, new Date(now), said] as const))(
     'task %s',
     (_, task, now, said) =>

@@ -174,6 +174,38 @@ def test_an_approval_with_an_edited_plan(lab, page):
     assert results[-1]["output"] == ["median", 3]
 
 
+def test_a_plan_is_found_edited_and_approved_with_the_keyboard_alone(lab, page):
+    lab.progress(1)
+    lab.launch("by keyboard", approve_before=["implementation"])
+    lab.open(page)
+    page.wait_for_function("() => document.activeElement?.matches('.jp-Launcher')")  # it takes the focus when it is there
+    lab.panel()
+    lab.row("by keyboard").get_by_text("waits for approval before implementation").wait_for()
+    focused = page.locator(":focus")
+
+    def tab_to(label):
+        for _ in range(12):
+            if label in (focused.inner_text(), focused.get_attribute("aria-label")):
+                return
+            page.keyboard.press("Tab")
+        pytest.fail(f"no way to {label}: the focus is on {focused.evaluate('element => element.outerHTML')}")
+
+    page.wait_for_function("() => document.activeElement?.matches('.phasenb-search')")
+    page.keyboard.type("keyboard")
+    tab_to("Tasks")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    tab_to("Edit")
+    page.keyboard.press("Enter")
+    page.keyboard.press("ControlOrMeta+a")
+    page.keyboard.type('{"method": "median"}')
+    tab_to("Approve")
+    page.keyboard.press("Enter")
+    page.locator("#phasenb-panel .phasenb-task[data-state=completed]").wait_for()
+    page.keyboard.press("Escape")
+    assert focused.get_attribute("aria-label") == "Tasks"
+
+
 def test_what_is_told_and_found(lab, page):
     lab.progress(1)
     lab.launch("before the page")

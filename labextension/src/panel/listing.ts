@@ -20,13 +20,13 @@ export interface Query {
 
 export const EVERYTHING: Query = { text: '', filter: 'all', notebook: null };
 
-/** A task that something is known of. */
+/** A task that the server told of. */
 export interface Known extends TaskModel {
   state: TaskState;
 }
 
 export function isKnown(model: TaskModel): model is Known {
-  return model.state !== null;
+  return model.told && model.state !== null;
 }
 
 export function listed(models: Iterable<TaskModel>, query: Query): Known[] {
@@ -93,7 +93,8 @@ export interface Counts {
 
 export function counted(models: Iterable<TaskModel>): Counts {
   const counts = { running: 0, queued: 0, approval: 0, live: 0 };
-  for (const { state: task } of models) {
+  for (const model of models) {
+    const task = isKnown(model) ? model.state : null;
     if (task !== null && !isTerminal(task.state)) {
       counts.live += 1;
       counts.running += Number(AT_WORK.has(task.state));
@@ -115,14 +116,15 @@ export function statusText({ running, queued, approval }: Counts, trans: Transla
     .join(' · ');
 }
 
-/** Tells whether events came since the last look, at the cost of a comparison for each task. */
+/** Tells whether events came, or tasks, since the last look, at the cost of a comparison for each task. */
 export class Census {
   moved(tasks: ReadonlyMap<string, TaskModel>): boolean {
     let moved = tasks.size !== this._seqs.length;
     let index = 0;
     for (const model of tasks.values()) {
-      if (this._seqs[index] !== model.seq) {
-        this._seqs[index] = model.seq;
+      const seq = model.told ? model.seq : 0;
+      if (this._seqs[index] !== seq) {
+        this._seqs[index] = seq;
         moved = true;
       }
       index += 1;

@@ -40,8 +40,9 @@ export class Notices {
     }
   }
 
-  private _see({ taskId, state: task }: TaskModel): void {
-    if (task === null || this._seqs.get(taskId) === task.seq) {
+  private _see(model: TaskModel): void {
+    const { taskId, state: task } = model;
+    if (task === null || !model.told || this._seqs.get(taskId) === task.seq) {
       return;
     }
     this._seqs.set(taskId, task.seq);

@@ -8,6 +8,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { addIcon, type LabIcon, searchIcon } from '@jupyterlab/ui-components';
 import type { Message } from '@lumino/messaging';
 import { Panel, Widget } from '@lumino/widgets';
+import { ANNOUNCER } from '../announcer';
 import { h, setAttribute, setHidden, setText } from '../dom';
 import type { TaskModel } from '../model';
 import { connectionSentence, UNREACHED } from '../sentences';
@@ -169,25 +170,23 @@ export class TaskPanel extends Panel {
     this._connection = h('span', {});
     const retry = () => store.client.connect();
     this._tryAgain = h('button', { type: 'button', class: 'phasenb-button', click: retry }, trans.__('Try again'));
-    this._state = h('p', { class: 'phasenb-panel-connection', role: 'status', hidden: true });
+    this._state = h('p', { class: 'phasenb-panel-connection', hidden: true });
     this._state.append(this._connection, this._tryAgain);
-    this._found = h('p', { class: 'phasenb-hidden', role: 'status' });
     this._paintFilter();
     const bar = (...parts: HTMLElement[]) => h('div', { class: 'phasenb-panel-bar' }, ...parts);
     const heading = h('h2', { class: 'phasenb-hidden' }, trans.__('Tasks'));
-    const rows = [bar(field, button), bar(this._filter, this._own), this._state, this._found];
+    const rows = [bar(field, button), bar(this._filter, this._own), this._state];
     return h('div', { class: 'phasenb-panel-head' }, heading, ...rows);
   }
 
   /** What stands where no row does: what to do about it. */
   private _buildEmpty(): HTMLElement {
-    const { trans, icon, launch } = this._options;
+    const { icon, launch } = this._options;
     this._emptySays = h('p', {});
     const first = () => (this._asked() ? this._reset() : launch());
     this._emptyDoes = h('button', { type: 'button', class: 'phasenb-button', click: first });
-    this._empty = h('div', { class: 'phasenb-empty', role: 'status', hidden: true });
+    this._empty = h('div', { class: 'phasenb-empty', hidden: true });
     this._empty.append(icon.element({ tag: 'span' }), this._emptySays, this._emptyDoes);
-    this._empty.setAttribute('aria-label', trans.__('Nothing to list'));
     return this._empty;
   }
 
@@ -246,6 +245,8 @@ export class TaskPanel extends Panel {
     this._query = { ...this._query, ...change };
     this._list.scrollTo(0);
     this._refresh(true);
+    const count = this._list.items.length;
+    ANNOUNCER.say(this.id, this._options.trans._n('%1 task', '%1 tasks', count));
   }
 
   private _onlyOwn(only: boolean): void {
@@ -273,8 +274,6 @@ export class TaskPanel extends Panel {
       this._list.setItems(listed(this.store.tasks.values(), this._query));
       this._paintFilter();
       this._paintEmpty();
-      const count = this._list.items.length;
-      setText(this._found, this._options.trans._n('%1 task', '%1 tasks', count));
     } else {
       this._list.paint();
     }
@@ -313,7 +312,6 @@ export class TaskPanel extends Panel {
   private _state!: HTMLElement;
   private _connection!: HTMLElement;
   private _tryAgain!: HTMLElement;
-  private _found!: HTMLElement;
   private _empty!: HTMLElement;
   private _emptySays!: HTMLElement;
   private _emptyDoes!: HTMLElement;
