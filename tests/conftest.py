@@ -109,7 +109,8 @@ def free_port():
 
 @contextmanager
 def jupyter_processes(tmp_path):
-    """``start(app="jupyter_server", files=folder to copy, environ={}, options=[], like=None, without=())`` -> JupyterProcess.
+    """``start(app="jupyter_server", files=folder to copy, environ={}, options=[], like=None, without=())`` starts a
+    JupyterProcess.
 
     ``like``: with the port and the token of one that has ended; ``without``: as in config_without.
     """

@@ -172,7 +172,7 @@ export class TaskView {
 
   private _paintConnection(task: TaskState | null): void {
     const { connection } = this._store.client;
-    const problem = connection.kind === 'connected' ? this.model.problem : null; // a server that is gone says nothing
+    const problem = HEARD.has(connection.kind) ? this.model.problem : null; // a server that is gone says nothing
     const goesOn = task !== null && !words.isTerminal(task.state);
     const elsewhere = this._epoch !== null && this._epoch !== this._store.client.welcome?.epoch;
     const sentence =

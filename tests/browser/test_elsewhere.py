@@ -121,7 +121,3 @@ def test_each_trouble_with_the_server_has_a_sentence_of_its_own(jupyter_process,
     task.get_by_text(f"{absent}what is shown was saved with the notebook.").wait_for()
     page.locator("#phasenb-panel").get_by_text(f"{absent}there are no tasks to show.").wait_for()
     assert "as of" in task.locator(".phasenb-state").inner_text()
-
-    again()
-    task.get_by_role("button", name="Try again").click()
-    task.get_by_text(gone).wait_for()

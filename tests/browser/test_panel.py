@@ -178,7 +178,8 @@ def test_a_plan_is_found_edited_and_approved_with_the_keyboard_alone(lab, page):
     lab.progress(1)
     lab.launch("by keyboard", approve_before=["implementation"])
     lab.open(page)
-    page.wait_for_function("() => document.activeElement?.matches('.jp-Launcher')")  # it takes the focus when it is there
+    # JupyterLab's launcher takes the focus when it is there.
+    page.wait_for_function("() => document.activeElement?.matches('.jp-Launcher')")
     lab.panel()
     lab.row("by keyboard").get_by_text("waits for approval before implementation").wait_for()
     focused = page.locator(":focus")
