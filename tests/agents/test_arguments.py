@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from types import FunctionType
 from typing import Any
 
 import pytest
@@ -35,6 +37,25 @@ def signatures(draw: st.DrawFn) -> tuple[Any, dict[str, bool]]:
     namespace: dict[str, Any] = {}
     exec(f"def function({', '.join(written)}):\n    return {{{shown}{'**rest' if rest else ''}}}", namespace)
     return namespace["function"], defaults
+
+
+@given(signatures())
+def test_a_functions_own_code_tells_what_its_signature_tells(signature: tuple[Any, dict[str, bool]]) -> None:
+    function, _ = signature
+    told = FunctionType(
+        function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__
+    )
+    told.__kwdefaults__ = function.__kwdefaults__
+    told.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]  # as decorators set it
+    assert read_arguments(function) == read_arguments(told)
+
+
+def test_a_signature_that_says_otherwise_than_the_code_counts() -> None:
+    def function(alpha: Any, **rest: Any) -> None: ...
+
+    function.__signature__ = inspect.signature(lambda beta, gamma=1: None)  # type: ignore[attr-defined]
+    arguments = read_arguments(function)
+    assert (arguments.required, arguments.optional, arguments.open) == (("beta",), ("gamma",), False)
 
 
 @given(signatures(), st.sets(st.sampled_from([*NAMES[1:], "other"])))
