@@ -131,6 +131,7 @@ class Places:
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.used = 0
+        self.waiting = 0
         self._order = 0
         self._waiting: list[tuple[int, int, str, asyncio.Future[None]]] = []
         self._positions: dict[str, int] | None = None  # until the queue changes
@@ -138,10 +139,6 @@ class Places:
     @property
     def free(self) -> bool:
         return self.used < self.capacity and not self._waiting
-
-    @property
-    def waiting(self) -> int:
-        return sum(not place.done() for *_, place in self._waiting)
 
     def take(self) -> None:
         """Take a free place at once; the caller has looked at ``free``."""
@@ -155,12 +152,15 @@ class Places:
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._order += 1
         heapq.heappush(self._waiting, (-priority, self._order, task_id, place))
+        self.waiting += 1
         self._positions = None
         try:
             await place
         except asyncio.CancelledError:
             self._positions = None
-            if place.done() and not place.cancelled():
+            if place.cancelled():
+                self.waiting -= 1
+            else:
                 self.give_back()  # the place came at the moment of the cancel
             raise
 
@@ -171,6 +171,7 @@ class Places:
             *_, place = heapq.heappop(self._waiting)
             if not place.done():
                 self.used += 1
+                self.waiting -= 1
                 place.set_result(None)
 
     def position(self, task_id: str) -> int | None:

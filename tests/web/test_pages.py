@@ -97,14 +97,22 @@ def test_positions_are_worked_out_once_for_a_list_and_anew_when_the_queue_change
         assert [places.position(name) for name in "abc"] == [1, 2, 3]
         assert places.position("runs") is None
         assert len(sorts) == 1
+        assert places.waiting == 3
         waits["b"].cancel()
         await asyncio.sleep(0)
         assert [places.position(name) for name in "abc"] == [1, None, 2]
         first = asyncio.create_task(places.wait("first", 5))
         await asyncio.sleep(0)
         assert [places.position(name) for name in ("first", "a", "c")] == [1, 2, 3]
+        assert places.waiting == 3
         places.give_back()
         assert [places.position(name) for name in ("first", "a", "c")] == [None, 1, 2]
+        assert places.waiting == 2
+        await first
+        places.give_back()
+        waits["a"].cancel()  # at the moment when it gets its place: it goes to the next
+        await asyncio.gather(*waits.values(), return_exceptions=True)
+        assert (places.used, places.waiting) == (1, 0)
         for wait in (*waits.values(), first):
             wait.cancel()
 
