@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from phasenb.web.api import TaskApi
     from phasenb.web.connection import Frame
     from phasenb.web.message_handler import WebSocketMessageHandler
-    from phasenb.web.message_protocol import ServerMessage
 
 log = logging.getLogger(__name__)
 
@@ -225,28 +224,24 @@ class _Pipe:
         self.loop = loop
         self.open = True
         self.left = False
+        self.one_loop = loop is host_loop
         self.closed: Callable[[], None] = lambda: None  # the host's: the client has left
-        self._receive = receive
+        self._receive = cast("Callable[[Frame], None]", receive)  # what a host sends is what the protocol knows
         self._lost = lost
-
-    @property
-    def one_loop(self) -> bool:
-        return self.loop is self.host_loop
 
     def write(self, frame: Frame) -> None:
         if not self.open:
             raise ConnectionError("the client has left")
-        message = cast("str | ServerMessage", frame)  # what a host sends is what the protocol knows
         if self.one_loop:
-            self._deliver(message)
+            self._deliver(frame)
         else:
-            self.loop.call_soon_threadsafe(self._deliver, message)
+            self.loop.call_soon_threadsafe(self._deliver, frame)
 
-    def _deliver(self, message: str | ServerMessage) -> None:
+    def _deliver(self, frame: Frame) -> None:
         if self.left:
             return
         try:
-            self._receive(message)
+            self._receive(frame)
         except Exception:
             # Of the client's making, and none of the host's, which is telling others as well: a fresh link may do.
             log.exception("a message of the embedded host could not be taken")

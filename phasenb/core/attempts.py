@@ -77,8 +77,8 @@ class Attempts:
             async for report in run:
                 if isinstance(report, Outcome):
                     outcome = report
-                else:
-                    await self._heard(live, phase, report)
+                    break  # nothing follows it
+                await self._heard(live, phase, report)
         except BaseException:  # let go of, or the task is another host's now: nothing of it may run on here
             await asyncio.shield(run.stop(0))
             raise

@@ -353,7 +353,7 @@ def _proceed(live: LiveTask, slot: Slot | None, decision: Decision) -> Running |
 
 def _settle(live: LiveTask, ended: Ended, slot: Slot, decision: Decision) -> Running | None:
     """The end of an attempt and the start of the next, in one decision where the worker is still there."""
-    decision.settle(replace(ended, cancelled_by=live.cancelled_by, give_up=live.give_up))
+    decision.settle(ended, live.cancelled_by, live.give_up)
     if decision.state.state is not State.RUNNING:
         return None
     values = live.values

@@ -109,28 +109,31 @@ class Decision:
         self.add(ev.PhaseStarted, phase=phase.name, attempt=phase.attempt + 1, worker=worker)
         return Running(self.state.phase_named(phase.name), "phase")
 
-    def settle(self, ended: Ended) -> None:
-        """What an attempt's outcome means: it counts, it is tried again, undone, replaced, or it ends the task."""
+    def settle(self, ended: Ended, cancelled_by: str | None = None, give_up: ErrorInfo | None = None) -> None:
+        """What an attempt's outcome means: it counts, it is tried again, undone, replaced, or it ends the task.
+
+        ``cancelled_by``: who asked for the cancel, if anyone did; ``give_up``: why the task must end now.
+        """
         status = ended.outcome.status
         cancelling = self.state.state is State.CANCELLING
-        if ended.give_up is not None and not cancelling and status is not ResultStatus.COMPLETE:
-            self._record(ended, ResultStatus.FAILED, ended.give_up)
-            self.add(ev.TaskError, error=self._cut(ended.give_up), phase=ended.phase.name)
+        if give_up is not None and not cancelling and status is not ResultStatus.COMPLETE:
+            self._record(ended, ResultStatus.FAILED, give_up)
+            self.add(ev.TaskError, error=self._cut(give_up), phase=ended.phase.name)
         elif cancelling or status is ResultStatus.CANCELLED:
             # A result that arrives while cancelling does not count (design.md section 4).
             self._record(ended, ResultStatus.CANCELLED)
             if not cancelling:
                 self.add(ev.CancelRequested, by=ended.worker)
-            self._end_cancelled(ended.cancelled_by or ended.worker)
+            self._end_cancelled(cancelled_by or ended.worker)
         elif status is ResultStatus.COMPLETE:
             result = self._record(ended, status)
             where = {"phase": ended.phase.name, "attempt": ended.phase.attempt, "kind": ended.kind}
             self.add(ev.PhaseComplete, **where, result=result)
             over = next_phase(self.state) is None
-            if over and (self.state.state is State.PAUSED or ended.give_up is not None):
+            if over and (self.state.state is State.PAUSED or give_up is not None):
                 self.add(ev.TaskComplete, duration_s=seconds_between(self.state.created_at, self.at))
-            elif ended.give_up is not None:  # the attempt was quicker than its end: its result counts
-                self.abort(ended.give_up)
+            elif give_up is not None:  # the attempt was quicker than its end: its result counts
+                self.abort(give_up)
         elif ended.kind == "compensation":
             self._fail_undo(ended)
         else:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from phasenb.core.reports import Outcome
 from phasenb.dto.phase import AttemptKind, Phase
-from phasenb.dto.phase_result import ErrorInfo
 from phasenb.dto.policies import RecoveryPolicy
 
 
@@ -29,9 +28,8 @@ class Plan:
 class Ended:
     """An attempt that has ended, with what a decision about it needs to know.
 
-    ``phase`` as it was when the attempt ran; ``kind`` of the attempt; ``roll`` in 0..1 for jitter; ``cancelled_by`` is
-    who asked for the cancel, if anyone did; ``give_up`` is why the task must end now (its time is over);
-    ``threshold`` is why a failure must not be tried again, whatever the policy says.
+    ``phase`` as it was when the attempt ran; ``kind`` of the attempt; ``roll`` in 0..1 for jitter; ``threshold`` is why
+    a failure must not be tried again, whatever the policy says.
     """
 
     phase: Phase
@@ -39,8 +37,6 @@ class Ended:
     worker: str
     roll: float
     kind: AttemptKind = "phase"
-    cancelled_by: str | None = None
-    give_up: ErrorInfo | None = None
     threshold: str | None = None
 
 
