@@ -55,7 +55,6 @@ class Keeper:
         self._watch = Watch(lease_s)
         now = clock.monotonic()
         self._own = OwnLease(lease_s, now, now)
-        self._stopped = False  # all that it ran, as others may take it up
         self._number = 0
         self._behind = False  # others committed, and not all of that was handed on yet
         self._following = asyncio.Lock()
@@ -136,13 +135,13 @@ class Keeper:
             raise
         self._manager.trouble = None
         self._own.beat(asked, self._clock.monotonic())
-        if self._stopped:  # and nobody took them up: they are this host's to take up again
+        if self._manager.silent:  # and nobody took them up: they are this host's to take up again
             await self._renew(host, "it could not show that it lives, and can again")
 
     async def _hold(self) -> None:
         """Stop what this host runs, where others may soon take it up."""
         host, asked = self._manager.host, self._clock.monotonic()
-        if self._stopped or not self._own.late(asked):
+        if self._manager.silent or not self._own.late(asked):
             return
         try:
             hosts = await asyncio.wait_for(self._store.hosts(), self._lease_s / _GLANCES)
@@ -152,7 +151,7 @@ class Keeper:
             others = [other for other in hosts if other.host != host]
         if self._own.lost(asked, self._clock.monotonic(), others) and self._manager.host == host:
             log.warning("host %s can't show that it lives: it stops what it runs, as others may take it up", host)
-            self._stopped = True
+            self._manager.silent = True
             async with self._renewing:  # what ends is waited for before its tasks are given away
                 await self._manager.let_go()
 
@@ -170,7 +169,7 @@ class Keeper:
         host, asked = f"{self._info.host}:{new_ulid()[-8:]}", self._clock.monotonic()
         await self._store.join(replace(self._info, host=host, counter=0))
         self._own.beat(asked, self._clock.monotonic())
-        self._manager.host, self._stopped = host, False
+        self._manager.host, self._manager.silent = host, False
 
     async def _adopt(self) -> None:
         """Take over the tasks of dead hosts, and those of none."""

@@ -19,10 +19,10 @@ T = TypeVar("T")
 class LiveTasks(dict[str, LiveTask]):
     """By task_id. A task is in here from ``carry`` until it has ended or is let go of, and its slot is given back.
 
-    ``host`` tells this host's name in leases, as it is now.
+    ``host`` tells this host's name in leases, as it is now; None while others may take its tasks up.
     """
 
-    def __init__(self, carrier: Carrier, told: Told, observers: Observers, host: Callable[[], str]) -> None:
+    def __init__(self, carrier: Carrier, told: Told, observers: Observers, host: Callable[[], str | None]) -> None:
         super().__init__()
         self._carrier = carrier
         self._told = told
@@ -50,9 +50,11 @@ class LiveTasks(dict[str, LiveTask]):
             self.carry(live)  # it is in the store, so it is carried, whatever its listeners make of it
 
     def carry(self, live: LiveTask) -> None:
-        """Carry it; not where this host got another name since it was taken: it is given away with the old one's."""
+        """Carry it; not where this host is silent, or got another name since it was taken: it is given away with the
+        old one's.
+        """
         task_id = live.task.task_id
-        if live.host not in (None, self._host()):
+        if live.host is not None and live.host != self._host():
             if live.slot is not None:
                 self._carrier.give_back_soon(live)
             self._observers.gone(task_id)

@@ -72,6 +72,9 @@ class PhaseManager:
         self.agents = dict(agents or {})
         self.host = host
         self.renew: Callable[[str], Awaitable[None]] = _give_up_host
+        self.silent = (
+            False  # it could not show that it lives, and gave up its tasks: what it takes now it gives away too
+        )
         self.trouble: StoreUnavailable | None = None  # what kept the newest beat out of the store
         self._failures = SessionFailures(store)
         self._launching = Launching(
@@ -90,7 +93,7 @@ class PhaseManager:
             self._failures,
             self._observers.traceparent,
         )
-        self._live = LiveTasks(self._carrier, told, self._observers, lambda: self.host)
+        self._live = LiveTasks(self._carrier, told, self._observers, lambda: None if self.silent else self.host)
         self._adoption = Adoption(self._carrier, self._launching, told, self._observers, self._live.carry)
 
     @property

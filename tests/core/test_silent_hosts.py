@@ -199,6 +199,28 @@ def test_a_host_gives_its_tasks_away_when_what_it_ran_has_ended_and_not_before(r
     run(scenario())
 
 
+def test_what_a_silent_host_takes_before_it_has_its_new_name_is_not_run_under_the_old_one(run):
+    async def scenario():
+        town = Town()
+        one, connection, executor = await town.host("one")
+        other, *_ = await town.host("other")  # which counts on
+        connection.out = WRITES
+        while not one.silent:
+            await town.live_through(0.25)
+        connection.out = ()
+        old = one.host
+        await town.launch(one)
+        assert (one.host, one.running, executor.attempts) == (old, 0, [])
+        while not executor.attempts and not other.running:
+            await town.live_through(0.25)
+        assert one.host != old
+        await town.live_through(LEASE_S)
+        assert one.running + other.running == 1
+        await town.end(one, other)
+
+    run(scenario())
+
+
 @pytest.mark.parametrize("again", [False, True])
 def test_what_was_taken_under_a_name_that_is_given_up_is_not_run_under_it(run, again):
     async def scenario():
