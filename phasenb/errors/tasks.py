@@ -71,12 +71,17 @@ class UnknownAgent(PhasenbError):
 
 @dataclass(eq=False)
 class UnknownObject(PhasenbError):
-    """A value named by hash that the store does not hold for this owner."""
+    """A value named by hash that the store does not hold for this owner; or, by its name, an ``artifact`` that no
+    attempt kept, which has no hash.
+    """
 
     code: ClassVar[str] = "unknown_object"
-    hash: str
+    hash: str | None
+    artifact: str | None = None
 
     def __str__(self) -> str:
+        if self.artifact is not None:
+            return f"there is no artifact {self.artifact}"
         return f"object {self.hash} is not in the store: it was not uploaded first, or its file was removed"
 
 

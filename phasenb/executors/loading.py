@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import pickle
-import sys
+import platform
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -18,6 +18,8 @@ from phasenb.core.extended_agent import ExtendedAgent
 from phasenb.dto.values import Json, as_reference
 from phasenb.errors import LaunchError, PhasenbError
 
+# No path: the message goes to whoever launched, and where this machine has its Python is none of a stranger's business.
+_WORKER = f"the worker's Python {platform.python_version()}"
 _KEPT = 4  # a task has one agent; more come with fallbacks
 
 
@@ -105,11 +107,11 @@ def _unpickled(code: Json, folder: ObjectFolder) -> ExtendedAgent:
 def _not_loaded(what: str, error: Exception) -> LaunchError:
     if isinstance(error, ModuleNotFoundError) and error.name:
         return LaunchError(
-            f"{what} needs the module `{error.name}`, which {sys.executable} can't import: it must be installed in "
-            "the environment that the notebook runs in, or lie beside the notebook",
+            f"{what} needs the module `{error.name}`, which {_WORKER} can't import: it must be installed in the "
+            "environment that the notebook runs in, or lie beside the notebook",
             argument=error.name,
         )
     return LaunchError(
-        f"{what} can't be loaded by {sys.executable}: {type(error).__name__}: {error}; what it uses must be importable "
+        f"{what} can't be loaded by {_WORKER}: {type(error).__name__}: {error}; what it uses must be importable "
         "from the notebook's environment, in the same version"
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import logging
 from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -27,6 +28,7 @@ from phasenb.host import Host
 from phasenb.server.handlers import HANDLERS
 from phasenb.server.state_events import StateEvents
 from phasenb.telemetry.metrics import Metrics
+from phasenb.telemetry.task_log import TaskLog
 from phasenb.web.api import TaskApi
 
 _WHERE = "c.PhaseNB (jupyter_server_config or the command line)"
@@ -84,6 +86,7 @@ class PhaseNB(ExtensionApp):
             self._linked = True
 
     def initialize_settings(self) -> None:
+        self._join_log(self.log)
         self._tell_folder()
         if self.problem is not None:
             return
@@ -105,6 +108,7 @@ class PhaseNB(ExtensionApp):
             self._activity.stop()
         if self._started is not None:
             await asyncio.wait([self._started])
+        self._join_log(logging.getLogger())
         host, self.host, self.api = self.host, None, None
         if self._metrics is not None:
             REGISTRY.unregister(self._metrics)
@@ -168,7 +172,7 @@ class PhaseNB(ExtensionApp):
         """Who hears of the tasks: Jupyter's /metrics and /api/events, and OpenTelemetry where it is installed."""
         metrics = self._metrics = Metrics(self._numbers)
         REGISTRY.register(metrics)  # jupyter_server shows what is in this registry
-        observers: list[Observer] = [metrics]
+        observers: list[Observer] = [metrics, TaskLog()]
         logger = self.serverapp.event_logger if self.serverapp is not None else None
         if logger is not None:
             observers.append(StateEvents(logger))
@@ -185,6 +189,12 @@ class PhaseNB(ExtensionApp):
         manager = host.manager
         carried = {"tasks": manager.running, "queue_length": manager.queued, "waiting_tasks": manager.waiting}
         return {**carried, **host.hub.numbers()}
+
+    def _join_log(self, above: logging.Logger) -> None:
+        """Have the package's records go where ``above``'s go: Jupyter gives its own applications handlers only."""
+        package = logging.getLogger("phasenb")
+        package.parent = above
+        package.setLevel(package.level)  # which levels are on is asked of the one above, and remembered until this
 
     def _fail(self, problem: PhasenbError) -> None:
         told, self.problem = self.problem, problem

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import orjson
@@ -15,7 +16,7 @@ from tornado.iostream import StreamClosedError
 
 from phasenb.dto.base import Frozen
 from phasenb.errors import BadMessage, PhasenbError, TooLarge
-from phasenb.server.errors import as_response
+from phasenb.server.errors import as_response, retry_after_s
 from phasenb.server.identities import RESOURCE, identity_of
 from phasenb.web.http_protocol import Query
 from phasenb.web.message_protocol import field_problems, parse_object
@@ -101,6 +102,9 @@ class PhaseHandler(ExtensionHandlerMixin, APIHandler):
         error = (kwargs.get("exc_info") or (None, None, None))[1]
         status, body = as_response(error, status_code)
         self.set_status(status)
+        wait_s = retry_after_s(error, datetime.now(UTC))
+        if wait_s is not None:
+            self.set_header("Retry-After", str(wait_s))
         if status == METHOD_NOT_ALLOWED:
             self.set_header("Allow", ", ".join(self._methods()))
         self.answer(body)

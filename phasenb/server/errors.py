@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from datetime import datetime
 from typing import Any
 
 from tornado.web import HTTPError
 
-from phasenb.errors import ConfigError, PhasenbError
+from phasenb.errors import (
+    ConfigError,
+    LaunchesPaused,
+    PhasenbError,
+    QueueFull,
+    RateLimited,
+    StoreUnavailable,
+    WorkerLost,
+)
 from phasenb.web.http_protocol import STATUS
 from phasenb.web.message_handler import error_message
 
@@ -18,6 +28,22 @@ _HTTP_CODES = {
     406: "not_acceptable",
     413: "too_large",
 }
+
+
+_SOON_S = 5.0  # what nobody can know: when a queue has room, a store is mended, a worker can be started
+
+
+def retry_after_s(error: BaseException | None, now: datetime) -> int | None:
+    """The ``Retry-After`` of an answer, in whole seconds; None where to wait mends nothing."""
+    if isinstance(error, RateLimited):
+        wait_s = error.retry_after_s
+    elif isinstance(error, LaunchesPaused):
+        wait_s = (datetime.fromisoformat(error.until) - now).total_seconds()
+    elif isinstance(error, QueueFull | StoreUnavailable | WorkerLost):
+        wait_s = _SOON_S
+    else:
+        return None
+    return max(1, math.ceil(wait_s))
 
 
 def as_response(error: BaseException | None, status: int) -> tuple[int, dict[str, Any]]:

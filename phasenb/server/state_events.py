@@ -6,14 +6,15 @@ Rules: only changes of state, since every listener gets every event; nothing of 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 from jupyter_events import EventLogger
 
 from phasenb.dto.base import format_time
-from phasenb.dto.events import Event
+from phasenb.dto.events import Event, TaskCreated, TaskRetried
 from phasenb.dto.launch import Launch
-from phasenb.dto.task_state import TaskState
+from phasenb.dto.task_state import State, TaskState
 
 SCHEMA_ID = "https://events.jupyter.org/phasenb/task_state/v1"
 _SCHEMA = Path(__file__).parent / "event_schemas" / "task_state.yaml"
@@ -24,7 +25,7 @@ class StateEvents:
 
     def __init__(self, logger: EventLogger) -> None:
         self._logger = logger
-        self._states: dict[str, str] = {}
+        self._states: dict[str, State] = {}
         if SCHEMA_ID not in logger.schemas:
             logger.register_event_schema(_SCHEMA)
 
@@ -33,12 +34,18 @@ class StateEvents:
 
     def events(self, task: TaskState, events: Sequence[Event]) -> None:
         """See ports.Observer."""
-        before, now = self._states.get(task.task_id), task.state.value
-        if before == now:
-            return
-        self._states[task.task_id] = now
-        data = {"task_id": task.task_id, "state": now, "previous": before, "seq": task.seq}
-        self._logger.emit(schema_id=SCHEMA_ID, data={**data, "at": format_time(task.updated_at)})
+        # A launch and a retry queue a task, though it may run at once, by events of the same decision.
+        queued = next((event for event in events if isinstance(event, TaskCreated | TaskRetried)), None)
+        if queued is not None:
+            self._changed(task.task_id, State.QUEUED, queued.seq, queued.at)
+        self._changed(task.task_id, task.state, task.seq, task.updated_at)
+
+    def _changed(self, task_id: str, now: State, seq: int, at: datetime) -> None:
+        before = self._states.get(task_id)
+        if before != now:
+            self._states[task_id] = now
+            data = {"task_id": task_id, "state": now.value, "previous": before, "seq": seq, "at": format_time(at)}
+            self._logger.emit(schema_id=SCHEMA_ID, data=data)
 
     def gone(self, task_id: str) -> None:
         """See ports.Observer."""

@@ -155,7 +155,7 @@ class TaskApi:
                 for artifact in result.artifacts:
                     if artifact.name == name:
                         return artifact
-        raise UnknownObject(f"{task.task_id}/{phase}/{attempt}/{name}")
+        raise UnknownObject(None, f"{task.task_id}/{phase}/{attempt}/{name}")
 
     async def has_object(self, identity: Identity, hash: str) -> bool:
         await identity.require("read")

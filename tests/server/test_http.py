@@ -2,11 +2,16 @@
 
 import asyncio
 import json
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pandas as pd
 import pytest
 
+from phasenb import errors
 from phasenb.client.async_client import AsyncClient
+from phasenb.server.errors import retry_after_s
 from phasenb.web.http_protocol import ARROW, JSON, OPERATIONS
 
 NOBODYS = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
@@ -137,6 +142,7 @@ async def test_gates_are_answered(post, until):
             "unknown_object",
         ),
         (("tasks",), {"agent": "three", "inputs": {"path": "x" * 5_000_000}}, 413, "too_large"),
+        (("tasks",), {"code": "AAAA"}, 422, "invalid_launch"),
         (("tasks", NOBODYS, "cancel"), {}, 404, "unknown_task"),
         (("tasks", NOBODYS, "cancel"), {"task_id": NOBODYS}, 400, "bad_message"),
         (("tasks", NOBODYS, "resume"), {"launches": True}, 400, "bad_message"),
@@ -146,10 +152,51 @@ async def test_gates_are_answered(post, until):
     ],
 )
 async def test_what_is_wrong_is_said_with_its_status(post, path, body, status, code):
-    answered, error, _ = await post(*path, body=body)
+    answered, error, headers = await post(*path, body=body)
     assert (answered, error["code"]) == (status, code), error
+    assert not re.search(r"(/\w[\w.-]*){2}", json.dumps(error)), "no path of the server's machine"
+    assert "Retry-After" not in headers
     assert error["message"]
     assert error.keys() == {"code", "message", "details"}
+
+
+async def test_a_launch_that_has_to_wait_is_told_how_long(post, app, until):
+    await app.ready()
+    app.host.manager._carrier.limits = replace(app.host.manager._carrier.limits, queued_tasks=1)
+    running = []
+    while (answer := await post("tasks", body={"agent": "slow"}))[0] == 201:
+        running.append(answer[1]["task_id"])
+    status, error, headers = answer
+    assert len(running) in (3, 4), "two workers, and one that waits"
+    assert (status, error["code"], headers["Retry-After"]) == (503, "queue_full", "5")
+    for task_id in running:
+        await post("tasks", task_id, "cancel")
+        await until(task_id, "cancelled")
+
+
+async def test_an_artifact_that_no_attempt_kept_is_named(post, api, until):
+    task_id = await launched(post)
+    await until(task_id, "completed")
+    status, error = await api("tasks", task_id, "artifacts", "research", "1", "other")
+    assert (status, error["message"]) == (404, f"there is no artifact {task_id}/research/1/other")
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [
+        (errors.RateLimited(0.02), 1),
+        (errors.RateLimited(2.5), 3),
+        (errors.LaunchesPaused("s", 3, 60.0, "2026-01-01T00:01:30Z"), 90),
+        (errors.LaunchesPaused("s", 3, 60.0, "2025-12-31T00:00:00Z"), 1),
+        (errors.QueueFull(1000), 5),
+        (errors.StoreUnavailable("x.db", "locked"), 5),
+        (errors.ConfigError("file", "field", "wrong"), None),
+        (errors.Conflict("t", "moved on"), None),
+        (None, None),
+    ],
+)
+def test_how_long_to_wait_is_told_where_that_helps(error, seconds):
+    assert retry_after_s(error, datetime(2026, 1, 1, tzinfo=UTC)) == seconds
 
 
 async def test_the_documents_are_sent(api):

@@ -101,7 +101,9 @@ async def test_a_launch_may_name_what_was_uploaded(put, open_socket):
     reference = {"$object": f"sha256:{hex_of(data)}", "codec": "json"}
     socket = await open_socket()
     missing = await socket.ask("launch", agent="three", inputs={"path": reference})
-    assert (missing["code"], missing["details"]) == ("unknown_object", {"hash": reference["$object"]})
+    assert (missing["code"], missing["details"]) == (
+        "unknown_object", {"hash": reference["$object"], "artifact": None},
+    )  # fmt: skip
     await put(hex_of(data), data)
     launched = await socket.ask("launch", agent="three", inputs={"path": reference})
     await socket.event("task_complete", launched["task_id"])

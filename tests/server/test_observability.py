@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 
 import pytest
 
@@ -20,6 +21,18 @@ def look():
 
     return format(trace.get_current_span().get_span_context().trace_id, "032x")
 """
+
+
+class Kept(logging.Handler):
+    """The records of tasks."""
+
+    def __init__(self):
+        super().__init__()
+        self.records = []
+
+    def emit(self, record):
+        if hasattr(record, "task_id"):
+            self.records.append(record)
 
 
 @pytest.fixture
@@ -90,10 +103,39 @@ async def test_state_changes_are_jupyter_events_without_what_is_private(app, ope
         assert "secret-name" not in json.dumps(event)
         seen.append({name: value for name, value in event.items() if not name.startswith("_")})
     assert {event["task_id"] for event in seen} == {task_id}
-    # Queued only where no worker was warm at the launch.
-    assert [event["state"] for event in seen if event["state"] != "queued"] == ["running", "completed"]
-    assert seen[-1]["previous"] == "running"
+    assert [(event["previous"], event["state"], event["seq"]) for event in seen] == [
+        (None, "queued", 1), ("queued", "running", seen[1]["seq"]), ("running", "completed", 8),
+    ]  # fmt: skip
     listener.close()
+
+
+async def test_the_log_tells_of_launches_failures_and_ends_with_their_task_id(open_socket, app):
+    handler = Kept()
+    app.log.addHandler(handler)  # where Jupyter's own handlers are
+    try:
+        _, completed_id = await completed(open_socket, "three", inputs={"path": "private.csv"})
+        socket = await open_socket()
+        gated = {"approve_before": ["planning"]}
+        launched = await socket.ask("launch", agent="three", inputs={"path": "a"}, options=gated)
+        failed_id = launched["task_id"]
+        gate = await socket.event("approval_requested", failed_id)
+        answer = {"task_id": failed_id, "phase": "planning", "if_seq": gate["seq"]}
+        await socket.ask("approve", **answer, edit="not a dict, and private")
+        await socket.event("task_error", failed_id)
+    finally:
+        app.log.removeHandler(handler)
+    told = [(record.task_id, record.levelname, record.getMessage()) for record in handler.records]
+    assert [text for task_id, _, text in told if task_id == completed_id] == [
+        f"task {completed_id}: launched", next(text for _, _, text in told if "completed in" in text),
+    ]  # fmt: skip
+    assert [(level, text) for task_id, level, text in told if task_id == failed_id] == [
+        ("INFO", f"task {failed_id}: launched"),
+        ("WARNING", f"task {failed_id}: planning failed, attempt 1: TypeError; next: abort"),
+        ("ERROR", f"task {failed_id}: failed: TypeError"),
+    ]
+    assert "private" not in repr([vars(record) for record in handler.records])
+    [failure] = [record for record in handler.records if record.levelname == "WARNING"]
+    assert (failure.session, failure.phase, failure.attempt) == ("nb:one", "planning", 1)
 
 
 async def test_a_trace_goes_from_the_client_into_the_worker(agents_folder, phasenb_config, open_socket):

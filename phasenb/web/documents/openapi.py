@@ -99,6 +99,16 @@ def _parameters(operation: Operation, components: dict[str, JsonSchema]) -> list
     return [*in_path, *in_query, *(headers if operation.name == "launch" else [])]
 
 
+_WAIT: JsonSchema = {
+    "headers": {
+        "Retry-After": {
+            "schema": {"type": "integer", "minimum": 1},
+            "description": "Seconds; not there where to wait mends nothing (`config_error`)",
+        }
+    }
+}
+
+
 def _responses(operation: Operation) -> JsonSchema:
     responses: JsonSchema = {str(operation.status): {"description": operation.summary, **_content(operation)}}
     if operation.name == "launch":
@@ -108,7 +118,8 @@ def _responses(operation: Operation) -> JsonSchema:
         by_status.setdefault(STATUS.get(code, 500), []).append(code)
     for status, codes in sorted(by_status.items()):
         content = {} if operation.method == "HEAD" else {"content": {JSON: {"schema": _ref(Problem)}}}
-        responses[str(status)] = {"description": ", ".join(f"`{code}`" for code in codes), **content}
+        told = ", ".join(f"`{code}`" for code in codes)
+        responses[str(status)] = {"description": told, **(_WAIT if status in (429, 503) else {}), **content}
     return dict(sorted(responses.items()))
 
 
