@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from phasenb.cli.lines import hint
+from phasenb.cli.lines import waits
 from phasenb.cli.table import short
 from phasenb.display import words
 from phasenb.dto.phase import Phase, PhaseStatus
@@ -79,10 +79,8 @@ def _below(task: TaskState, now: datetime) -> list[tuple[str, str]]:
         own = words.own_line(failed.traceback)
         if own is not None:
             lines.append((f"{own.where}: {own.code}", "bright_black"))
-    if task.state is State.AWAITING_APPROVAL and task.approval is not None:
-        lines.append((f"waits for approval before {task.approval.phase}: {hint(task)}", "magenta"))
-    elif task.state is State.PAUSED:
-        lines.append((f"paused: {hint(task)}", "yellow"))
+    if (person := waits(task)) is not None:
+        lines.append((person, "yellow" if task.state is State.PAUSED else "magenta"))
     elif (activity := words.activity(task, now)) is not None:
         lines.append((activity, ""))
     elif task.state is State.COMPLETED and task.phases and task.phases[-1].output_preview:

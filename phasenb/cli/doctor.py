@@ -10,6 +10,7 @@ import typer
 
 from phasenb.cli.exits import Exit
 from phasenb.cli.frame import Call, command
+from phasenb.cli.table import styled
 
 if TYPE_CHECKING:
     from phasenb.cli.checks import Finding
@@ -52,7 +53,7 @@ def _tell(call: Call, finding: Finding) -> None:
         call.line(asdict(finding))
         return
     mark, colour = _MARKS[finding.status]
-    typer.echo(f"{typer.style(f'{mark:>5}', fg=colour)}  {finding.check}: {finding.text}")
+    typer.echo(f"{styled(f'{mark:>5}', fg=colour)}  {finding.check}: {finding.text}")
     if finding.todo:
         typer.echo(f"       -> {finding.todo}")
 

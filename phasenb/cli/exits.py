@@ -20,6 +20,7 @@ class Exit(IntEnum):
     WAITING = 6
     TIMEOUT = 124
     INTERRUPTED = 130
+    BROKEN_PIPE = 141
     TERMINATED = 143
 
 
@@ -33,6 +34,7 @@ MEANINGS = {
     Exit.WAITING: "the task waits for a person: for approval, or to be resumed",
     Exit.TIMEOUT: "--timeout is over; the task goes on where it runs",
     Exit.INTERRUPTED: "Ctrl-C",
+    Exit.BROKEN_PIPE: "whoever read the output has gone (`| head`)",
     Exit.TERMINATED: "SIGTERM",
 }
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from phasenb.cli.exits import exit_of_state
-from phasenb.cli.frame import Call, command
+from phasenb.cli.frame import Call, command, leaving_on_sigterm
 from phasenb.cli.listing import scope_of
 from phasenb.cli.places import reading
 from phasenb.cli.views import View, view_of
@@ -63,7 +63,7 @@ def watch(
         changes: Changes = queue.SimpleQueue()
         client.feed(changes.put, scope=scope_of(call))
         client.on_end(changes.put)
-        return _follow(view_of(call, many=True), changes, lambda _: None, limit_s)
+        return _follow(view_of(call, many=True), changes, lambda _: None, limit_s, here=False)
 
 
 def seconds_of(duration: str | None) -> float | None:
@@ -91,12 +91,14 @@ def follow(
             return exit_of_state(state.state)
         return None
 
-    return _follow(view_of(call), changes, ended, timeout_s)
+    return _follow(view_of(call), changes, ended, timeout_s, here=here)
 
 
-def _follow(view: View, changes: Changes, ended: Callable[[TaskState], int | None], timeout_s: float | None) -> int:
+def _follow(
+    view: View, changes: Changes, ended: Callable[[TaskState], int | None], timeout_s: float | None, *, here: bool
+) -> int:
     until = math.inf if timeout_s is None else time.monotonic() + timeout_s
-    with view:
+    with leaving_on_sigterm(), view:  # a view puts the terminal's cursor back
         while True:
             for change in _next(changes, min(_TICK_S, until - time.monotonic())):
                 if isinstance(change, PhasenbError):
@@ -107,7 +109,7 @@ def _follow(view: View, changes: Changes, ended: Callable[[TaskState], int | Non
                     return code
             view.paint()
             if time.monotonic() >= until:
-                raise TimeoutError(f"not ended after {timeout_s:g} s; it goes on where it runs")
+                raise TimeoutError(f"not ended after {timeout_s:g} s{'' if here else '; it goes on where it runs'}")
 
 
 def _next(changes: Changes, wait_s: float) -> list[TaskState | PhasenbError]:

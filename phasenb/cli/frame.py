@@ -9,7 +9,10 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-from collections.abc import Callable
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -17,7 +20,7 @@ import orjson
 import typer
 
 from phasenb.cli.exits import Exit, exit_of
-from phasenb.errors import PhasenbError
+from phasenb.errors import PhasenbError, ServerError, ServerUnreachable
 
 _PANEL = "Where, and in which form"
 UrlOption = Annotated[
@@ -105,6 +108,16 @@ def _framed(function: Callable[..., Any]) -> Callable[..., None]:
     return framed
 
 
+@contextmanager
+def leaving_on_sigterm() -> Iterator[None]:
+    """Within, SIGTERM ends the command as Ctrl-C does, in good order: cron and systemd end a job with it."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(Exit.TERMINATED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def guarded(call: Call, work: Callable[[], Any]) -> int:
     """Do it; the exit code. An error that a person can act on is told in a line; others come out as they are."""
     try:
@@ -112,14 +125,16 @@ def guarded(call: Call, work: Callable[[], Any]) -> int:
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     except BrokenPipeError:
-        raise  # whoever read has gone (`| head`): click ends without a word
+        # Whoever read has gone; what is written on the way out has nowhere to go, and no word is lost on it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.BROKEN_PIPE
     except (PhasenbError, OSError) as error:
         code = exit_of(error)
         told = _words(error)
         if call.json:
             about: dict[str, Any] = {"type": type(error).__name__, "message": told}
             if isinstance(error, PhasenbError):
-                about |= {"code": error.code, "details": error.details}
+                about |= {"code": _code(error), "details": error.details}
             body = {"error": about, "exit_code": int(code)}
             typer.echo(orjson.dumps(body, default=str), err=True)
         else:
@@ -127,8 +142,18 @@ def guarded(call: Call, work: Callable[[], Any]) -> int:
         return code
 
 
+def _code(error: PhasenbError) -> str | None:
+    """The code of a server's error; null where no server said it: `internal` means a fault that its log has."""
+    return None if error.code == PhasenbError.code and not isinstance(error, ServerError) else error.code
+
+
 def _words(error: Exception) -> str:
-    """The system's own errors as others are told: what, and why."""
+    """As a terminal says it: the system's own errors by what and why; what to do about a server by this command's
+    options.
+    """
+    if isinstance(error, ServerUnreachable):
+        told = f"the server at {error.url} does not answer ({error.problem})"
+        return f"{told}: start it, or name another with --url or PHASENB_URL"
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror}"
     return str(error)

@@ -8,8 +8,6 @@ takes it up. stdout of a launch that does not wait is the task's id alone.
 from __future__ import annotations
 
 import os
-import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -19,7 +17,7 @@ import typer
 
 from phasenb.cli.exits import Exit
 from phasenb.cli.following import OnApproval, OnApprovalOption, TimeoutOption, follow, seconds_of
-from phasenb.cli.frame import Call, command
+from phasenb.cli.frame import Call, command, leaving_on_sigterm
 from phasenb.cli.places import SESSION, client_of, find_server
 from phasenb.cli.table import short
 from phasenb.client.selection import labels_of
@@ -131,15 +129,13 @@ def _place(call: Call, target: str, *, wait: bool) -> Iterator[Client]:
     from phasenb.client.embedded import EmbeddedBackend, EmbeddedHost
     from phasenb.client.loop_thread import shared_loop
 
-    # cron and systemd end a job with SIGTERM: the host leaves in good order, as with Ctrl-C.
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(Exit.TERMINATED))
     host = EmbeddedHost(shared_loop())
-    try:
-        with client_of(call, EmbeddedBackend(host), session) as client:
-            yield client
-    finally:
-        host.thread.run(host.stop())
-        signal.signal(signal.SIGTERM, before)
+    with leaving_on_sigterm():
+        try:
+            with client_of(call, EmbeddedBackend(host), session) as client:
+                yield client
+        finally:
+            host.thread.run(host.stop())
 
 
 def _file(target: str) -> str:
@@ -160,9 +156,14 @@ def _pairs(option: str, given: list[str] | None) -> dict[str, str]:
     pairs: dict[str, str] = {}
     for text in given or ():
         try:
-            pairs |= labels_of(text)
+            [(name, value)] = labels_of(text).items()
         except ValueError:
             raise typer.BadParameter(f"{text!r} is not NAME=VALUE", param_hint=option) from None
+        if not name:
+            raise typer.BadParameter(f"{text!r} has no name before the =", param_hint=option)
+        if name in pairs:
+            raise typer.BadParameter(f"{name} is given twice", param_hint=option)
+        pairs[name] = value
     return pairs
 
 

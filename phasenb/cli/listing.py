@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from phasenb.cli.frame import Call, command
+from phasenb.cli.lines import waits
 from phasenb.cli.places import reading
 from phasenb.cli.table import local, short, show_table, task_row
 from phasenb.client.selection import labels_of, time_of
@@ -76,7 +77,7 @@ def show_task(call: Call, task: TaskState) -> None:
     if call.json:
         call.line(task.as_json())
         return
-    typer.echo(task_text(task, now=datetime.now(UTC)))
+    typer.echo(task_text(task, now=datetime.now(UTC), activity=waits(task)))
     facts = {"session": task.session, "agent": task.agent, "created": local(task.created_at)}
     facts |= {"key": task.key} if task.key else {}
     facts |= {f"label {name}": value for name, value in task.labels.items()}
@@ -96,6 +97,8 @@ def results(
 ) -> None:
     """List attempts and their outputs, oldest first. With --json: a PhaseResult a line, with its task_id."""
     with reading(call) as client:
+        if task is not None:
+            _check_phase(client.task(task), phase)
         found = [each for each in _results(client, call, task) if phase in (None, each["phase"])]
         if last:
             from phasenb.memory.frames import set_aside, that_count
@@ -156,19 +159,30 @@ def logs(
 ) -> None:
     """Write a task's output. With --json: a line's phase, attempt, line, stream, at and text."""
     with reading(call) as client:
-        _write_lines(call, client, client.task(task), follow=follow, phase=phase, attempt=attempt)
+        handle = client.task(task)
+        _check_phase(handle, phase)
+        if not _write_lines(call, handle, follow=follow, phase=phase, attempt=attempt):
+            call.say("no lines")
 
 
-def _write_lines(
-    call: Call, client: Client, task: TaskHandle, *, follow: bool, phase: str | None, attempt: int | None
-) -> None:
+def _check_phase(task: TaskHandle, phase: str | None) -> None:
+    phases = [each.name for each in task.snapshot.phases]
+    if phase is not None and phase not in phases:
+        raise typer.BadParameter(f"the task has no phase {phase} (it has {', '.join(phases)})", param_hint="--phase")
+
+
+def _write_lines(call: Call, task: TaskHandle, *, follow: bool, phase: str | None, attempt: int | None) -> int:
+    """How many it wrote."""
+    written = 0
     for line in task.log_lines(follow=follow):
         if phase not in (None, line["phase"]) or attempt not in (None, line["attempt"]):
             continue
+        written += 1
         if call.json:
             call.line({"task_id": task.task_id, **line})
         else:
             typer.echo(words.printable(line["text"]))
+    return written
 
 
 def agents(call: Call) -> None:

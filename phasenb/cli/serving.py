@@ -109,8 +109,7 @@ def _detached(call: Call, store: str) -> int:
         line = told.readline()  # written when it is ready; nothing where it ended before
     if not line:
         code = process.wait()
-        last = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LAST_LINES:]
-        call.say("\n".join([*last, f"phasenb: serve did not start; its log is {log}"]))
+        _tell_end(call, log)
         return code or Exit.NO_SERVER
     if call.json:
         call.line(orjson.loads(line))
@@ -118,6 +117,17 @@ def _detached(call: Call, store: str) -> int:
     from phasenb.client.served import read_served
 
     return _told(call, store, read_served(store))
+
+
+def _tell_end(call: Call, log: Path) -> None:
+    """Why it did not start: what it said itself, else the end of its log."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    try:
+        told = orjson.loads(lines[-1])["error"]["message"]
+    except (IndexError, KeyError, TypeError, orjson.JSONDecodeError):
+        call.say("\n".join([*lines[-_LAST_LINES:], f"phasenb: serve did not start; its log is {log}"]))
+    else:
+        typer.echo(lines[-1] if call.json else f"phasenb: serve did not start: {told}", err=True)
 
 
 def _foreground(call: Call, store: str) -> int:

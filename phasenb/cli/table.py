@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import typer
 
@@ -11,6 +15,8 @@ from phasenb.display import words
 from phasenb.dto.task_state import State, TaskState
 
 SHORT_ID = 8
+_GAP = "  "
+_NARROWEST = 4
 _COLOURS = {
     "completed": "green", "complete": "green", "failed": "red", "lost": "red", "cancelled": "yellow",
     "running": "blue", "retrying": "yellow", "awaiting_approval": "magenta",
@@ -18,25 +24,43 @@ _COLOURS = {
 
 
 def show_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Under a header, each column as wide as it needs; nothing is cut: what reads a pipe gets it whole."""
+    """Under a header, each column as wide as it needs. In a terminal lines are as long as it is wide, and cells that
+    have no room are cut; what reads a pipe gets it whole.
+    """
     widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
-    typer.echo(typer.style(_joined(header, widths), dim=True))
+    if sys.stdout.isatty():
+        widths = fitted(widths, shutil.get_terminal_size().columns)
+    typer.echo(styled(_joined(header, widths), dim=True))
     for row in rows:
         typer.echo(_joined(row, widths))
 
 
+def fitted(widths: Sequence[int], room: int) -> list[int]:
+    """Widths of columns that stand in ``room`` characters, where that is possible: the widest give way first."""
+    found = list(widths)
+    while sum(found) + len(_GAP) * (len(found) - 1) > room and max(found) > _NARROWEST:
+        found[found.index(max(found))] -= 1
+    return found
+
+
 def _joined(row: Sequence[str], widths: Sequence[int]) -> str:
-    last = len(row) - 1
-    cells = [
-        coloured(cell) + " " * (width - len(cell) if at < last else 0)
-        for at, (cell, width) in enumerate(zip(row, widths, strict=True))
-    ]
-    return "  ".join(cells).rstrip()
+    cells = []
+    for cell, width in zip(row, widths, strict=True):
+        shown = cell if len(cell) <= width else f"{cell[: width - 1]}…"
+        # By the whole word: a colour is a matter of what it says, cut or not.
+        cells.append(coloured(cell, shown) + " " * (width - len(shown)))
+    return _GAP.join(cells).rstrip()
 
 
-def coloured(word: str) -> str:
-    """A state or status in its colour, everything else as it is. Typer leaves the colours out of a pipe."""
-    return typer.style(word, fg=_COLOURS[word]) if word in _COLOURS else word
+def coloured(word: str, shown: str | None = None) -> str:
+    """A state or status (as it is ``shown``) in its colour, everything else as it is."""
+    shown = word if shown is None else shown
+    return styled(shown, fg=_COLOURS[word]) if word in _COLOURS else shown
+
+
+def styled(text: str, **style: Any) -> str:
+    """As typer.style, which leaves colours out of a pipe; and where NO_COLOR is set, as no-color.org has it."""
+    return text if os.environ.get("NO_COLOR") else typer.style(text, **style)
 
 
 def short(task_id: str) -> str:
@@ -46,6 +70,12 @@ def short(task_id: str) -> str:
 
 def local(at: datetime | None) -> str:
     return at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if at is not None else ""
+
+
+def clock(at: datetime, now: datetime) -> str:
+    """The time of day; with its date, unless it is of today."""
+    here, today = at.astimezone(), now.astimezone().date()
+    return here.strftime("%H:%M:%S" if here.date() == today else "%Y-%m-%d %H:%M:%S")
 
 
 def task_row(task: TaskState, now: datetime) -> list[str]:

@@ -16,7 +16,7 @@ import typer
 
 from phasenb.cli.frame import Call
 from phasenb.cli.lines import told
-from phasenb.cli.table import short
+from phasenb.cli.table import clock, short
 from phasenb.dto.task_state import TaskState
 
 if TYPE_CHECKING:
@@ -71,10 +71,10 @@ class _Lines(_Plain):
         self._told: dict[str, TaskState] = {}
 
     def change(self, task: TaskState) -> None:
-        now = datetime.now(UTC).astimezone()
+        now = datetime.now(UTC)
         whose = f"{short(task.task_id)}  " if self._many else ""
-        for line in told(self._told.get(task.task_id), task):
-            typer.echo(f"{now:%H:%M:%S}  {whose}{line}")
+        for at, line in told(self._told.get(task.task_id), task):
+            typer.echo(f"{clock(at or now, now)}  {whose}{line}")
         self._told[task.task_id] = task
 
 

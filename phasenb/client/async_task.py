@@ -18,7 +18,7 @@ from phasenb.client.task_facts import TaskFacts
 from phasenb.client.task_model import TaskModel
 from phasenb.dto.task_state import Approval
 from phasenb.dto.values import Json, is_reference
-from phasenb.errors import Conflict
+from phasenb.errors import AccessDenied, Conflict, ServerUnreachable, StoreUnavailable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 JsonObject = dict[str, Any]
 LOOK_S = 2.0
+# A server that starts again may be at another place, with another token: the client's connection finds it.
+_AWAY = (ServerUnreachable, StoreUnavailable, AccessDenied)
 OnApproval = Literal["wait", "raise"]
 UNCHANGED: Any = type("Unchanged", (), {"__repr__": lambda self: "UNCHANGED"})()  # None is a value to edit to
 
@@ -199,21 +201,33 @@ class AsyncTaskHandle(TaskFacts):
         return logs_frame(self.task_id, [line async for line in self.log_lines()])
 
     async def log_lines(self, *, follow: bool = False) -> AsyncIterator[JsonObject]:
-        """The stored lines as JSON objects; with ``follow`` also those to come, until the task has ended."""
+        """The stored lines as JSON objects; with ``follow`` also those to come, until the task has ended, over every
+        restart of the server.
+        """
         after = 0
         while True:
             ended, logged = self._model.ended.is_set(), self._model.logged
-            page: JsonObject = {"next": after}
-            while page["next"] is not None:
-                page = await self._client.backend.logs(self.task_id, after)
-                for line in page["lines"]:
+            try:
+                async for line in self._lines(after):
                     after = line["cursor"]
                     yield line
+            except _AWAY:
+                if not follow or self._client.problem is not None:
+                    raise
+                await asyncio.sleep(LOOK_S)
+                continue
             if ended or not follow:
                 return
             with suppress(TimeoutError):  # what another host's task writes comes without a word: look now and then
                 async with asyncio.timeout(LOOK_S):
                     await self._model.until_logged(logged)
+
+    async def _lines(self, after: int | None) -> AsyncIterator[JsonObject]:
+        while after is not None:
+            page = await self._client.backend.logs(self.task_id, after)
+            for line in page["lines"]:
+                yield line
+            after = page["next"]
 
     async def artifacts(self) -> pd.DataFrame:
         """A row per artifact: ``phase, attempt, name, type, codec, bytes, shape, preview``."""

@@ -40,6 +40,7 @@ TIMEOUT_S = 30.0
 _BLOCK = 1 << 20
 _FINAL_CLOSES = {4001: 401, 4003: 403}  # authentication expired, no longer authorised (protocol.md)
 _CUT = "the connection was cut in the middle of an answer"
+_NOT_OURS = "what answers there is no phasenb server"
 _NO_EXTENSION = "it has no phasenb extension: install phasenb where the Jupyter server runs, and start it again"
 
 
@@ -106,7 +107,7 @@ class HttpBackend:
     # --- the socket ------------------------------------------------------------------------------------------------
 
     async def connect(self, receive: Receive, lost: Lost) -> Link:
-        from websockets.exceptions import InvalidHandshake, InvalidStatus
+        from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatus
 
         from phasenb.client.redirects import SameOriginConnect, denied_redirect
 
@@ -122,6 +123,9 @@ class HttpBackend:
         except InvalidStatus as error:
             status, location = error.response.status_code, error.response.headers.get("Location")
             raise denied_redirect(self._url, status, location) or self._refused(status) from None
+        except InvalidMessage as error:
+            cut = isinstance(error.__cause__, EOFError)
+            raise ServerUnreachable(self._url, _CUT if cut else _NOT_OURS) from None
         except (OSError, InvalidHandshake) as error:
             raise ServerUnreachable(self._url, _plain(error)) from None
         return _SocketLink(socket, self._url, receive, lost)
@@ -205,7 +209,7 @@ class HttpBackend:
         try:
             return dict(orjson.loads(response.read()))
         except ValueError:
-            raise ServerUnreachable(self._url, "what answers there is no phasenb server") from None
+            raise ServerUnreachable(self._url, _NOT_OURS) from None
 
     # --- objects ---------------------------------------------------------------------------------------------------
 

@@ -28,12 +28,12 @@ def task_line(task: TaskState) -> str:
     return f"{task.name} {task.task_id}: {told}"
 
 
-def task_text(task: TaskState, *, now: datetime, notes: Sequence[str] = ()) -> str:
-    """A few lines: the task, its phases, its error."""
+def task_text(task: TaskState, *, now: datetime, activity: str | None = None, notes: Sequence[str] = ()) -> str:
+    """A few lines: the task, its phases, its error. ``activity``: what it waits for, in other words than Python's."""
     lines = [f"{task.name} {task.task_id}: {words.as_of(task, now)}"]
     width = max((len(phase.name) for phase in task.phases), default=0)
     lines += [_phase_line(phase, width, now) for phase in task.phases]
-    activity = words.activity(task)
+    activity = activity or words.activity(task)
     if activity:
         lines.append(f"  {activity}")
     failure = words.trouble(task) if task.state.terminal else None

@@ -92,6 +92,8 @@ def test_a_file_that_cant_be_launched_is_told(run, write, text, target, told):
         (["week=1", "--secret", "KEY=hunter2"], '"env:NAME" or "file:PATH"'),
         (["week=1", "--timeout", "soon"], "'soon' is not a duration"),
         (["week=1", "--session", "a b"], "characters"),
+        (["week=1", "week=2"], "week is given twice"),
+        (["=4"], "'=4' has no name before the ="),
     ],
 )
 def test_a_launch_that_cant_work_is_told_before_anything_runs(run, report, arguments, told):
@@ -208,6 +210,7 @@ def test_what_is_left_is_kept_and_taken_up_by_the_next_host(run, start, serve, h
     _, err = process.communicate(timeout=60)
     assert process.returncode == code, err
     assert "is kept in the store" in err
+    assert "it goes on where it runs" not in err, "in this process, which ends"
     assert "Traceback" not in err
     [task] = run("tasks", "--json").lines
     assert task["phases"][0]["status"] == "complete"
@@ -302,10 +305,10 @@ def test_all_live_tasks_are_watched_until_ctrl_c(run, serve, start, held):
 @pytest.fixture
 def on_terminal(environ, folder):
     """``on_terminal("watch", ..., until=None, TERM=...)``: (exit code, what a terminal got). ``until(text)``: when to
-    press Ctrl-C.
+    press Ctrl-C, or to send another signal.
     """
 
-    def ran(*arguments, until=None, **more):
+    def ran(*arguments, until=None, sent=signal.SIGINT, **more):
         ours, theirs = pty.openpty()
         command = [sys.executable, "-m", "phasenb", *(str(each) for each in arguments)]
         shape = {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "40"}
@@ -316,7 +319,7 @@ def on_terminal(environ, folder):
             while chunk := os.read(ours, 65536):
                 written += chunk
                 if until is not None and until(written.decode(errors="replace")):
-                    process.send_signal(signal.SIGINT)
+                    process.send_signal(sent)
                     until = None
         except OSError:
             pass  # Linux says EIO where the other end is closed
@@ -342,6 +345,30 @@ def test_a_terminal_that_can_do_nothing_gets_lines(on_terminal, report):
     assert code == 0
     assert "\x1b" not in text
     assert "research: started" in text
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, Exit.INTERRUPTED), (signal.SIGTERM, Exit.TERMINATED)])
+def test_a_watch_that_is_ended_leaves_the_cursor_as_it_was(on_terminal, run, serve, held, sent, code):
+    serve()
+    path, gate = held
+    task = run("launch", path, f"gate={gate}").out.strip()
+    ended, text = on_terminal("watch", task, until=lambda text: "two" in text, sent=sent)
+    assert ended == code
+    assert text.rfind("\x1b[?25h") > text.rfind("\x1b[?25l") >= 0
+    gate.touch()
+
+
+def test_tables_fit_a_terminal_and_know_no_color(on_terminal, run, report):
+    run("launch", report, "week=47", "--name", "a name that is longer than the terminal is wide", "--wait")
+    for command in ("tasks", "results"):
+        code, text = on_terminal(command, COLUMNS="60")
+        assert code == 0
+        assert "\x1b[32mcomplet" in text
+        plain = re.sub("\x1b\\[[0-9;]*m", "", text)
+        assert max(map(len, plain.splitlines())) <= 60
+        assert "…" in plain
+        assert "\x1b" not in on_terminal(command, NO_COLOR="1")[1]
+    assert "a name that is longer than the terminal is wide" in run("tasks").out, "a pipe gets it whole"
 
 
 def test_cards_of_tasks_that_ended_stay_above_those_that_live(on_terminal, run, serve, held):

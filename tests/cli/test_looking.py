@@ -1,15 +1,20 @@
 """Commands that look, with no server (the store alone) and with one: the same answers."""
 
+import json
+import os
 import sqlite3
 import subprocess
 import sys
 import textwrap
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 import phasenb
 from phasenb.cli.exits import Exit
+from phasenb.cli.table import fitted
 
 
 @pytest.fixture(params=["store", "server"])
@@ -96,6 +101,52 @@ def test_registered_agents_are_listed(run):
     assert run("agents", "--json", PHASENB_AGENTS=registered).lines == [{"name": "weekly"}]
 
 
+def test_a_phase_that_is_not_there_is_told_and_an_attempt_without_lines_too(run, task):
+    for command in ("logs", "results"):
+        told = run(command, task, "--phase", "nope")
+        assert (told.code, told.out) == (Exit.USAGE, "")
+        assert "the task has no phase nope (it has research, planning, implementation)" in " ".join(
+            told.err.replace("│", "").split()
+        )
+    assert run("logs", task, "--attempt", "9").err == "no lines\n"
+
+
+def test_who_reads_no_further_is_no_failure(start, task, environ):
+    """``pipefail`` would tell a cron job that its task failed."""
+    read, write = os.pipe()
+    os.close(read)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "phasenb", "tasks"], env=environ, stdout=write, stderr=subprocess.PIPE, text=True
+    )
+    os.close(write)
+    assert (process.communicate(timeout=60)[1], process.returncode) == ("", Exit.BROKEN_PIPE)
+
+
+def test_what_answers_and_is_no_server_of_ours_is_told(run, task):
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        told = run("tasks", "--url", f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+    assert (told.code, "what answers there is no phasenb server" in told.err) == (Exit.NO_SERVER, True), told.err
+
+
+@pytest.mark.parametrize(
+    ("widths", "room", "fit"),
+    [
+        ([3, 5, 4], 80, [3, 5, 4]),
+        ([8, 30, 100], 60, [8, 24, 24]),
+        ([8, 8, 100], 30, [8, 8, 10]),
+        ([8, 8, 8], 3, [4, 4, 4]),  # no narrower: then lines are wrapped
+    ],
+)
+def test_columns_give_way_where_a_terminal_is_narrow(widths, room, fit):
+    assert fitted(widths, room) == fit
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -130,6 +181,9 @@ def test_a_named_server_that_does_not_answer_is_an_error(run, task):
     told = run("tasks", "--url", "http://127.0.0.1:9")
     assert (told.code, told.out) == (Exit.NO_SERVER, "")
     assert "does not answer" in told.err
+    assert told.err.endswith("start it, or name another with --url or PHASENB_URL\n")
+    scripted = json.loads(run("tasks", "--url", "http://127.0.0.1:9", "--json").err)
+    assert (scripted["error"]["type"], scripted["error"]["code"]) == ("ServerUnreachable", None)
 
 
 def test_version_and_module(run, start):

@@ -85,6 +85,20 @@ def test_a_watch_outlives_a_killed_host_and_its_successor_takes_the_task_up(run,
     assert run("results", task, "--last", "--phase", "two", "--json").lines[0]["output"] == 3, "attempt 2 of `two`"
 
 
+def test_logs_that_are_followed_outlive_a_killed_host_too(run, serve, start, held):
+    path, gate = held
+    pid = serve()
+    task = run("launch", path, f"gate={gate}").out.strip()
+    logs = start("logs", task, "--follow")
+    assert logs.stdout.readline() == f"waiting for {gate}\n"
+    os.kill(pid, signal.SIGKILL)
+    psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=30)
+    assert serve() != pid
+    gate.touch()
+    assert logs.stdout.read() == f"waiting for {gate}\n", "of the second attempt; the first line is not told again"
+    assert logs.wait(60) == 0, logs.stderr.read()
+
+
 def test_a_watch_outlives_a_jupyter_server_that_is_killed_and_started_again(run, where, server, start, held, environ):
     path, gate = held
     task = run("launch", path, f"gate={gate}", *where).out.strip()
@@ -122,7 +136,11 @@ def test_a_store_that_cant_be_opened_is_told(run, start, tmp_path):
     told = start("serve")
     _, err = told.communicate(timeout=60)
     assert told.returncode == Exit.NO_SERVER, err
+    assert err.startswith("phasenb: serve did not start: the store ")
     assert "phasenb.db can't be used" in err
+    assert err.count("\n") == 1
+    scripted = start("serve", "--json")
+    assert json.loads(scripted.communicate(timeout=60)[1])["error"]["code"] == "store_unavailable"
     assert run("serve", "--status").code == Exit.NO_SERVER
 
 
