@@ -170,11 +170,17 @@ class Channel:
         """A command as the backend takes it. Raises TooLarge."""
         if self.backend.embedded:
             return command
-        data = orjson.dumps(command, default=_as_json)
-        limit = self.welcome.limits.max_message_bytes if self.welcome else len(data)
-        if len(data) > limit:
-            raise TooLarge(len(data), limit)
-        return data.decode()
+        text = orjson.dumps(command, default=_as_json).decode()
+        self._check_size(text)
+        return text
+
+    def _check_size(self, command: str | JsonObject) -> None:
+        """Raises TooLarge for what the server would refuse, or end the connection for, each time it is sent."""
+        if self.welcome is None or not isinstance(command, str):
+            return
+        size, limit = len(command.encode()), self.welcome.limits.max_message_bytes
+        if size > limit:
+            raise TooLarge(size, limit)
 
     async def _send(self, link: Link, command: str | JsonObject) -> None:
         try:
@@ -214,8 +220,17 @@ class Channel:
             await link.close()
             raise
         self._link = link
+        await self._send_again(link)
+
+    async def _send_again(self, link: Link) -> None:
         for pending in list(self._pending.values()):
-            await self._send(link, pending.command)
+            try:
+                self._check_size(pending.command)  # this server may take less than the one before
+            except TooLarge as error:
+                if not pending.future.done():
+                    pending.future.set_exception(error)
+            else:
+                await self._send(link, pending.command)
 
     def _receive(self, frame: str | bytes | ServerMessage, welcomed: asyncio.Future[Welcome]) -> None:
         message = self._parsed(frame) if isinstance(frame, str | bytes) else frame

@@ -168,6 +168,32 @@ def test_progress_and_log_lines_never_spoil_the_place_in_the_log(jupyter_process
     assert seqs == [1, 2, 3, 4]
 
 
+def test_a_very_long_connection_is_taken_up_where_it_broke(jupyter_process, cutting_proxy, taken, tmp_path):
+    """How long it lasted, and how much it heard, does not count: only what it missed."""
+    server, gate = jupyter_process(environ={"PHASENB_WEBSOCKET_REPLAY_MAX_EVENTS": "5"}), tmp_path / "gate"
+    os.mkfifo(gate)
+    flow = chatty("long", (*PHASES, "last"))
+    flow.phase("last")(lambda path: wait_at(path))
+
+    async def main():
+        async with (
+            cutting_proxy(server.port) as proxy,
+            pn.AsyncClient(proxy.url, token=server.token, session="long") as client,
+        ):
+            task = await client.launch(flow, path=str(gate))
+            async for line in task.log_lines(follow=True):
+                if line["text"].startswith("p24 is done"):
+                    break
+            proxy.cut()
+            await client.ping()
+            await asyncio.to_thread(gate.write_text, "go")
+            return await task
+
+    assert asyncio.run(asyncio.wait_for(main(), 60)) == "went on"
+    [(_, seqs)] = taken.values()
+    assert seqs == list(range(1, 55)), "no snapshot in between"
+
+
 def test_commands_given_while_the_server_is_away_arrive_once(jupyter_process, cutting_proxy):
     server = jupyter_process()
 
