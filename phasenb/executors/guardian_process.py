@@ -93,11 +93,17 @@ class GuardianProcess(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         async with self._speaking:
             if not self.alive:
-                raise OSError(errno.EAGAIN, "its guardian was killed")
+                raise _killed()
             started: asyncio.Future[Child] = loop.create_future()
-            socket.send_fds(self._commands, [guardian.LENGTH.pack(len(body))], list(descriptors))
             self._starting.append(started)
-            await loop.sock_sendall(self._commands, body)
+            try:
+                socket.send_fds(self._commands, [guardian.LENGTH.pack(len(body))], list(descriptors))
+                await loop.sock_sendall(self._commands, body)
+            except ConnectionError:
+                pass  # it was killed a moment ago: ``_bury`` tells
+            except OSError:
+                self._starting.remove(started)
+                raise
         return await started
 
     def show_life(self) -> None:
@@ -142,7 +148,7 @@ class GuardianProcess(asyncio.Protocol):
         if self._ends:
             log.warning("the guardian of this host's workers is gone: they end, and another one takes its place")
         while self._starting:
-            self._starting.popleft().set_exception(OSError(errno.EAGAIN, "its guardian was killed"))
+            self._starting.popleft().set_exception(_killed())
         ends, self._ends = self._ends, {}
         for pid, ended in ends.items():
             try:
@@ -150,6 +156,10 @@ class GuardianProcess(asyncio.Protocol):
             except OSError as error:  # no descriptor is left to look for its children with
                 log.warning("children of process %d may live on: %s", pid, error)
             ended.set_result(_KILLED)
+
+
+def _killed() -> OSError:
+    return OSError(errno.EAGAIN, "its guardian was killed")  # another one can start it
 
 
 def _homes() -> list[str]:

@@ -14,6 +14,8 @@ import pytest
 
 from phasenb.core.reports import LogChunk, Outcome
 from phasenb.dto.phase_result import ResultStatus
+from phasenb.errors import WorkerLost
+from phasenb.executors.worker_process import WorkerProcess
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
@@ -186,6 +188,20 @@ def test_a_worker_does_not_outlive_its_guardian(tmp_path, phase):
         os.kill(guardian, signal.SIGKILL)
         all_gone(pids)
         assert host.wait(20) == 0  # it heard of the worker's end
+
+
+def test_a_worker_that_a_guardian_can_not_start_any_more_is_lost_and_no_wrong_launch(house, on_process):
+    async def scenario(executor):
+        slot = await executor.reserve("ada", None)
+        guardian = executor._guardian
+        os.kill(guardian._process.pid, signal.SIGKILL)
+        all_gone([guardian._process.pid])
+        assert guardian.alive  # as far as this host has heard
+        with pytest.raises(WorkerLost, match="could not be started"):
+            await WorkerProcess.start(sys.executable, guardian)
+        await slot.release()
+
+    on_process(scenario)
 
 
 def stubborn(ctx):
