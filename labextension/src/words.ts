@@ -139,13 +139,13 @@ export function instead(phase: Phase, trans: TranslationBundle): string | null {
   return phase.fallback === 'own' ? trans.__('fallback') : trans.__('fallback %1', phase.fallback);
 }
 
-/** What it is doing, or waits for. */
-export function activity(task: TaskState, now: Date, trans: TranslationBundle): string | null {
+/** What it is doing, or waits for. `at`: for a view that goes on; without it the time of day is told. */
+export function activity(task: TaskState, at: Date | null, trans: TranslationBundle): string | null {
   if (task.state === 'queued' && task.queue !== null) {
     return trans.__('%1, number %2 in the queue', task.queue.reason, task.queue.position);
   }
   if (task.state === 'retrying' && task.retry_at !== null) {
-    return retryingActivity(task, Date.parse(task.retry_at), now, trans);
+    return retryingActivity(task, Date.parse(task.retry_at), at, trans);
   }
   if (task.state === 'awaiting_approval' && task.approval !== null) {
     return trans.__('waits for approval before %1', task.approval.phase);
@@ -158,6 +158,11 @@ export function activity(task: TaskState, now: Date, trans: TranslationBundle): 
   }
   if (task.state === 'cancelled') {
     return stoppedActivity(task, trans);
+  }
+  const now = running(task);
+  if (task.rolling_back !== null && now !== undefined) {
+    const undoing = trans.__('undoing %1, as %2 failed', now.name, task.rolling_back);
+    return task.message ? trans.__('%1: %2', undoing, plain(task.message)) : undoing;
   }
   return isTerminal(task.state) || !task.message ? null : plain(task.message);
 }
@@ -177,9 +182,12 @@ export function trouble(task: TaskState): TaskFailure | null {
 }
 
 /** `attempt 2 of 5, next in 8 s`. */
-function retryingActivity(task: TaskState, due: number, now: Date, trans: TranslationBundle): string {
+function retryingActivity(task: TaskState, due: number, now: Date | null, trans: TranslationBundle): string {
   const waits = task.phases.find(phase => phase.status === 'retrying');
   const told = (waits === undefined ? null : attempt(waits, trans)) ?? trans.__('next attempt');
+  if (now === null) {
+    return trans.__('%1, next at %2', told, clock(new Date(due)));
+  }
   const left = Math.ceil((due - now.getTime()) / 1000); // a countdown that ends at 0 would stand there for a second
   return left > 0 ? trans.__('%1, next in %2', told, seconds(left)) : trans.__('%1, about to start', told);
 }

@@ -7,6 +7,7 @@ import { TaskList } from '../src/panel/list';
 import { Census, counted, EVERYTHING, type Known, listed, statusText } from '../src/panel/listing';
 import { originOf, pathBelow, pathOf } from '../src/panel/notebook';
 import { type Notice, Notices } from '../src/panel/notices';
+import { rowSays } from '../src/panel/row';
 import { bars, Timeline } from '../src/panel/timeline';
 import type { PhaseResult, TaskState } from '../src/protocol';
 import type { TaskStore } from '../src/store';
@@ -131,6 +132,22 @@ describe('the list', () => {
     expect(select).toHaveBeenCalledWith(known(3).taskId);
     list.setSelected(known(3).taskId);
     expect(rows().map(row => row.getAttribute('aria-selected'))).toEqual(['false', 'false', 'true']);
+  });
+
+  it('says of a retry which attempt comes, and when', () => {
+    const snapped = known(1).state;
+    const [first, ...others] = snapped?.phases ?? [];
+    const phases = [
+      { ...first, status: 'retrying', attempt: 1, maximum_attempts: 5 },
+      ...others
+    ] as TaskState['phases'];
+    const due = new Date(2026, 0, 1, 14, 3, 22);
+    const says = rowSays(
+      { ...snapped, state: 'retrying', phases, retry_at: due.toISOString() } as TaskState,
+      null,
+      trans
+    );
+    expect(says).toBe('research · attempt 2 of 5, next at 14:03:22');
   });
 
   it('touches nothing when nothing is different', () => {

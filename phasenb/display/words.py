@@ -115,6 +115,9 @@ def activity(task: TaskState, now: datetime | None = None) -> str | None:
         return "cancelling: the running attempt is being stopped"
     if task.state is State.CANCELLED:
         return _stopped(task)
+    if task.rolling_back is not None and task.running is not None:
+        undoing = f"undoing {task.running.name}, as {task.rolling_back} failed"
+        return f"{undoing}: {plain(task.message)}" if task.message else undoing
     return None if task.state.terminal or not task.message else plain(task.message)
 
 

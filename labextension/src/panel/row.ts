@@ -79,9 +79,9 @@ export function rowSays(task: TaskState, asOf: Date | null, trans: TranslationBu
       return error?.phase ? trans.__('failed in %1: %2', error.phase, what) : `${word} ${what}`;
     }
     case 'running':
-      return [task.phase, task.message && words.plain(task.message)].filter(Boolean).join(' · ');
-    case 'cancelling':
     case 'retrying':
+      return [task.phase, words.activity(task, null, trans)].filter(Boolean).join(' · ');
+    case 'cancelling':
       return [word, task.phase, task.message && words.plain(task.message)].filter(Boolean).join(' · ');
     case 'awaiting_approval':
       return trans.__('waits for approval before %1', task.approval?.phase ?? '');
