@@ -32,8 +32,13 @@ def is_image(value: Any) -> bool:
     return any(base.__module__ == "PIL.Image" and base.__name__ == "Image" for base in type(value).__mro__)
 
 
+def is_picture(value: Any) -> bool:
+    """What people look at, and a page can show only as a PNG file."""
+    return is_figure(value) or is_image(value)
+
+
 def _accepts(value: Any) -> bool:
-    return is_figure(value) or is_image(value) or (isinstance(value, bytes) and value.startswith(_SIGNATURE))
+    return is_picture(value) or (isinstance(value, bytes) and value.startswith(_SIGNATURE))
 
 
 def _write(value: Any, file: BinaryIO) -> None:

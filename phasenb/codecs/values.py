@@ -23,7 +23,7 @@ from phasenb.codecs.npy import NPY
 from phasenb.codecs.objects import object_name
 from phasenb.codecs.parquet import PARQUET
 from phasenb.codecs.pickled import PICKLE
-from phasenb.codecs.png import PNG, PngImage, is_figure, is_image
+from phasenb.codecs.png import PNG, PngImage, is_picture
 from phasenb.codecs.previews import clip, preview
 from phasenb.codecs.text import BYTES, TEXT
 from phasenb.dto.values import OBJECT_KEY, Artifact, Json, ObjectRef, as_reference
@@ -32,7 +32,7 @@ from phasenb.errors import ValueNotStorable
 if TYPE_CHECKING:
     from phasenb.codecs.objects import ObjectFolder
 
-__all__ = ["Encoded", "PngImage", "decode", "encode", "encode_artifact", "json_object"]
+__all__ = ["Encoded", "PngImage", "decode", "encode", "encode_artifact", "is_picture", "json_object"]
 
 CODECS: dict[str, Codec] = {codec.name: codec for codec in (JSON, PARQUET, NPY, PNG, TEXT, BYTES, PICKLE)}
 _BY_VALUE = (TEXT, BYTES, NPY, PARQUET, PICKLE)  # in the order they are asked, JSON before them
@@ -82,7 +82,7 @@ def encode_artifact(name: str, value: Any, folder: ObjectFolder, codec: str | No
 
     Raises ValueNotStorable.
     """
-    if codec is None and (is_figure(value) or is_image(value)):
+    if codec is None and is_picture(value):
         codec = PNG.name
     encoded = encode(value, folder, inline_bytes=-1, codec=codec, where=f"artifact {name!r}")
     return Artifact.model_validate({**encoded.value, "name": name})

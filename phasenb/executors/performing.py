@@ -12,16 +12,19 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
-from phasenb.codecs import Encoded, decode, encode, encode_artifact
+from phasenb.codecs import Encoded, decode, encode, encode_artifact, is_picture
 from phasenb.codecs.objects import ObjectFolder
 from phasenb.core.context import Cancelled, Context
 from phasenb.core.reports import Attempt, Outcome, Report
 from phasenb.dto.phase import Checkpoint
 from phasenb.dto.phase_result import ErrorInfo, ResultStatus
 from phasenb.dto.values import Artifact, Json, as_reference
+from phasenb.errors import ValueNotStorable
 from phasenb.executors.failures import error_info
 from phasenb.executors.loading import Agents, Values
 from phasenb.executors.secrets import Masker, resolved
+
+_PICTURE = "output"
 
 
 @lru_cache(maxsize=16)
@@ -95,6 +98,8 @@ class Performance:
             run = agent.run_fallback
         with spans_under(attempt.traceparent):
             output = run(attempt.phase, ctx, Values(attempt.values, folder))
+        if is_picture(output):
+            self._keep_picture(output, ctx)
         return encode(output, folder, inline_bytes=attempt.inline_bytes, where=f"the output of `{attempt.phase}`")
 
     def _context(self) -> Context:
@@ -117,6 +122,19 @@ class Performance:
         encoded = encode_artifact(name, value, self._folder, codec)
         artifact = self._artifacts[name] = encoded.changed(preview=self.masker.text(encoded.preview))
         return artifact
+
+    def _keep_picture(self, output: Any, ctx: Context) -> None:
+        """A figure is returned as it is, pickled, which no page can show: its picture is the artifact ``output``.
+
+        Not where the phase kept that name, or the same picture, itself.
+        """
+        try:
+            picture = encode_artifact(_PICTURE, output, self._folder)
+        except ValueNotStorable as error:  # the phase has done its work all the same
+            ctx.log(f"no picture of it: {error.problem}")
+        else:
+            if all(picture.hash != kept.hash for kept in self._artifacts.values()):
+                self._artifacts.setdefault(_PICTURE, picture)
 
     def _store_checkpoint(self, value: Any) -> None:
         attempt = self.attempt

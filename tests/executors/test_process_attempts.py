@@ -177,6 +177,38 @@ def test_artifacts_and_checkpoints(house, on_slot):
     assert house.folder.get(second.outcome.artifacts[1].hash) == b"bytes"
 
 
+def test_a_figure_that_is_returned_has_its_picture_as_an_artifact(one, house):
+    def phase(ctx, keep):
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(1, 1))
+        figure.add_subplot().plot([1, 2])
+        if keep:
+            ctx.artifact("curve", figure)
+        return figure
+
+    told = one(phase, {"keep": False})
+    (picture,) = told.outcome.artifacts
+    assert (picture.name, picture.codec) == ("output", "png")
+    assert house.folder.get(picture.hash).startswith(b"\x89PNG")
+    assert type(told.value()).__name__ == "Figure", "what the next phase gets is the figure itself"
+    assert [artifact.name for artifact in one(phase, {"keep": True}).outcome.artifacts] == ["curve"]
+
+
+def test_a_figure_that_can_not_be_drawn_is_an_output_all_the_same(one):
+    def phase():
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(1, 1))
+        figure.add_subplot(title="$\\nonsense$")
+        return figure
+
+    told = one(phase)
+    assert told.outcome.status == "complete"
+    assert told.outcome.artifacts == ()
+    assert any("no picture of it" in text for text in told.said("log"))
+
+
 def test_what_can_not_be_stored_is_a_failure_with_a_sentence(one):
     def phase():
         import threading
