@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
+from phasenb.core.decisions import Decision
 from phasenb.core.launch_check import check_going_on, check_launch, check_named_phases
 from phasenb.core.plan import Plan
 from phasenb.core.policy_check import Named, Problem, dead_rule, fallbacks, limit_of_nothing, unknown_fallback
 from phasenb.core.ports import Clock, Executor, Store
 from phasenb.core.thresholds import SessionFailures
 from phasenb.dto.agent_spec import AgentSpec
-from phasenb.dto.base import format_time
+from phasenb.dto.base import format_time, new_ulid
 from phasenb.dto.launch import NO_SECRETS, Launch, Runtime
 from phasenb.dto.policies import PhasePolicy, RecoveryPolicy, Rollback
 from phasenb.errors import LaunchError, LaunchesPaused, QueueFull, SecretUnavailable, UnknownAgent, WorkerLost
@@ -122,6 +123,15 @@ class Launching:
             raise LaunchesPaused(session, threshold.errors, threshold.window, format_time(found.until))
         if waiting >= most:
             raise QueueFull(most)
+
+    async def created(self, owner: str, session: str, launch: Launch, kind: str, policy: RecoveryPolicy) -> Decision:
+        """The first decision about a new task. Raises UnknownAgent, LaunchError where what is asked for can't be done."""
+        agent, phases = await self.described(owner, launch, kind)
+        plan = plan_of(launch, policy, phases)
+        await self.check_options(owner, launch, kind, policy, phases)
+        decision = Decision(None, self.clock.now(), plan=plan, task_id=new_ulid(), session=session)
+        decision.create(launch, agent, phases)
+        return decision
 
     async def described(self, owner: str, launch: Launch, kind: str) -> tuple[str, tuple[str, ...]]:
         """(the agent's name, the phases). Asks a worker only when the launch does not say it."""

@@ -18,7 +18,7 @@ from phasenb.core.carrier import Carrier
 from phasenb.core.decisions import Decision
 from phasenb.core.folding import folded
 from phasenb.core.gates import Answer, approval, denial
-from phasenb.core.launching import Launching, plan_of
+from phasenb.core.launching import Launching
 from phasenb.core.live_task import LiveTask
 from phasenb.core.live_tasks import LiveTasks, to_its_end
 from phasenb.core.observers import Observers
@@ -28,7 +28,6 @@ from phasenb.core.task_schema import SCHEMA, with_update
 from phasenb.core.thresholds import SessionFailures
 from phasenb.core.told import Told
 from phasenb.dto.agent_spec import AgentSpec
-from phasenb.dto.base import new_ulid
 from phasenb.dto.events import Event, PhaseUpdate
 from phasenb.dto.launch import Launch
 from phasenb.dto.policies import RecoveryPolicy
@@ -143,11 +142,7 @@ class PhaseManager:
             if known is None:
                 raise
             return Launched(await self.snapshot(owner, known), duplicate=True)
-        agent, phases = await self._launching.described(owner, launch, kind)
-        plan = plan_of(launch, policy, phases)
-        await self._launching.check_options(owner, launch, kind, policy, phases)
-        decision = Decision(None, self._carrier.clock.now(), plan=plan, task_id=new_ulid(), session=session)
-        decision.create(launch, agent, phases)
+        decision = await self._launching.created(owner, session, launch, kind, policy)
         slot = self._carrier.executors[kind].warm(owner, launch.runtime) if places.free else None
         if slot:
             places.take()
@@ -160,17 +155,8 @@ class PhaseManager:
         if appended.duplicate:
             await self._carrier.give_back(kind, slot)
             return Launched(await self.snapshot(owner, appended.task_id), duplicate=True)
-        live = LiveTask(
-            owner,
-            decision.state,
-            launch,
-            decision.plan,
-            kind,
-            decision.history,
-            dict(launch.inputs),
-            appended.lease,
-            slot=slot,
-        )
+        state, plan, history = decision.state, decision.plan, decision.history
+        live = LiveTask(owner, state, launch, plan, kind, history, dict(launch.inputs), appended.lease, slot=slot)
         live.running = running
         self._live.begin(live, decision.events)
         if gone:

@@ -1,0 +1,17 @@
+"""Stores of other versions, and what a store that can't be opened says."""
+
+from pathlib import Path
+
+import pytest
+
+from phasenb.errors import StoreUnavailable
+from phasenb.memory.saver import MemorySaver
+
+VERSION_1 = Path(__file__).parent / "data" / "version_1.sql"
+
+
+def refused(url) -> str:
+    with pytest.raises(StoreUnavailable) as told:
+        MemorySaver.open(url)
+    assert told.value.store in str(told.value)
+    return told.value.problem
