@@ -96,7 +96,8 @@ class Launching:
 
     async def _check_fallback(self, owner: str, launch: Launch, kind: str, named: Named) -> None:
         try:
-            spec = await self._spec(owner, launch.changed(agent=named.agent, code=None), kind)
+            target = self.agents.get(named.agent, named.agent)
+            spec = await self._spec(owner, launch.changed(agent=named.agent, code=None), kind, target)
         except (SecretUnavailable, WorkerLost):
             return  # nobody can tell now: the task is not kept from its start
         except LaunchError as error:
@@ -125,7 +126,7 @@ class Launching:
             raise QueueFull(most)
 
     async def created(self, owner: str, session: str, launch: Launch, kind: str, policy: RecoveryPolicy) -> Decision:
-        """The first decision about a new task. Raises UnknownAgent, LaunchError where what is asked for can't be done."""
+        """The first decision about a new task. Raises UnknownAgent, LaunchError where it can't be done."""
         agent, phases = await self.described(owner, launch, kind)
         plan = plan_of(launch, policy, phases)
         await self.check_options(owner, launch, kind, policy, phases)
@@ -148,9 +149,11 @@ class Launching:
         """What a registered agent says of itself. Raises UnknownAgent, LaunchError, WorkerLost."""
         return await self._spec(owner, Launch(agent=name), self.kind)
 
-    async def _spec(self, owner: str, launch: Launch, kind: str) -> AgentSpec:
+    async def _spec(self, owner: str, launch: Launch, kind: str, target: str | None = None) -> AgentSpec:
+        """``target``: "module:attribute" of an agent that is not the launch's own."""
         options = launch.options
-        target = self._registered(launch.agent) if launch.agent is not None else None
+        if target is None and launch.agent is not None:
+            target = self._registered(launch.agent)
         key = (owner, target, launch.runtime) if target else None
         now = self.clock.monotonic()
         self._specs = {each: kept for each, kept in self._specs.items() if now - kept[1] < _SPEC_KEPT_S}
@@ -165,9 +168,10 @@ class Launching:
         return spec
 
     def _registered(self, name: str) -> str:
-        if name not in self.agents and ":" not in name:
+        """The names are a list of what may run without the permission to run code: nothing else is one."""
+        if name not in self.agents:
             raise UnknownAgent(name, sorted(self.agents))
-        return self.agents.get(name, name)
+        return self.agents[name]
 
 
 def policy_of(launch: Launch, base: RecoveryPolicy, agents: Collection[str]) -> RecoveryPolicy:

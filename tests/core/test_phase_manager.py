@@ -262,8 +262,11 @@ def test_another_owner_sees_no_such_task():
 def test_a_refused_launch_leaves_nothing_behind():
     async def scenario():
         house = House(limits=EngineLimits(queued_tasks=1), capacity=1)
-        with pytest.raises(UnknownAgent):
-            await house.manager.launch("ada", "nb", Launch(agent="nobody"))
+        for name in ("nobody", "os:system"):
+            with pytest.raises(UnknownAgent):
+                await house.manager.launch("ada", "nb", Launch(agent=name))
+            with pytest.raises(UnknownAgent):
+                await house.manager.agent_spec("ada", name)
         with pytest.raises(LaunchError, match="inline"):
             await house.launch(executor="inline")
         with pytest.raises(LaunchError, match="recovery"):

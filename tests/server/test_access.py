@@ -155,6 +155,12 @@ class TestCodeOff:
         assert answer["code"] == "code_not_allowed"
         assert (await socket.ask("launch", agent="three", inputs={"path": "x"}))["type"] == "launched"
 
+    async def test_what_can_be_imported_is_no_registered_agent(self, open_socket, get, jp_auth_header):
+        socket = await open_socket()
+        answer = await socket.ask("launch", agent="os:system", inputs={"command": "true"})
+        assert answer["code"] == "unknown_agent"
+        assert await get(jp_auth_header, path="phasenb/api/agents/json:dumps") == 422
+
 
 class ByName(IdentityProvider):
     """``Authorization: token NAME`` is NAME: as a hub has it, with users of its own."""
