@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 from phasenb.codecs.base import Codec
 
+_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16"})  # those that a PNG file can have
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -45,7 +46,8 @@ def _write(value: Any, file: BinaryIO) -> None:
     if is_figure(value):
         value.savefig(file, format="png", bbox_inches="tight")
     elif is_image(value):
-        value.save(file, format="PNG")
+        shown = value if value.mode in _MODES else value.convert("RGB")
+        shown.save(file, format="PNG")
     else:
         file.write(value)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from phasenb.dto.phase_result import ErrorInfo
-from phasenb.dto.policies import PhasePolicy, RetryPolicy, Rollback, Rule, Threshold
+from phasenb.dto.policies import LONGEST_S, PhasePolicy, RetryPolicy, Rollback, Rule, Threshold
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +131,15 @@ def _may_roll_back(rollback: Rollback, failure: Failure) -> bool:
 
 
 def delay_before(retry: RetryPolicy, failures: int, error: ErrorInfo, roll: float) -> float:
-    """Seconds to wait after the ``failures``-th failure; an exception's own ``retry_after`` is a minimum."""
-    # The exponent is bounded so that a policy without an attempt limit can't overflow a float.
+    """Seconds to wait after the ``failures``-th failure; an exception's own ``retry_after`` is a minimum, unless it is
+    so long that it can be no duration: a point in time, say.
+    """
+    # The exponent is bounded, as the coefficient is, so that a policy without an attempt limit can't overflow a float.
     grown = retry.initial_interval * retry.backoff_coefficient ** min(failures - 1, 64)
     # Who says `initial_interval: 5m` and no more has not asked for less, whatever the default maximum is.
     delay = min(grown, max(retry.maximum_interval, retry.initial_interval)) * (1 + retry.jitter * (2 * roll - 1))
-    return max(delay, error.retry_after_s or 0.0)
+    wanted = error.retry_after_s or 0.0
+    return max(delay, wanted) if wanted <= LONGEST_S else delay
 
 
 def matching_rule(policy: PhasePolicy, error: ErrorInfo) -> Rule | None:

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, field_validator
 
 from phasenb.dto.base import Frozen, PhaseName
 
+LONGEST_S = 3650 * 86_400.0  # ten years: what is longer is a slip, and no date has room for all of them
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*$")
 _Text = Annotated[str, Field(pattern=_DURATION.pattern)]
@@ -40,7 +41,9 @@ def _no_boolean(value: Any) -> Any:
 Whole = Annotated[int, BeforeValidator(_no_boolean)]
 Number = Annotated[float, BeforeValidator(_no_boolean)]
 Seconds = Annotated[
-    float, BeforeValidator(parse_duration, json_schema_input_type=float | _Text), Field(ge=0, allow_inf_nan=False)
+    float,
+    BeforeValidator(parse_duration, json_schema_input_type=float | _Text),
+    Field(ge=0, le=LONGEST_S, allow_inf_nan=False),
 ]
 ExceptionName = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*$")]
 
@@ -59,7 +62,7 @@ class RetryPolicy(Policy):
     """
 
     initial_interval: Seconds = 1.0
-    backoff_coefficient: Number = Field(default=2.0, ge=1)
+    backoff_coefficient: Number = Field(default=2.0, ge=1, le=1000)
     maximum_interval: Seconds = 100.0
     maximum_attempts: Whole = Field(default=3, ge=0)
     jitter: Number = Field(default=0.1, ge=0, le=1)

@@ -46,6 +46,7 @@ class Pipe:
     def __init__(self, stream: StreamName, fd: int) -> None:
         self.stream: StreamName = stream
         self.fd = fd
+        self.heard = 0  # bytes, ever
         self._restart()
         os.set_blocking(fd, False)
         size: int | None = getattr(fcntl, "F_GETPIPE_SZ", None)
@@ -62,6 +63,7 @@ class Pipe:
         while left > 0:
             data = os.read(self.fd, min(left, _READ_BYTES))
             left -= len(data)
+            self.heard += len(data)
             lines += self.folder.feed(self._decoder.decode(data))
         return lines
 
@@ -91,6 +93,11 @@ class Capture:
         self._refresh_at = 0.0
         self._sent_at = 0.0
         self.fds = (stdout_fd, stderr_fd)
+
+    @property
+    def heard(self) -> int:
+        """Bytes taken in so far: they grow while somebody writes, whole lines or not."""
+        return sum(pipe.heard for pipe in self._pipes)
 
     def begin(self, maximum_bytes: int, mask: Callable[[str], str] | None = None) -> None:
         with self._lock:

@@ -68,12 +68,10 @@ def _name(kind: type) -> str:
 
 
 def _retry_after(error: BaseException) -> float | None:
-    wanted = getattr(error, "retry_after", None)
-    if isinstance(wanted, timedelta):
-        wanted = wanted.total_seconds()
     try:
-        seconds = float(wanted)  # type: ignore[arg-type]  # None, or anything that a person put there
-    except (TypeError, ValueError):
+        wanted = getattr(error, "retry_after", None)
+        seconds = wanted.total_seconds() if isinstance(wanted, timedelta) else float(wanted)  # type: ignore[arg-type]
+    except Exception:  # None, or anything that a person put there: a property of theirs may raise what it likes
         return None
     return seconds if 0 <= seconds < float("inf") else None
 

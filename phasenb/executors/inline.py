@@ -97,7 +97,7 @@ class InlineRun(StoppableRun):
 
     def flush_in_thread(self) -> None:
         """What the executor's flushing thread calls now and then."""
-        self.performance.flush()
+        self.performance.flush(heard=self.output.heard)
         with self._telling:
             while (chunk := self.output.take()) is not None:
                 self._send_in_thread([chunk])

@@ -23,12 +23,14 @@ class Output:
 
     def __init__(self, maximum_bytes: int) -> None:
         self._maximum_bytes = maximum_bytes
+        self.heard = 0  # characters
         self._lock = threading.Lock()
         self._bound: LogBound | None = None
         self._folders: dict[StreamName, LineFolder] = {}
 
     def write(self, stream: StreamName, text: str) -> None:
         with self._lock:
+            self.heard += len(text)
             folder = self._folders.get(stream)
             if folder is None:
                 folder = self._folders[stream] = LineFolder()

@@ -50,6 +50,7 @@ class Performance:
         self._emit = emit
         self._folder = folder_at(attempt.objects_url)
         self._artifacts: dict[str, Artifact] = {}
+        self._heard = 0
 
     def cancel(self) -> None:
         """Ask the phase to stop, now or when it begins. Any thread may call it."""
@@ -57,9 +58,14 @@ class Performance:
         if self.ctx is not None:
             self.ctx.cancel()
 
-    def flush(self) -> None:
-        """Tell the newest progress. Any thread may call it."""
+    def flush(self, heard: int = 0) -> None:
+        """Tell the newest progress; any thread may call it. ``heard``: how much it has written so far, which is a sign
+        of life also where no line is complete: dots, or a bar.
+        """
         if self.ctx is not None:
+            if heard > self._heard:
+                self._heard = heard
+                self.ctx.beat()
             self.ctx.flush()
 
     def perform(self, agents: Agents) -> Outcome:
@@ -130,8 +136,8 @@ class Performance:
         """
         try:
             picture = encode_artifact(_PICTURE, output, self._folder)
-        except ValueNotStorable as error:  # the phase has done its work all the same
-            ctx.log(f"no picture of it: {error.problem}")
+        except (ValueNotStorable, OSError) as error:  # the phase has done its work all the same
+            ctx.log(f"no picture of the output: {error}")
         else:
             if all(picture.hash != kept.hash for kept in self._artifacts.values()):
                 self._artifacts.setdefault(_PICTURE, picture)

@@ -160,9 +160,9 @@ class WorkerIO(threading.Thread):
             self.commands.put((header, payload))
 
     def _tick(self, running: Running) -> None:
-        if running.performance is not None:
-            running.performance.flush()
         self._capture.tick()
+        if running.performance is not None:
+            running.performance.flush(heard=self._capture.heard)
         if running.interrupt_at is not None and monotonic() >= running.interrupt_at:
             self._interrupts.interrupt()
 

@@ -113,7 +113,7 @@ def test_artifacts_are_references_with_a_name(folder):
 
 
 def test_figures_and_images_become_png_artifacts(folder):
-    for value in (figure(), PIL.Image.new("RGB", (4, 3))):
+    for value in (figure(), *(PIL.Image.new(mode, (4, 3)) for mode in ("RGB", "CMYK", "F", "HSV"))):
         artifact = encode_artifact("picture", value, folder)
         back = decode(artifact.as_json(), folder)
         assert artifact.codec == "png"

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from phasenb.core.recovery import (
     OWN,
@@ -19,7 +20,7 @@ from phasenb.core.recovery import (
     reached,
 )
 from phasenb.dto.phase_result import ErrorInfo
-from phasenb.dto.policies import PhasePolicy, RetryPolicy, Threshold
+from phasenb.dto.policies import LONGEST_S, PhasePolicy, RetryPolicy, Threshold
 
 TIMEOUT = ErrorInfo(type="TimeoutError", bases=("TimeoutError", "OSError", "Exception", "BaseException", "object"))
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -51,6 +52,7 @@ USED = Abort("all 3 attempts are used")
         (policy(), failure(3), USED),
         (policy(), failure(1, TIMEOUT.changed(retryable=False)), Abort("this error is not retryable")),
         (policy(), failure(1, TIMEOUT.changed(retry_after_s=30.0)), Retry(8, 30.0, 9)),
+        (policy(), failure(1, TIMEOUT.changed(retry_after_s=1.7e12)), Retry(8, 1.0, 9)),
         (policy(retry={"maximum_attempts": 0, "jitter": 0}), failure(1000), Retry(8, 100.0, None)),
         (policy(retry={"initial_interval": "5m", "jitter": 0}), failure(2), Retry(8, 300.0, 8)),
         (policy(retry={"non_retryable": ["builtins.OSError"]}), failure(), Abort("builtins.OSError is non_retryable")),
@@ -108,10 +110,18 @@ def test_a_compensation_is_tried_again_or_left():
     assert decide_undo(rolled, failure(3)) == USED
 
 
-@given(st.integers(1, 10_000), st.floats(0, 1), st.floats(0, 1), st.floats(1, 10))
-def test_a_delay_is_never_negative_and_bounded(failures, roll, jitter, coefficient):
-    retry = RetryPolicy(jitter=jitter, backoff_coefficient=coefficient, maximum_interval=60)
-    assert 0 <= delay_before(retry, failures, TIMEOUT, roll) <= 120.0001
+@given(st.integers(1, 10_000), st.floats(0, 1), st.floats(0, 1), st.floats(1, 1000), st.floats(0, LONGEST_S))
+def test_a_delay_is_never_negative_and_bounded(failures, roll, jitter, coefficient, initial):
+    retry = RetryPolicy(
+        initial_interval=initial, jitter=jitter, backoff_coefficient=coefficient, maximum_interval=max(initial, 60)
+    )
+    assert 0 <= delay_before(retry, failures, TIMEOUT, roll) <= 2.0001 * retry.maximum_interval
+
+
+@pytest.mark.parametrize("said", [{"initial_interval": "100000000d"}, {"backoff_coefficient": 1e300}])
+def test_what_no_date_has_room_for_is_refused(said):
+    with pytest.raises(ValidationError, match="less than or equal"):
+        RetryPolicy.model_validate(said)
 
 
 def at(seconds):

@@ -8,7 +8,7 @@ import cloudpickle
 import pytest
 
 from phasenb.agents.workflow import Workflow
-from phasenb.core.reports import Attempt
+from phasenb.core.reports import Attempt, Beat
 from phasenb.dto.phase import Checkpoint
 from phasenb.dto.phase_result import ErrorInfo
 from phasenb.dto.values import as_reference, is_reference
@@ -58,6 +58,38 @@ def test_phases_hand_values_on_and_ask_only_for_what_they_take(house, on_slot):
 
 def replace_values(attempt, values):
     return Attempt(**{name: getattr(attempt, name) for name in attempt.__slots__} | {"values": dict(values)})
+
+
+def test_an_exception_whose_retry_after_raises_is_told_all_the_same(one):
+    class Odd(Exception):
+        @property
+        def retry_after(self):
+            raise RuntimeError("no header")
+
+    def phase():
+        raise Odd("too many requests")
+
+    error = one(phase).outcome.error
+    assert (error.message, error.retry_after_s) == ("too many requests", None)
+
+
+def test_what_is_written_is_a_sign_of_life_also_without_a_lines_end(house, on_slot):
+    def phase(ctx):
+        import sys
+
+        while not ctx.cancelled:
+            sys.stdout.write(".")
+            sys.stdout.flush()
+        return "done"
+
+    async def scenario(slot):
+        run = slot.run(house.attempt(phase, heartbeat_s=0.3))
+        beats = 0
+        while beats < 3:
+            beats += isinstance(await anext(aiter(run)), Beat)
+        await run.stop(5)
+
+    on_slot(scenario)
 
 
 def test_a_failure_tells_type_bases_message_and_the_users_own_lines(one):
@@ -206,7 +238,7 @@ def test_a_figure_that_can_not_be_drawn_is_an_output_all_the_same(one):
     told = one(phase)
     assert told.outcome.status == "complete"
     assert told.outcome.artifacts == ()
-    assert any("no picture of it" in text for text in told.said("log"))
+    assert any("no picture of the output" in text for text in told.said("log"))
 
 
 def test_what_can_not_be_stored_is_a_failure_with_a_sentence(one):
