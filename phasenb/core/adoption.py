@@ -93,13 +93,9 @@ class Adoption:
             adopted.lease,
         )
 
-        def recover(decision: Decision) -> None:
-            if not decision.state.state.terminal:  # another host's cancel may have ended it since it was adopted
-                decision.recover(adopted.lease.host)
-
         self.observers.began(live.task, launch)
         try:
-            await self.carrier.commit(live, recover)
+            await self.carrier.commit(live, lambda decision: decision.recover(adopted.lease.host))
         except BaseException:
             self.observers.gone(live.task.task_id)
             raise

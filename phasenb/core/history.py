@@ -49,8 +49,9 @@ class Rolling:
 @dataclass(frozen=True)
 class History:
     """``failures`` by phase; ``undo_failures`` by phase, of the open rollback; ``rollbacks`` by the phase that failed;
-    ``fallbacks``: phase -> what runs in its place; ``fresh``: phase -> the attempt from which on checkpoints count, as
-    those of a run that was completed or undone are of no use to the next; ``approved``: phases whose gate is open;
+    ``fallbacks``: phase -> what runs in its place; ``started``: phase -> its newest attempt; ``fresh``: phase -> the
+    attempt from which on checkpoints count, as those of a run that was completed or undone, or that was made of earlier
+    outputs, are of no use to the next; ``approved``: phases whose gate is open;
     ``feedback``: phase -> why it is run again; ``revisions``: phase -> the newest revision of its output; ``delay_s``:
     of the newest retry; ``active_s``: seconds of the task's own until ``since``, from when on it waits for nobody
     (None: it waits for a person, or has ended).
@@ -61,6 +62,7 @@ class History:
     undo_failures: Mapping[str, int] = field(default_factory=dict)
     rollbacks: Mapping[str, int] = field(default_factory=dict)
     fallbacks: Mapping[str, str] = field(default_factory=dict)
+    started: Mapping[str, int] = field(default_factory=dict)
     fresh: Mapping[str, int] = field(default_factory=dict)
     approved: frozenset[str] = frozenset()
     feedback: Mapping[str, str] = field(default_factory=dict)
@@ -122,7 +124,6 @@ class History:
             change["failures"] = {**self.failures, name: self.failures.get(name, 0) + 1}
         if event.next == "rollback" and event.to is not None:
             change["rolling"] = Rolling(name, event.to, event.error, event.compensations)
-            change["fresh"] = {**self.fresh, name: event.attempt + 1}
         return change
 
     def _undo_ended(self, event: ev.PhaseComplete | ev.PhaseFailed) -> dict[str, Any]:
@@ -149,7 +150,9 @@ class History:
         """Phases from ``first`` on are run again."""
         start = self.phases.index(first)
         again = self.phases[start:]
+        later = {name: self.started[name] + 1 for name in again[1:] if name in self.started}
         return {
+            "fresh": {**self.fresh, **later},
             "failures": _without(self.failures, again),
             "fallbacks": _without(self.fallbacks, again),
             "revisions": _without(self.revisions, again),
@@ -175,6 +178,7 @@ class History:
 
 _FOLDS: dict[str, Callable[[History, Any], dict[str, Any]]] = {
     "task_created": lambda history, event: {"phases": event.phases, "since": event.at},
+    "phase_started": lambda history, event: {"started": {**history.started, event.phase: event.attempt}},
     "phase_complete": History._attempt_ended,
     "phase_failed": History._attempt_ended,
     "phase_retrying": lambda history, event: {"delay_s": event.delay_s},

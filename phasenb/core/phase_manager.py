@@ -33,7 +33,7 @@ from phasenb.dto.launch import Launch
 from phasenb.dto.policies import RecoveryPolicy
 from phasenb.dto.task_state import Queue, TaskState
 from phasenb.dto.values import Json
-from phasenb.errors import Conflict, LaunchesPaused, LeaseLost, QueueFull, StoreUnavailable, UnknownTask
+from phasenb.errors import Conflict, LaunchError, LaunchesPaused, LeaseLost, QueueFull, StoreUnavailable, UnknownTask
 
 _CONFLICTS = 20
 
@@ -137,12 +137,12 @@ class PhaseManager:
         policy = self._launching.policy_of(launch)
         try:
             await self._launching.admit(owner, session, policy, waiting, most)
-        except (LaunchesPaused, QueueFull):
+            decision = await self._launching.created(owner, session, launch, kind, policy)
+        except (LaunchesPaused, QueueFull, LaunchError):
             known = await self.store.launched(owner, session, launch)  # asked again: nothing new is launched
             if known is None:
                 raise
             return Launched(await self.snapshot(owner, known), duplicate=True)
-        decision = await self._launching.created(owner, session, launch, kind, policy)
         slot = self._carrier.executors[kind].warm(owner, launch.runtime) if places.free else None
         if slot:
             places.take()

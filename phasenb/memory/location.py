@@ -53,7 +53,7 @@ def check(location: Location) -> None:
         return
     try:
         if not path.parent.is_dir():
-            raise StoreUnavailable(location.shown, f"the folder {path.parent} does not exist")
+            raise StoreUnavailable(location.shown, "its folder does not exist")
         if path.exists() and not path.is_file():
             raise StoreUnavailable(location.shown, "it is not a file")
     except OSError as error:

@@ -62,7 +62,7 @@ class TaskApi:
         trouble = manager.trouble
         return Health(
             status="ok" if trouble is None else "store_unavailable",
-            problem=None if trouble is None else str(trouble),
+            problem=None if trouble is None else str(trouble) if near else trouble.problem,
             version=self._version,
             epoch=self._store.epoch,
             host=manager.host,

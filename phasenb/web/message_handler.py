@@ -48,6 +48,7 @@ from phasenb.web.subscriber import Feed, Subscriber
 from phasenb.web.websocket_manager import WebSocketManager
 
 log = logging.getLogger(__name__)
+OF_SERVER = "of this server"
 
 HELLO_TIMEOUT_S = 10.0
 HELLO_TIMEOUT = 4009
@@ -317,6 +318,7 @@ def error_message(reply_to: str | None, error: Exception) -> protocol.ErrorMessa
     if isinstance(error, PhasenbError):
         if isinstance(error, StoreUnavailable):  # the client can't mend it: who runs the server must hear of it
             log.error("%s", error)
+            error = StoreUnavailable(OF_SERVER, error.problem)  # where it is on that machine is no client's business
         return protocol.ErrorMessage.model_construct(
             reply_to=reply_to, code=error.code, message=str(error), details=error.details
         )
@@ -333,7 +335,7 @@ def error_message(reply_to: str | None, error: Exception) -> protocol.ErrorMessa
 def refusal(frame: str | bytes, problem: PhasenbError) -> str:
     """The answer to any frame where the host could not start, as JSON text: ``store_unavailable``, and why."""
     if not isinstance(problem, StoreUnavailable):  # a client knows this code, and none for a server's configuration
-        problem = StoreUnavailable("of this server", f"phasenb is not configured rightly there: {problem}")
+        problem = StoreUnavailable(OF_SERVER, f"phasenb is not configured rightly there: {problem}")
     try:
         reply_to = _readable_id(protocol.parse_object(frame))
     except BadMessage:

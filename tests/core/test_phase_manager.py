@@ -119,6 +119,21 @@ def test_a_failed_attempt_is_tried_again_after_its_delay_with_failure_and_checkp
     run(scenario())
 
 
+@pytest.mark.parametrize(("from_phase", "kept"), [(None, 42), ("research", None)])
+def test_a_manual_retry_finds_the_checkpoint_unless_what_it_was_made_of_is_run_again(from_phase, kept):
+    async def scenario():
+        house = House({"planning": [[Checkpoint(value=42), failed("OSError")], [finished("plan")]]})
+        launched = await house.launch(recovery={"defaults": {"retry": {"maximum_attempts": 1}}})
+        task = await house.finish(launched.task.task_id)
+        assert task.state is State.FAILED
+        await house.manager.retry("ada", task.task_id, "ada", from_phase)
+        assert (await house.finish(task.task_id)).state is State.COMPLETED
+        again = [attempt for attempt in house.executor.attempts if attempt.phase == "planning"][1]
+        assert (again.checkpoint and again.checkpoint.value) == kept
+
+    run(scenario())
+
+
 def test_attempts_run_out_and_the_task_fails_with_the_phases_error():
     async def scenario():
         house = House({"research": [[failed("ValueError", "bad row")]] * 3})

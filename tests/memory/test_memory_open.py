@@ -133,7 +133,7 @@ def test_readers_can_not_write(file_saver):
 
 
 def test_a_missing_folder(tmp_path):
-    assert refused(tmp_path / "no" / "phasenb.db") == f"the folder {tmp_path / 'no'} does not exist"
+    assert refused(tmp_path / "no" / "phasenb.db") == "its folder does not exist"
     assert list(tmp_path.iterdir()) == []
 
 

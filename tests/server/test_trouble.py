@@ -31,15 +31,16 @@ class TestCorruptStore:
         self.path.write_bytes(b"this is no database" * 1000)
         return phasenb_config
 
-    async def test_it_is_named_and_kept(self, jp_fetch, url, jp_auth_header, caplog):
+    async def test_it_is_kept_and_named_in_the_log_alone(self, jp_fetch, url, jp_auth_header, caplog):
         status, body, answer = await said(jp_fetch, url, jp_auth_header)
         assert (status, body["code"]) == (503, "store_unavailable")
-        assert str(self.path) in body["message"]
+        assert body["message"].startswith("the store of this server can't be used: ")
         assert (answer["reply_to"], answer["code"]) == ("h", "store_unavailable")
         assert self.path.read_bytes().startswith(b"this is no database")
         told = [record for record in caplog.records if "phasenb is not available" in record.getMessage()]
         assert len(told) == 1
         assert told[0].exc_info is None
+        assert str(self.path) in told[0].getMessage()
 
 
 class TestStoreInTheWay:
@@ -48,10 +49,11 @@ class TestStoreInTheWay:
         (tmp_path / "file").write_text("not a folder")
         return {**phasenb_config, "store": {"url": str(tmp_path / "file" / "phasenb.db")}}
 
-    async def test_it_is_named(self, jp_fetch, url, jp_auth_header, tmp_path):
+    async def test_it_is_named_in_the_log_alone(self, jp_fetch, url, jp_auth_header, tmp_path, caplog):
         status, body, _ = await said(jp_fetch, url, jp_auth_header)
         assert (status, body["code"]) == (503, "store_unavailable")
-        assert str(tmp_path / "file") in body["message"]
+        assert str(tmp_path) not in body["message"]
+        assert str(tmp_path / "file") in caplog.text
 
 
 class TestStoreThatIsMended:
@@ -119,4 +121,6 @@ class TestInlineServer:
 def test_trouble_of_the_store_that_a_client_is_told_of_is_in_the_servers_log_too(caplog):
     told = error_message("7", StoreUnavailable("phasenb.db", "the file is damaged"))
     assert told.code == "store_unavailable"
-    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [told.message]
+    assert told.message == "the store of this server can't be used: the file is damaged"
+    logged = "the store phasenb.db can't be used: the file is damaged"
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [logged]
