@@ -1,165 +1,170 @@
-"""The guardian of a host: the parent of its workers, and the end of all that they started.
+"""The guardian of a worker: its parent, and the end of all that it started.
 
-``python -I -S guardian.py COMMANDS ANSWERS HOST_PID SILENCE_S [PATH ...]`` (inherited descriptors), one for each host.
+``python -I -S guardian.py LINE HOST_PID SILENCE_S PATHS FD,FD,... WORD...`` starts the worker, with the numbers of
+those inherited descriptors as its last words, and with this process's environment, stdout and stderr.
 
 Rules:
 
 * It does nothing for which it could have to wait, and runs nobody's code: a phase that holds its interpreter in C, or a
-  host that is frozen, can't keep it from its work. It imports little, as it starts before the first worker.
-* Where a host has ended, however that came, or was silent for SILENCE_S (it is frozen, and its tasks are soon
-  another's), its workers are killed with all that they started.
-* Linux: what a worker started stays below it, daemons too (PR_SET_CHILD_SUBREAPER, in the worker as here). So whatever
-  is a child here and no worker was left behind by one that is gone, and is killed. Elsewhere a worker's process group
-  goes with it, and where it is killed its descendants.
-* It ends when its host is gone and it has no children left.
+  host that is frozen, can't keep it from its work. It imports little, as a worker's start waits for it.
+* Where the host has ended, however that came, or was silent for SILENCE_S (it is frozen, and its tasks are soon
+  another's), the worker is killed with all that it started.
+* Linux: what a worker started stays below this process, daemons too (PR_SET_CHILD_SUBREAPER), and is killed when the
+  worker has ended. The worker itself is an ordinary parent: no stranger is its child. Elsewhere its process group goes
+  with it, and where it is killed its descendants.
+* It tells of the worker's end when nothing is left of it, and ends itself.
 
-A command is its length (4 bytes, big-endian) and its body: empty (the host lives), or what to start: the words, with a
-NUL between them, two NULs, and the environment in the same form. With it come five descriptors: three whose numbers are
-added to the words, and the process's stdout and stderr. Each is answered in its turn by an ANSWER: started or not, with
-pid or errno. The end of a process is told by one too, with its returncode (as in ``subprocess``).
+The line is a socket. By it the host sends a WORD each time that it shows that it lives: when that was, on the clock
+that the processes of a machine share. This process answers STARTED with the pid or NOT_STARTED with the errno, and
+ENDED with the returncode (as in ``subprocess``).
 """
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import errno
 import os
 import select
 import signal
-import socket
 import struct
 import sys
 from time import monotonic
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-LENGTH = struct.Struct("!I")
-ANSWER = struct.Struct("!cii")
+WORD = struct.Struct("!d")
+ANSWER = struct.Struct("!ci")
 STARTED, NOT_STARTED, ENDED = b"+", b"-", b"."
-DESCRIPTORS = 5
 _READ_BYTES = 65_536
 _LOOK_S = 1.0  # at whether the host is there still, where the kernel doesn't tell
+_LEFT_S = 5.0  # for what was left behind and killed: a process that waits for a lost disk may not end for hours
 _PR_SET_CHILD_SUBREAPER = 36
 _CHILDREN = f"/proc/self/task/{os.getpid()}/children"
+
+
+class Silence:
+    """Whether a host was silent for ``limit_s``, by the times at which it spoke.
+
+    A word that is read late counts from when it was said: this process may have had no turn. One that was said too late
+    undoes no silence: where host, guardian and worker thaw together, another host may have the tasks by then.
+    """
+
+    def __init__(self, limit_s: float, now: float) -> None:
+        self.too_long = False
+        self._limit_s = limit_s
+        self._spoke_at = now
+        self._data = b""
+
+    def hear(self, data: bytes) -> None:
+        self._data += data
+        whole = len(self._data) - len(self._data) % WORD.size
+        for (said_at,) in WORD.iter_unpack(self._data[:whole]):
+            self.look(said_at)
+            self._spoke_at = max(self._spoke_at, said_at)
+        self._data = self._data[whole:]
+
+    def look(self, now: float) -> None:
+        """All that was said before ``now`` has been heard."""
+        self.too_long = self.too_long or now - self._spoke_at >= self._limit_s
+
+    def left_s(self, now: float) -> float:
+        return max(0.0, self._spoke_at + self._limit_s - now)
 
 
 class Guardian:
     """``run`` returns when nothing is left to guard. ``paths``: where to import from what is needed at an end only."""
 
-    def __init__(self, commands: int, answers: int, host: int, silence_s: float, paths: list[str]) -> None:
-        for fd in (commands, answers):
-            os.set_inheritable(fd, False)  # what a worker holds open would not end with this process
-        self._commands = socket.socket(fileno=commands)
-        self._answers = answers
+    def __init__(self, line: int, host: int, silence_s: float, paths: list[str]) -> None:
+        os.set_inheritable(line, False)  # what a worker holds open would not end with this process
+        os.set_blocking(line, False)
+        self._line = line
         self._host = host
-        self._silence_s = silence_s
+        self._silence = Silence(silence_s, monotonic())
         self._paths = paths
-        self._heard_at = monotonic()
-        self._buffer = b""
-        self._descriptors: list[int] = []
-        self._workers: set[int] = set()
+        self._worker = 0
+        self._returncode: int | None = None
         self._gone = False
 
-    def run(self) -> None:
+    def run(self, words: list[str], passed: list[int]) -> None:
         adopt_orphans()
         woken = _woken_by_children()
         host = _watched(self._host)
-        while True:
-            hosts = [] if self._gone else [self._commands.fileno(), *([] if host is None else [host])]
-            ready, _, _ = select.select([woken, *hosts], [], [], self._patience(host))
-            if woken in ready:
-                os.read(woken, _READ_BYTES)
-            if self._commands.fileno() in ready:
-                self._hear()
-            if host in ready or os.getppid() != self._host:
-                self._gone = True
-            if self._gone or self._silent():
-                self._kill_workers()
+        try:
+            self._worker = _spawned(words, passed)
+        except (OSError, ValueError) as error:
+            self._answer(NOT_STARTED, getattr(error, "errno", None) or errno.EINVAL)
+            return
+        self._answer(STARTED, self._worker)
+        while self._returncode is None:
+            if self._gone:
+                self._kill_worker()
+                _wait([woken], _LOOK_S)
+            else:
+                self._attend(woken, host)
             self._bury()
-            if self._gone and not self._workers and not _children():
-                return
-
-    def _patience(self, host: int | None) -> float | None:
-        waits = [] if host is not None and not self._gone else [_LOOK_S]
-        if self._silence_s and not self._gone:
-            waits.append(max(0.0, self._heard_at + self._silence_s - monotonic()))
-        return min(waits, default=None)
-
-    def _silent(self) -> bool:
-        if not self._silence_s or monotonic() - self._heard_at < self._silence_s:
-            return False
-        if select.select([self._commands], [], [], 0)[0]:
-            return False  # it did speak: this process had no turn
-        self._heard_at = monotonic()
-        return True
+        self._end_what_is_left(woken)
+        self._answer(ENDED, self._returncode)
 
     # --- the host --------------------------------------------------------------------------------------------------
 
-    def _hear(self) -> None:
-        try:
-            data, descriptors, _, _ = socket.recv_fds(self._commands, _READ_BYTES, 4 * DESCRIPTORS)
-        except OSError:
-            data, descriptors = b"", []
-        if not data:
-            self._gone = True
-            return
-        self._heard_at = monotonic()
-        self._buffer += data
-        self._descriptors += descriptors
-        while len(self._buffer) >= LENGTH.size:
-            end = LENGTH.size + LENGTH.unpack_from(self._buffer)[0]
-            if len(self._buffer) < end:
-                return
-            body, self._buffer = self._buffer[LENGTH.size : end], self._buffer[end:]
-            if body:
-                self._start(body)
-
-    def _start(self, body: bytes) -> None:
-        passed, self._descriptors = self._descriptors[:DESCRIPTORS], self._descriptors[DESCRIPTORS:]
-        words, _, variables = body.partition(b"\0\0")
-        try:
-            pid = _spawned(words.split(b"\0"), variables.split(b"\0"), passed)
-        except OSError as error:
-            self._answer(NOT_STARTED, error.errno or errno.EAGAIN)
+    def _attend(self, woken: int, host: int | None) -> None:
+        """Wait for what happens next, and see whether the host is there."""
+        left_s = self._silence.left_s(monotonic())
+        if host is None:
+            ready = _wait([woken, self._line], min(left_s, _LOOK_S))
         else:
-            self._workers.add(pid)
-            self._answer(STARTED, pid)
-        finally:
-            for fd in passed:
-                os.close(fd)
+            ready = _wait([woken, self._line, host], left_s)
+        now = monotonic()
+        self._hear()
+        self._silence.look(now)
+        self._gone = self._gone or self._silence.too_long or host in ready or os.getppid() != self._host
 
-    def _answer(self, kind: bytes, number: int, value: int = 0) -> None:
+    def _hear(self) -> None:
+        while not self._gone:
+            try:
+                data = os.read(self._line, _READ_BYTES)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            self._silence.hear(data)
+            self._gone = not data
+
+    def _answer(self, kind: bytes, number: int) -> None:
         try:
-            os.write(self._answers, ANSWER.pack(kind, number, value))
+            os.write(self._line, ANSWER.pack(kind, number))
         except OSError:  # nobody listens any more
             self._gone = True
 
-    # --- the workers -----------------------------------------------------------------------------------------------
+    # --- the worker ------------------------------------------------------------------------------------------------
 
-    def _kill_workers(self) -> None:
+    def _kill_worker(self) -> None:
         if os.path.exists(_CHILDREN):  # noqa: PTH110 - pathlib is slow to import
-            for pid in self._workers:
-                _kill(-pid)  # its group; what else it started is a child here by the time its end is told
+            _kill(-self._worker)  # its group; what else it started is a child here by the time its end is told
             return
         sys.path.extend(self._paths)
         self._paths = []
         from phasenb.executors.process_tree import kill_tree
 
-        for pid in self._workers:
-            kill_tree(pid)
+        kill_tree(self._worker)
 
     def _bury(self) -> None:
-        """Take note of what has ended, and end what it left behind."""
-        for pid, status in _ended():
-            if pid in self._workers:
-                self._workers.remove(pid)
-                _kill(-pid)
-                self._answer(ENDED, pid, os.waitstatus_to_exitcode(status))
-        for pid in _children() - self._workers:
-            _kill(pid)
+        """Take note of what has ended."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid == self._worker:
+                self._returncode = os.waitstatus_to_exitcode(status)
+
+    def _end_what_is_left(self, woken: int) -> None:
+        """Kill what the worker left behind, and what that leaves behind."""
+        _kill(-self._worker)
+        deadline = monotonic() + _LEFT_S
+        while sum(map(_kill, _children())) and monotonic() < deadline:
+            _wait([woken], _LOOK_S)
+            self._bury()
 
 
 def adopt_orphans() -> None:
@@ -168,51 +173,45 @@ def adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
-def _children() -> set[int]:
+def _wait(events: list[int], seconds: float) -> list[int]:
+    """The first of them only wakes."""
+    ready, _, _ = select.select(events, [], [], None if seconds == float("inf") else seconds)
+    if events[0] in ready:
+        os.read(events[0], _READ_BYTES)
+    return ready
+
+
+def _children() -> list[int]:
     """Those of this process, as the kernel tells them (Linux); elsewhere none are seen."""
     try:
         with open(_CHILDREN, "rb") as file:  # noqa: PTH123
-            return set(map(int, file.read().split()))
+            return list(map(int, file.read().split()))
     except OSError:
-        return set()
+        return []
 
 
-def _spawned(words: list[bytes], variables: list[bytes], passed: list[int]) -> int:
-    if len(passed) < DESCRIPTORS:
-        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-    *named, stdout, stderr = passed
-    for fd in passed:
-        os.set_inheritable(fd, fd in named)
-    return os.posix_spawn(
-        words[0],
-        [*words, *(str(fd).encode() for fd in named)],
-        dict(variable.split(b"=", 1) for variable in variables if variable),
-        file_actions=[
-            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_DUP2, stdout, 1),
-            (os.POSIX_SPAWN_DUP2, stderr, 2),
-        ],
-        setsid=True,
-        setsigmask=[],
-        setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # Python ignores them, and ignored is what a program begins with
-    )
+def _spawned(words: list[str], passed: list[int]) -> int:
+    try:
+        return os.posix_spawn(
+            words[0],
+            [*words, *map(str, passed)],
+            os.environ,
+            setsid=True,
+            setsigmask=[],
+            setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # as Python ignores them, and a program would begin so
+        )
+    finally:
+        for fd in passed:
+            os.close(fd)
 
 
-def _ended() -> Iterator[tuple[int, int]]:
-    """The children that have ended: (pid, status)."""
-    while True:
-        try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return
-        if pid == 0:
-            return
-        yield pid, status
-
-
-def _kill(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
+def _kill(pid: int) -> bool:
+    """Whether it is there, and its end is to be awaited: what another user runs (sudo) is not."""
+    try:
         os.kill(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
 
 
 def _woken_by_children() -> int:
@@ -235,4 +234,7 @@ def _watched(pid: int) -> int | None:
 
 
 if __name__ == "__main__":
-    Guardian(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]), sys.argv[5:]).run()
+    _line, _host, _silence_s, _paths, _passed, *_words = sys.argv[1:]
+    Guardian(int(_line), int(_host), float(_silence_s), _paths.split(os.pathsep)).run(
+        _words, [int(fd) for fd in _passed.split(",")]
+    )

@@ -31,10 +31,9 @@ from phasenb.dto.launch import Runtime
 from phasenb.dto.values import Json
 from phasenb.errors import LaunchError, PhasenbError, RuntimeMismatch, WorkerLost
 from phasenb.executors.frames import Header
-from phasenb.executors.guardian_process import GuardianProcess
 from phasenb.executors.process_run import Codes, LostSlot, WorkerSlot
 from phasenb.executors.secrets import named_in
-from phasenb.executors.worker_process import WorkerProcess, not_started, packages_changed
+from phasenb.executors.worker_process import WorkerProcess, packages_changed
 
 log = logging.getLogger(__name__)
 
@@ -73,9 +72,6 @@ class ProcessExecutor:
     def __init__(self, workers: int | None = None, *, idle_s: float = 300.0, silence_s: float | None = None) -> None:
         self.capacity = workers or max(2, os.cpu_count() or 1)
         self._silence_s = silence_s
-        self._guardian: GuardianProcess | None = None
-        self._guarding = asyncio.Lock()
-        self._speaking: asyncio.Task[None] | None = None
         self._idle_s = idle_s
         self._own = Place(sys.executable, str(Path.cwd()), tuple(path for path in sys.path if path), python_version())
         self._workers: set[WorkerProcess] = set()
@@ -150,13 +146,11 @@ class ProcessExecutor:
         for timer in self._timers.values():
             timer.cancel()
         starting = [task for tasks in self._starting.values() for task in tasks]
-        ending = [*starting, *self._background, *([self._speaking] if self._speaking else [])]
+        ending = [*starting, *self._background]
         for task in ending:
             task.cancel()
         await asyncio.gather(*ending, return_exceptions=True)
         await asyncio.gather(*(worker.kill() for worker in self._workers | self._retiring))
-        if self._guardian is not None:
-            await self._guardian.close()
 
     @property
     def pids(self) -> list[int]:
@@ -232,29 +226,10 @@ class ProcessExecutor:
     async def _start(self, executable: str) -> WorkerProcess:
         while len(self._workers) >= self.capacity and self._idle:
             self._retire(self._checked_out(next(iter(self._idle))))
-        worker = await WorkerProcess.start(executable, await self._guarded(executable))
+        worker = await WorkerProcess.start(executable, self._silence_s)
         self._workers.add(worker)
         worker.on_exit = self._gone
         return worker
-
-    async def _guarded(self, executable: str) -> GuardianProcess:
-        """Who is to start workers. Raises WorkerLost."""
-        async with self._guarding:
-            if self._guardian is None or not self._guardian.alive:
-                try:
-                    self._guardian = await GuardianProcess.start(self._silence_s)
-                except OSError as error:
-                    raise not_started(executable, error) from error
-                if self._silence_s is not None and self._speaking is None:
-                    self._speaking = asyncio.get_running_loop().create_task(self._speak(self._silence_s / 5))
-            return self._guardian
-
-    async def _speak(self, seconds: float) -> None:
-        """Show the guardian that this host lives."""
-        while True:
-            await asyncio.sleep(seconds)
-            if self._guardian is not None:
-                self._guardian.show_life()
 
     def _gone(self, worker: WorkerProcess) -> None:
         self._workers.discard(worker)

@@ -16,7 +16,6 @@ import sys
 
 
 def main(argv: list[str]) -> None:
-    from phasenb.executors.guardian import adopt_orphans
     from phasenb.executors.worker_io import Channel, die_with_guardian
     from phasenb.executors.worker_messages import PROTOCOL
 
@@ -24,7 +23,6 @@ def main(argv: list[str]) -> None:
     for fd in numbers:
         os.set_inheritable(fd, False)  # what a phase starts must not hold the line to the host open
     die_with_guardian()
-    adopt_orphans()
     channel = Channel(socket.socket(fileno=numbers[0]))
     channel.send({"type": "hello", "protocol": PROTOCOL, "python": platform.python_version(), "pid": os.getpid()})
     from phasenb.executors.worker_loop import Worker

@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING
 
 from phasenb.errors import LaunchError, PhasenbError, RuntimeMismatch, WorkerLost, from_wire
 from phasenb.executors.frames import BadFrame, FrameParser, Header, frame
+from phasenb.executors.guardian_process import GuardianProcess
 from phasenb.executors.lines import LineFolder
 from phasenb.executors.process_tree import kill_tree
 from phasenb.executors.worker_messages import PROTOCOL, report_of
 
 if TYPE_CHECKING:
-    from phasenb.executors.guardian_process import Child, GuardianProcess
     from phasenb.executors.process_run import ProcessRun
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class WorkerProcess(asyncio.Protocol):
         self.on_exit: Callable[[WorkerProcess], None] | None = None
         self.returncode: int | None = None
         self.runs = 0
-        self._child: Child
+        self._guardian: GuardianProcess
         self._transport: asyncio.Transport | None = None
         self._parser = FrameParser()
         self._answers: asyncio.Queue[Header | PhasenbError] = asyncio.Queue()
@@ -80,11 +80,14 @@ class WorkerProcess(asyncio.Protocol):
     # --- its life ------------------------------------------------------------------------------------------------
 
     @classmethod
-    async def start(cls, executable: str, guardian: GuardianProcess) -> WorkerProcess:
-        """A worker that is ready. Raises LaunchError, RuntimeMismatch; WorkerLost where another time may do."""
+    async def start(cls, executable: str, silence_s: float | None = None) -> WorkerProcess:
+        """A worker that is ready; ``silence_s``: see GuardianProcess.
+
+        Raises LaunchError, RuntimeMismatch; WorkerLost where another time may do.
+        """
         worker = cls(executable)
         try:
-            await worker._spawn(guardian)
+            await worker._spawn(silence_s)
         except OSError as error:
             raise not_started(executable, error) from error
         try:
@@ -98,7 +101,7 @@ class WorkerProcess(asyncio.Protocol):
             raise
         return worker
 
-    async def _spawn(self, guardian: GuardianProcess) -> None:
+    async def _spawn(self, silence_s: float | None) -> None:
         with ExitStack() as theirs, ExitStack() as ours:
             sock, its_sock = socket.socketpair()
             ours.callback(sock.close)
@@ -111,13 +114,15 @@ class WorkerProcess(asyncio.Protocol):
                 _enlarge(write)
                 reads.append(read)
                 writes.append(write)
-            self._child = await guardian.spawn(
+            self._guardian = await GuardianProcess.start(
                 (self.executable, "-P", "-m", "phasenb.executors.worker"),
                 {"MPLBACKEND": "Agg", **os.environ},  # a worker has no windows to draw in
-                (its_sock.fileno(), *reads, *writes),
+                (its_sock.fileno(), *reads),
+                (writes[0], writes[1]),
+                silence_s,
             )
             ours.pop_all()  # from here on they are closed when the process has ended
-        self.pid = self._child.pid
+        self.pid = self._guardian.pid
         self._pipes = (reads[0], reads[1])
         self._watching = asyncio.create_task(self._watch(), name=f"watch {self.name}")
         await asyncio.get_running_loop().create_connection(lambda: self, sock=sock)
@@ -138,7 +143,7 @@ class WorkerProcess(asyncio.Protocol):
         self.site = {path: _changed_at(path) for path in map(str, ready["site"])}
 
     async def _watch(self) -> None:
-        returncode = await self._child.wait()
+        returncode = await self._guardian.wait()
         if self.run is not None or self._asked:
             # What it said last may not have been read yet.
             with contextlib.suppress(TimeoutError):

@@ -93,7 +93,7 @@ class HostProcess:
         return await asyncio.wait_for(self.process.wait(), PATIENCE_S)
 
     def guardians(self):
-        """The pids of its children: the guardian of its workers, and at most another one that takes its place."""
+        """The pids of its children: each is the guardian of a worker."""
         return children(self.process.pid)
 
     def workers(self):
@@ -213,7 +213,7 @@ class Soak:
             self.wrong.append(f"{do} of {task_id}: {told}")
 
     def kill_a_worker(self):
-        """Or the guardian of some."""
+        """Or the guardian of one."""
         kind, roll = self.dice.choice(("workers", "workers", "workers", "guardians")), self.dice.random()
         pids = [pid for host in self.hosts for pid in getattr(host, kind)()]
         if pids:

@@ -1,20 +1,27 @@
 """What a host's workers have started ends with them, and they with their host, by their guardian."""
 
+import asyncio
 import contextlib
 import os
+import platform
+import select
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import cloudpickle
 import psutil
 import pytest
 
+from phasenb.config.machine import machine_id
 from phasenb.core.reports import LogChunk, Outcome
+from phasenb.dto.launch import Runtime
 from phasenb.dto.phase_result import ResultStatus
-from phasenb.errors import WorkerLost
+from phasenb.errors import LaunchError, WorkerLost
+from phasenb.executors.guardian import WORD, Silence
 from phasenb.executors.worker_process import WorkerProcess
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -86,7 +93,7 @@ def test_workers_end_when_their_host_is_silent(house, on_process):
     async def scenario(executor):
         slot = await executor.reserve("ada", None)
         run = slot.run(house.attempt(endless))
-        executor._speaking.cancel()  # as if this process were frozen
+        slot._worker._guardian._speaking.cancel()  # as if this process were frozen
         reports = [report async for report in run]
         assert reports[-1].status == "lost"
 
@@ -139,7 +146,7 @@ async def main():
     code = code_json(pack(ExtendedAgent.of(globals()[sys.argv[1]])))
     attempt = Attempt("t", "implementation", 1, "ada", None, code, {}, sys.argv[2])
     async for report in slot.run(attempt):
-        print(executor._guardian._process.pid, *map(int, report.metrics.values()), flush=True)
+        print(slot._worker._guardian._process.pid, *map(int, report.metrics.values()), flush=True)
 
 asyncio.run(main())
 """
@@ -175,10 +182,9 @@ def test_a_worker_does_not_outlive_its_host(tmp_path, phase):
 
 
 def test_a_worker_does_not_outlive_a_frozen_host_though_it_holds_the_interpreter(tmp_path):
-    with host_of("busy", tmp_path, "frozen") as (host, (guardian, *pids)):
+    with host_of("busy", tmp_path, "frozen") as (host, pids):
         host.send_signal(signal.SIGSTOP)
         all_gone(pids)
-        assert not gone(guardian)
         host.send_signal(signal.SIGCONT)
 
 
@@ -190,16 +196,30 @@ def test_a_worker_does_not_outlive_its_guardian(tmp_path, phase):
         assert host.wait(20) == 0  # it heard of the worker's end
 
 
-def test_a_worker_that_a_guardian_can_not_start_any_more_is_lost_and_no_wrong_launch(house, on_process):
+def test_a_start_whose_guardian_is_killed_is_lost_and_no_wrong_launch(on_process, tmp_path):
+    kills = tmp_path / "kills"
+    kills.write_text("#!/bin/sh\nkill -9 $PPID\n")
+    kills.chmod(0o700)
+
     async def scenario(executor):
-        slot = await executor.reserve("ada", None)
-        guardian = executor._guardian
-        os.kill(guardian._process.pid, signal.SIGKILL)
-        all_gone([guardian._process.pid])
-        assert guardian.alive  # as far as this host has heard
-        with pytest.raises(WorkerLost, match="could not be started"):
-            await WorkerProcess.start(sys.executable, guardian)
-        await slot.release()
+        with pytest.raises(WorkerLost, match="killed"):
+            await WorkerProcess.start(str(kills))
+
+    on_process(scenario)
+
+
+def test_a_guardian_that_is_killed_takes_its_own_worker_along_and_no_other(house, on_process):
+    async def scenario(executor):
+        slots = [await executor.reserve("ada", None) for _ in range(2)]
+        runs = [slot.run(house.attempt(stubborn)) for slot in slots]
+        for run in runs:
+            await house.until_message(run, "go")
+        os.kill(slots[0]._worker._guardian._process.pid, signal.SIGKILL)
+        assert (await house.follow(runs[0])).outcome.status is ResultStatus.LOST
+        assert slots[1].alive
+        await runs[1].stop(0)
+        for slot in slots:
+            await slot.release()
 
     on_process(scenario)
 
@@ -213,18 +233,125 @@ def stubborn(ctx):
             ctx.log("no")
 
 
-def test_another_guardian_takes_the_place_of_one_that_was_killed(house, on_process):
+def with_orphans(ctx):
+    for _ in range(20):
+        told = subprocess.run(["sh", "-c", "sleep 0 & echo $!"], stdout=subprocess.PIPE, text=True)
+        with contextlib.suppress(ProcessLookupError):
+            select.select([os.pidfd_open(int(told.stdout))], [], [])
+    own = subprocess.Popen(["true"])
+    return [os.wait()[0] == own.pid, len(psutil.Process().children())]
+
+
+def test_what_a_phase_waits_for_are_its_own_children(house, on_slot):
+    async def scenario(slot):
+        assert (await house.run(slot, with_orphans)).value() == [True, 0]
+
+    on_slot(scenario)
+
+
+def lines(pid):
+    links = set()
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # what the folder itself is read with
+            links.add(str(link.readlink()))
+    return {link for link in links if link.startswith(("socket:", "pipe:"))}
+
+
+def test_workers_that_start_side_by_side_share_no_descriptor(on_process):
+    async def scenario(executor):
+        slots = await asyncio.gather(*(executor.reserve(owner, None) for owner in ("ada", "eve", "joe")))
+        held = [lines(slot._worker.pid) for slot in slots]
+        assert all(held)
+        assert sum(map(len, held)) == len(set.union(*held))
+        for slot in slots:
+            await slot.release()
+
+    on_process(scenario, workers=3)
+
+
+def test_a_large_environment_loses_no_start(on_process, monkeypatch):
+    for number in range(5):
+        monkeypatch.setenv(f"LARGE_{number}", "x" * 100_000)
+
+    async def scenario(executor):
+        slots = await asyncio.gather(*(executor.reserve("ada", None) for _ in range(6)))
+        assert all(slot.alive for slot in slots)
+        for slot in slots:
+            await slot.release()
+
+    on_process(scenario, workers=6)
+
+
+@pytest.mark.parametrize("executable", ["x\0\0y", "x\0y", "", "/not/there", "\ud800", os.devnull])
+def test_what_can_not_be_started_is_a_wrong_launch_and_harms_nobody_else(house, on_process, executable):
     async def scenario(executor):
         slot = await executor.reserve("ada", None)
-        run = slot.run(house.attempt(stubborn))
-        await house.until_message(run, "go")
-        first = executor._guardian
-        os.kill(first._process.pid, signal.SIGKILL)
-        assert (await house.follow(run)).outcome.status is ResultStatus.LOST
-        await slot.release()
-        slot = await executor.reserve("ada", None)
-        assert executor._guardian is not first
+        place = Runtime.model_construct(
+            python=platform.python_version(), executable=executable, cwd="/", sys_path=(), host=machine_id()
+        )
+        with pytest.raises(LaunchError, match="can't be started"):
+            await executor.reserve("eve", place)
         assert (await house.run(slot, lambda: 1)).value() == 1
         await slot.release()
 
     on_process(scenario)
+
+
+@pytest.mark.parametrize("turns", [*range(12), "guardian"])
+def test_a_start_that_nobody_waits_for_any_more_leaves_nothing(house, on_process, turns):
+    async def scenario(executor):
+        await asyncio.create_subprocess_exec("true")  # what a loop opens once for all of them
+        await house.until(lambda: not psutil.Process().children())
+        held = lines(os.getpid())
+        starting = asyncio.create_task(WorkerProcess.start(sys.executable))
+        if turns == "guardian":
+            await house.until(lambda: psutil.Process().children())
+        else:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        await house.until(lambda: not psutil.Process().children(recursive=True) and lines(os.getpid()) == held)
+
+    on_process(scenario)
+
+
+def silence_of(*words, limit_s=5.0):
+    silence = Silence(limit_s, 100.0)
+    silence.hear(b"".join(map(WORD.pack, words)))
+    return silence
+
+
+def test_a_host_that_speaks_in_time_is_not_silent_though_it_is_heard_late():
+    silence = silence_of(101.0, 105.0, 109.0)
+    silence.look(113.9)
+    assert not silence.too_long
+    assert silence.left_s(112.0) == 2.0
+
+
+def test_a_host_that_speaks_no_more_is_silent():
+    silence = silence_of(101.0)
+    silence.look(106.0)
+    assert silence.too_long
+    assert silence.left_s(107.0) == 0.0
+
+
+def test_a_host_that_was_frozen_with_its_guardian_was_silent_though_it_speaks_first_when_they_thaw():
+    silence = silence_of(101.0, 102.0, 160.0)
+    silence.look(160.1)
+    assert silence.too_long
+
+
+def test_a_word_that_comes_in_pieces_is_heard():
+    silence = silence_of()
+    for byte in WORD.pack(104.0):
+        silence.hear(bytes([byte]))
+    silence.look(108.0)
+    assert not silence.too_long
+
+
+def test_a_host_that_need_not_speak_is_never_silent():
+    silence = silence_of(limit_s=float("inf"))
+    silence.look(1e9)
+    assert not silence.too_long

@@ -57,8 +57,7 @@ def test_a_shortage_of_descriptors_loses_an_attempt_and_nothing_else(house, on_p
         assert (told.outcome.status, told.outcome.error.type) == ("lost", "phasenb.WorkerLost")
         assert told.outcome.error.retryable
         assert "Too many open files" in told.outcome.error.message
-        of_guardian = 2 if executor._guardian else 0
-        await house.until(lambda: len(descriptors()) <= open_before + of_guardian)
+        await house.until(lambda: len(descriptors()) <= open_before)
         await house.until(lambda: not executor.pids)
         slot = await executor.reserve("ada", None)
         assert (await house.run(slot, phase)).value() == "done"

@@ -1,7 +1,9 @@
 """Which worker runs a task: warm, bound, blank, retired, of another interpreter, or none."""
 
 import asyncio
+import contextlib
 import os
+import select
 import subprocess
 import sys
 import sysconfig
@@ -167,11 +169,15 @@ def leave_child():
     subprocess.Popen(["sleep", "1000"])
 
 
+def leave_orphan():
+    subprocess.run(["sh", "-c", "setsid sleep 1000 &"])
+
+
 def close_stdout():
     sys.stdout.close()
 
 
-@pytest.mark.parametrize("phase", [leave_thread, leave_child, close_stdout])
+@pytest.mark.parametrize("phase", [leave_thread, leave_child, leave_orphan, close_stdout])
 def test_what_can_not_be_undone_retires_the_worker(house, on_process, phase):
     async def scenario(executor):
         first, _ = await run_once(house, executor, phase)
@@ -186,8 +192,9 @@ def test_a_child_that_ended_and_that_nobody_waited_for_retires_no_worker(house, 
     def leave():
         child = subprocess.Popen(["true"])
         orphan = subprocess.run(["sh", "-c", "sleep 0 & echo $!"], stdout=subprocess.PIPE, text=True)
-        for pid in (child.pid, int(orphan.stdout)):
-            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        with contextlib.suppress(ProcessLookupError):
+            select.select([os.pidfd_open(int(orphan.stdout))], [], [])
 
     async def scenario(executor):
         first, told = await run_once(house, executor, leave)
