@@ -26,7 +26,14 @@ from phasenb.dto.values import Artifact
 class LocalContext(Context):
     """A Context that shows what it is told on ``stream``. ``artifacts``: what the phase kept, by name, as it is."""
 
-    def __init__(self, phase: str = "", *, stream: TextIO | None = None, failure: ErrorInfo | None = None) -> None:
+    def __init__(
+        self,
+        phase: str = "",
+        *,
+        stream: TextIO | None = None,
+        failure: ErrorInfo | None = None,
+        attempt: int = 1,
+    ) -> None:
         self.artifacts: dict[str, Any] = {}
         self._stream = stream or sys.stderr
         # A terminal and a notebook's output fold carriage returns; a file or a test's capture does not.
@@ -36,6 +43,7 @@ class LocalContext(Context):
             self._show,
             phase=phase,
             failure=failure,
+            attempt=attempt,
             interval_s=0.1,
             store_artifact=self._keep,
             store_checkpoint=lambda value: None,
@@ -89,11 +97,12 @@ def run_here(agent: ExtendedAgent, inputs: Mapping[str, Any]) -> Any:
 def run_phase_here(
     agent: ExtendedAgent, phase: str, values: Mapping[str, Any], *, failure: TaskFailure | None = None
 ) -> Any:
-    """One phase of ``agent``, with ``values`` by name; ``failure``: what ``ctx.failure`` is to tell of.
+    """One phase of ``agent``, with ``values`` by name; ``failure``: the attempt that ``ctx`` is to tell of.
 
     Raises LaunchError for a phase that it does not have, and whatever the phase raises.
     """
-    ctx = LocalContext(phase, failure=failure.error if failure is not None and failure.phase == phase else None)
+    own = failure if failure is not None and failure.phase == phase else None
+    ctx = LocalContext(phase, failure=own.error if own else None, attempt=(own and own.attempt) or 1)
     began = monotonic()
     told = "failed"
     try:

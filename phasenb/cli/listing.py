@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from phasenb.client.client import Client
     from phasenb.client.handle import TaskHandle
 
-TaskArgument = Annotated[str, typer.Argument(metavar="TASK", help="A task's id, or a unique end of it.")]
+TASK_HELP = "A task's id, or a unique end of it."
+TaskArgument = Annotated[str, typer.Argument(metavar="TASK", help=TASK_HELP)]
 _TASK_HEADER = ("TASK", "NAME", "STATE", "PHASE", "%", "CREATED", "TOOK")
 _RESULT_HEADER = ("TASK", "PHASE", "ATTEMPT", "STATUS", "TOOK", "RESULT")
 _LONGEST_CELL = 100

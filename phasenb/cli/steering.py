@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from phasenb.cli.frame import Call, command
-from phasenb.cli.listing import TaskArgument
+from phasenb.cli.listing import TASK_HELP, TaskArgument
 from phasenb.cli.places import client_of, need_server
 from phasenb.cli.table import short
 from phasenb.display import words
@@ -47,9 +47,26 @@ def pause(call: Call, task: TaskArgument) -> None:
     _steered(call, "pause", task, lambda handle: handle.pause())
 
 
-def resume(call: Call, task: TaskArgument) -> None:
+def resume(
+    call: Call,
+    task: Annotated[str | None, typer.Argument(metavar="[TASK]", help=TASK_HELP)] = None,
+    launches: Annotated[
+        bool, typer.Option("--launches", help="No task: let the session launch again, though a threshold says wait.")
+    ] = False,
+) -> None:
     """Go on after a pause."""
-    _steered(call, "resume", task, lambda handle: handle.resume())
+    if launches == (task is not None):
+        raise typer.BadParameter("name a task, or --launches for the session's", param_hint="TASK")
+    if task is not None:
+        _steered(call, "resume", task, lambda handle: handle.resume())
+        return
+    with client_of(call, need_server(call, "resume")) as client:
+        client.resume_launches()
+        session = client.session
+    if call.json:
+        call.line({"session": session})
+    else:
+        typer.echo(f"session {session} launches again")
 
 
 def retry(

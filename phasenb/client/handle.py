@@ -131,7 +131,8 @@ class TaskHandle(TaskFacts):
 
     def replay(self, phase: str, agent: Any) -> Any:
         """Run a phase of ``agent`` here and now with what this task gave it: its exceptions come out as they are, for
-        a debugger. Nothing of it counts for the task.
+        a debugger. ``ctx`` has the number and the failure of the attempt that failed, but no checkpoint. Nothing of it
+        counts for the task.
         """
         from phasenb.agents.local_run import run_phase_here
         from phasenb.core.extended_agent import ExtendedAgent

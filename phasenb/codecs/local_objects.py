@@ -44,12 +44,13 @@ class LocalFiles:
     def open(self, name: str) -> BinaryIO:
         return self._path(name).open("rb")
 
-    def touch(self, name: str) -> bool:
+    def touch(self, name: str, size: int | None = None) -> bool:
+        path = self._path(name)
         try:
-            os.utime(self._path(name))
+            os.utime(path)
+            return size is None or path.stat().st_size == size
         except FileNotFoundError:
             return False
-        return True
 
     def has(self, name: str) -> bool:
         return self._path(name).is_file()

@@ -3,7 +3,8 @@
 Rules:
 
 * An object is whole or absent: bytes go to a temporary name, are fsynced, and are renamed to ``ab/<sha256 hex>``.
-* The same bytes are one object; putting them again only renews its time (a collector spares young ones).
+* The same bytes are one object; putting them again only renews its time (a collector spares young ones), or
+  mends what a damaged disk or a stray hand has made shorter or longer.
 * A name is checked before it becomes a path: nothing outside the folder is ever reached.
 
 fsspec is imported inside functions: local folders, nearly all of them, do without it.
@@ -40,8 +41,8 @@ class Files(Protocol):
         """Raises FileNotFoundError."""
         ...
 
-    def touch(self, name: str) -> bool:
-        """Whether the object is there; its time is renewed."""
+    def touch(self, name: str, size: int | None = None) -> bool:
+        """Whether the object is there, whole as far as its ``size`` tells; its time is renewed."""
         ...
 
     def has(self, name: str) -> bool: ...
@@ -79,7 +80,7 @@ class Upload(io.BufferedIOBase):
             self.drop()
             raise BadMessage("the uploaded bytes are not what their hash says", {"hash": f"found {PREFIX}{name}"})
         file, self._file = self._file, None
-        if self._files.touch(name):
+        if self._files.touch(name, self.size):
             self._files.drop(file)
         else:
             self._files.finish(file, name)
@@ -109,7 +110,7 @@ class ObjectFolder:
     def put(self, data: bytes) -> tuple[str, int]:
         """Store bytes: (``sha256:<hex>``, size)."""
         name = object_name(data)
-        if self._files.touch(_name(name)):
+        if self._files.touch(_name(name), len(data)):
             return name, len(data)
         return self.put_chunks([data])
 

@@ -42,9 +42,9 @@ class RemoteFiles:
     def open(self, name: str) -> BinaryIO:
         return cast(BinaryIO, self._fs.open(self._path(name), "rb"))
 
-    def touch(self, name: str) -> bool:
+    def touch(self, name: str, size: int | None = None) -> bool:
         # Object stores keep no time that can be renewed; a collector there goes by the store's own references.
-        return self.has(name)
+        return self.has(name) and (size is None or self._fs.size(self._path(name)) == size)
 
     def has(self, name: str) -> bool:
         return bool(self._fs.isfile(self._path(name)))

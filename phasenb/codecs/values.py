@@ -10,9 +10,10 @@ Rules:
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import orjson
 
@@ -27,7 +28,7 @@ from phasenb.codecs.png import PNG, PngImage, is_picture
 from phasenb.codecs.previews import clip, preview
 from phasenb.codecs.text import BYTES, TEXT
 from phasenb.dto.values import OBJECT_KEY, Artifact, Json, ObjectRef, as_reference
-from phasenb.errors import ValueNotStorable
+from phasenb.errors import UnknownObject, ValueNotStorable
 
 if TYPE_CHECKING:
     from phasenb.codecs.objects import ObjectFolder
@@ -89,7 +90,9 @@ def encode_artifact(name: str, value: Any, folder: ObjectFolder, codec: str | No
 
 
 def decode(value: Json, folder: ObjectFolder) -> Any:
-    """The value again: always a fresh object. Raises UnknownObject, and whatever unpickling a person's class raises."""
+    """The value again: always a fresh object. Raises UnknownObject, also for a damaged file, and whatever unpickling a
+    person's class raises.
+    """
     reference = as_reference(value)
     if reference is None:
         return orjson.loads(orjson.dumps(value)) if type(value) in (dict, list) else value
@@ -98,7 +101,19 @@ def decode(value: Json, folder: ObjectFolder) -> Any:
         problem = f"its codec {reference.codec!r} is of another release"
         raise ValueNotStorable("the stored value", reference.type, problem)
     with folder.open(reference.hash) as file:
+        _check_whole(file, reference)
         return codec.read(file)
+
+
+def _check_whole(file: BinaryIO, reference: ObjectRef) -> None:
+    """Raises UnknownObject where a file is shorter or longer than what was stored: many codecs would take it. A client
+    need not say how long an input is: 0 is not known.
+    """
+    if reference.bytes and file.seekable():
+        size = file.seek(0, os.SEEK_END)
+        if size != reference.bytes:
+            raise UnknownObject(reference.hash, damage=f"its file has {size:,} of {reference.bytes:,} bytes")
+        file.seek(0)
 
 
 def _named(name: str, value: Any, where: str) -> Codec:

@@ -28,6 +28,7 @@ from phasenb.dto.events import Event, parse_event
 from phasenb.dto.phase_result import FAILURES, ErrorInfo, ResultStatus
 from phasenb.dto.task_state import State
 from phasenb.errors import Conflict, LeaseLost, PhasenbError, StoreUnavailable, WorkerLost
+from phasenb.errors.base import counted
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -171,7 +172,8 @@ class Carrier:
             )
             if found is not None:
                 many = found.threshold
-                told = f"Not tried again: {many.errors} failures within {many.window:g} s in session {session}"
+                times = counted(many.errors, "failure")
+                told = f"Not tried again: {times} within {many.window:g} s in session {session}"
                 return replace(ended, threshold=told)
         if not live.learned:
             await self._learn(live)

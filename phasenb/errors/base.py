@@ -27,3 +27,8 @@ class PhasenbError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         # BaseException pickles positional args only; ours are keyword facts.
         return _rebuild, (type(self), self.details)
+
+
+def counted(number: int, noun: str) -> str:
+    """``"1 failure"``, ``"3 failures"``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

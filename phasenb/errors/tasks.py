@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from phasenb.errors.base import PhasenbError
+from phasenb.errors.base import PhasenbError, counted
 
 
 @dataclass(eq=False)
@@ -72,16 +72,19 @@ class UnknownAgent(PhasenbError):
 @dataclass(eq=False)
 class UnknownObject(PhasenbError):
     """A value named by hash that the store does not hold for this owner; or, by its name, an ``artifact`` that no
-    attempt kept, which has no hash.
+    attempt kept, which has no hash. ``damage``: it is there, but not whole.
     """
 
     code: ClassVar[str] = "unknown_object"
     hash: str | None
     artifact: str | None = None
+    damage: str | None = None
 
     def __str__(self) -> str:
         if self.artifact is not None:
             return f"there is no artifact {self.artifact}"
+        if self.damage is not None:
+            return f"object {self.hash} of the store is damaged: {self.damage}"
         return f"object {self.hash} is not in the store: it was not uploaded first, or its file was removed"
 
 
@@ -151,8 +154,9 @@ class LaunchesPaused(PhasenbError):
 
     def __str__(self) -> str:
         return (
-            f"session {self.session}: {self.errors} failures within {self.window_s:g} s, so new launches wait until "
-            f"{self.until}: look at the failures, then `pn.resume_launches()` to go on at once"
+            f"session {self.session}: {counted(self.errors, 'failure')} within {self.window_s:g} s, so new launches "
+            f"wait until {self.until}: look at the failures, then `pn.resume_launches()`, or in a terminal "
+            f"`phasenb resume --launches --session {self.session}`, to go on at once"
         )
 
 

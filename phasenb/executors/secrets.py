@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import orjson
 
@@ -91,6 +91,7 @@ class Masker:
 
 def _forms(secret: str) -> set[str]:
     """How a secret shows in texts: as it is, in a URL, inside a repr or a JSON text, and line by line."""
-    whole = {secret, quote(secret), quote(secret, safe=""), repr(secret)[1:-1], orjson.dumps(secret).decode()[1:-1]}
+    in_urls = {quote(secret), quote(secret, safe=""), quote_plus(secret)}
+    whole = {secret, *in_urls, repr(secret)[1:-1], orjson.dumps(secret).decode()[1:-1]}
     lines = {line.strip() for line in secret.splitlines()}
     return {form for form in whole | lines if len(form) >= SHORTEST}

@@ -252,6 +252,22 @@ def test_steering_through_a_gate(run, serve, report):
     assert run("pause", other).code == Exit.REFUSED
 
 
+def test_launches_that_a_threshold_holds_back_are_resumed(run, serve, environ, tmp_path):
+    policy = tmp_path / "recovery.yaml"
+    policy.write_text("thresholds: [{errors: 1, window: 1h, action: pause_launches}]")
+    environ["PHASENB_RECOVERY"] = str(policy)
+    serve()
+    bad = tmp_path / "bad.py"
+    bad.write_text("import phasenb as pn\nflow = pn.Workflow('bad', phases=('a',))\n@flow.phase('a')\ndef a(): 1 / 0\n")
+    assert run("launch", bad, "--wait").code == Exit.FAILED
+    held_back = run("launch", bad)
+    assert held_back.code == Exit.REFUSED
+    session = re.search(r"`phasenb resume --launches --session (\S+)`", held_back.err)[1]
+    assert run("resume").code == run("resume", "x", "--launches", "--session", session).code == Exit.USAGE
+    assert "launches again" in run("resume", "--launches", "--session", session).out
+    assert run("launch", bad).code == Exit.DONE
+
+
 def test_cancel_pause_resume_retry(run, serve, held):
     serve()
     path, gate = held

@@ -82,6 +82,17 @@ def test_fix_and_go_on(script, executor):
             return sum(planning[:1])
 
         assert task.replay("implementation", agent=flow) == 3
+
+        @flow.implementation
+        def told(ctx, planning):
+            return [ctx.attempt, ctx.failure.type]
+
+        assert task.replay("implementation", agent=flow) == [task.failure.attempt, "KeyError"]
+
+        @flow.implementation
+        def do(planning):
+            return sum(planning[:1])
+
         task.retry(agent=flow)
         assert task.result() == 3
         frame = task.results()

@@ -187,3 +187,15 @@ def test_a_preview_never_fails_and_is_bounded(value):
 )
 def test_big_values_have_short_previews(value):
     assert 0 < len(preview(value)) <= MAX_CHARS
+
+
+@pytest.mark.parametrize("left", [0, 100, 500_000])
+def test_a_file_that_is_not_whole_is_told_and_mended_by_the_next_who_stores_it(folder, left):
+    value = "y" * 400_000
+    stored = encode(value, folder).value
+    path = folder.local_path(stored["$object"])
+    path.write_bytes(b"y" * left)
+    with pytest.raises(UnknownObject, match=f"damaged: its file has {left:,} of 400,000 bytes"):
+        decode(stored, folder)
+    assert encode(value, folder).value == stored
+    assert decode(stored, folder) == value
