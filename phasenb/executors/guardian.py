@@ -160,7 +160,8 @@ class Guardian:
 
     def _end_what_is_left(self, woken: int) -> None:
         """Kill what the worker left behind, and what that leaves behind."""
-        _kill(-self._worker)
+        if not os.path.exists(_CHILDREN):  # noqa: PTH110
+            _kill(-self._worker)
         deadline = monotonic() + _LEFT_S
         while sum(map(_kill, _children())) and monotonic() < deadline:
             _wait([woken], _LOOK_S)

@@ -7,6 +7,7 @@ worker has one of its own: what is wrong with one, or with what it is to start, 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import os
@@ -22,6 +23,7 @@ from phasenb.executors import guardian
 from phasenb.executors.process_tree import kill_tree
 
 log = logging.getLogger(__name__)
+END_S = 15.0  # for what a guardian has to do at the end: it waits 5 s at most, and machines are busy
 _KILLED = -9
 _WORDS = 5  # within the silence that it bears
 
@@ -67,8 +69,7 @@ class GuardianProcess(asyncio.Protocol):
         try:
             await self._started
         except BaseException:  # whoever waited for it was cancelled: it ends what it started
-            self._line.close()
-            await asyncio.shield(self._process.wait())
+            await asyncio.shield(self.end())
             raise
         return self
 
@@ -77,6 +78,19 @@ class GuardianProcess(asyncio.Protocol):
         returncode = await asyncio.shield(self._ended)
         await self._process.wait()
         return returncode
+
+    async def end(self) -> None:
+        """Have it end what it guards. A guardian that makes no progress is killed."""
+        self._be_silent()
+        if not self._line.is_closing():
+            self._line.write_eof()
+        try:
+            await asyncio.wait_for(self._process.wait(), END_S)
+        except TimeoutError:
+            log.warning("the guardian of worker process %d does not end it, and is killed", self.pid)
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.wait()
 
     # --- asyncio.Protocol ------------------------------------------------------------------------------------------
 
@@ -89,6 +103,10 @@ class GuardianProcess(asyncio.Protocol):
     def _show_life(self, seconds: float) -> None:
         self._line.write(guardian.WORD.pack(monotonic()))
         self._speaking = asyncio.get_running_loop().call_later(seconds, self._show_life, seconds)
+
+    def _be_silent(self) -> None:
+        if self._speaking is not None:
+            self._speaking.cancel()
 
     def data_received(self, data: bytes) -> None:
         self._data += data
@@ -109,8 +127,7 @@ class GuardianProcess(asyncio.Protocol):
             self._started.set_exception(OSError(number, os.strerror(number)))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._speaking is not None:
-            self._speaking.cancel()
+        self._be_silent()
         if not self._started.done():
             self._started.set_exception(OSError(errno.EAGAIN, "its guardian was killed"))  # another one can start it
         elif self.pid and not self._ended.done():

@@ -23,7 +23,6 @@ from phasenb.errors import LaunchError, PhasenbError, RuntimeMismatch, WorkerLos
 from phasenb.executors.frames import BadFrame, FrameParser, Header, frame
 from phasenb.executors.guardian_process import GuardianProcess
 from phasenb.executors.lines import LineFolder
-from phasenb.executors.process_tree import kill_tree
 from phasenb.executors.worker_messages import PROTOCOL, report_of
 
 if TYPE_CHECKING:
@@ -87,17 +86,16 @@ class WorkerProcess(asyncio.Protocol):
         """
         worker = cls(executable)
         try:
-            await worker._spawn(silence_s)
-        except OSError as error:
-            raise not_started(executable, error) from error
-        try:
             async with asyncio.timeout(START_S):
+                await worker._spawn(silence_s)
                 await worker._greet()
-        except TimeoutError:
-            await worker.kill()
-            raise WorkerLost(f"of {executable}", f"was not ready within {START_S:.0f} s") from None
-        except BaseException:
-            await asyncio.shield(worker.kill())
+        except BaseException as error:
+            if worker.pid:
+                await asyncio.shield(worker.kill())
+            if isinstance(error, TimeoutError):
+                raise WorkerLost(f"of {executable}", f"was not ready within {START_S:.0f} s") from None
+            if isinstance(error, OSError):
+                raise not_started(executable, error) from error
             raise
         return worker
 
@@ -169,10 +167,7 @@ class WorkerProcess(asyncio.Protocol):
 
     async def _kill(self) -> None:
         if self.returncode is None:
-            try:
-                await asyncio.to_thread(kill_tree, self.pid)
-            except OSError as error:  # no descriptor is left to look for its children with
-                log.warning("children of %s may live on: %s", self.name, error)
+            await self._guardian.end()
         await self._exited.wait()
 
     async def retire(self) -> None:

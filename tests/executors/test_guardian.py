@@ -21,6 +21,7 @@ from phasenb.core.reports import LogChunk, Outcome
 from phasenb.dto.launch import Runtime
 from phasenb.dto.phase_result import ResultStatus
 from phasenb.errors import LaunchError, WorkerLost
+from phasenb.executors import guardian_process
 from phasenb.executors.guardian import WORD, Silence
 from phasenb.executors.worker_process import WorkerProcess
 
@@ -107,6 +108,7 @@ def test_a_worker_lives_on_while_its_host_speaks_even_where_the_phase_holds_the_
         print("so far")
         ctypes.PyDLL(None).usleep(900_000)  # PyDLL keeps the GIL
         ctypes.PyDLL(None).usleep(900_000)
+        ctypes.PyDLL(None).usleep(900_000)
         return "alive"
 
     async def scenario(executor):
@@ -117,7 +119,7 @@ def test_a_worker_lives_on_while_its_host_speaks_even_where_the_phase_holds_the_
         assert reports[-1].output == "alive"
         assert any(isinstance(report, LogChunk) for report in reports)
 
-    on_process(scenario, silence_s=0.5)
+    on_process(scenario, silence_s=2.0)
 
 
 HOST = """
@@ -220,6 +222,20 @@ def test_a_guardian_that_is_killed_takes_its_own_worker_along_and_no_other(house
         await runs[1].stop(0)
         for slot in slots:
             await slot.release()
+
+    on_process(scenario)
+
+
+def test_a_guardian_that_makes_no_progress_holds_up_nobody(house, on_process, monkeypatch):
+    monkeypatch.setattr(guardian_process, "END_S", 0.1)
+
+    async def scenario(executor):
+        slot = await executor.reserve("ada", None)
+        worker = slot._worker
+        os.kill(worker._guardian._process.pid, signal.SIGSTOP)
+        await worker.kill()
+        await house.until(lambda: gone(worker.pid))
+        await slot.release()
 
     on_process(scenario)
 
