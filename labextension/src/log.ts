@@ -2,7 +2,7 @@
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { h, setAttribute, setHidden, setOptional, setText } from './dom';
-import type { TailLine } from './model';
+import { TAIL_LINES, type TailLine } from './model';
 import { plain } from './words';
 
 const FEW = 6;
@@ -46,7 +46,7 @@ export class Log {
       this._dropped ? trans._n('%1 line was dropped', '%1 lines were dropped', this._dropped) : null
     );
     setHidden(this._more, tail.length <= FEW);
-    setText(this._more, this._all ? trans.__('Fewer lines') : trans.__('All lines'));
+    setText(this._more, this._all ? trans.__('Fewer lines') : moreWord(tail, trans));
     setAttribute(this._more, 'aria-expanded', String(this._all));
   }
 
@@ -56,4 +56,9 @@ export class Log {
   private _more: HTMLElement;
   private _text: HTMLElement;
   private _lost: HTMLElement;
+}
+
+/** No more are at hand than a page keeps. */
+function moreWord(tail: readonly TailLine[], trans: TranslationBundle): string {
+  return tail.length < TAIL_LINES ? trans.__('All lines') : trans.__('The last %1 lines', tail.length);
 }

@@ -21,12 +21,19 @@ export interface TailLine extends LogLine {
   line: number;
 }
 
+/** The newest answer to one of a task's gates. */
+export interface Decision {
+  by: string;
+  phase: string;
+  approved: boolean;
+}
+
 /** One task. `state` is null until the first event or snapshot came.
  *
  * `live`: the server tells of it now; otherwise `state` is how it was at `asOf`, when that is known. `told`: the server has
  * told of it at all; otherwise only a notebook has, which may come from anybody.
  * `problem`: why nothing more will be heard of it. `dropped`: lines of output that nobody kept.
- * `notes`: what the launch has to say beside the state.
+ * `notes`: what the launch has to say beside the state. `decision`: null where none was heard of since the last snapshot.
  */
 export class TaskModel {
   state: TaskState | null = null;
@@ -37,6 +44,7 @@ export class TaskModel {
   tail: readonly TailLine[] = [];
   dropped = 0;
   notes: readonly string[] = [];
+  decision: Decision | null = null;
 
   /** @internal */ epoch = NO_EPOCH;
   /** @internal */ following = 0;
@@ -66,6 +74,9 @@ export class TaskModel {
       if (event.type === 'approval_requested' && state.approval !== null) {
         noteGate(state.approval, event);
       }
+      if (event.type === 'approval_given' || event.type === 'approval_denied') {
+        this.decision = { by: event.by, phase: event.phase, approved: event.type === 'approval_given' };
+      }
       this._become(state);
       return true;
     } catch {
@@ -75,6 +86,7 @@ export class TaskModel {
 
   /** Start again from a snapshot. */
   reset(state: TaskState): void {
+    this.decision = null;
     this._become(state);
   }
 

@@ -13,6 +13,8 @@ import { plain, printable } from './words';
 
 const ROWS = 20;
 const COLUMNS = 12;
+/** The artifact that is the picture of a returned figure: there is nothing else to show of it. */
+const PICTURE = 'output';
 
 export class Output {
   readonly node = h('div', { class: 'phasenb-output', hidden: true });
@@ -66,7 +68,7 @@ export class Output {
 
   private async _parts(taskId: string, result: PhaseResult): Promise<HTMLElement[]> {
     const { client } = this._store;
-    const shown = await this._value(client, result.output);
+    const shown = isPictured(result) ? [] : await this._value(client, result.output);
     const folder = `${pathOf(taskId)}/artifacts/${encodeURIComponent(result.phase)}/${result.attempt}`;
     const artifacts = await Promise.all(
       result.artifacts.map(artifact => {
@@ -90,7 +92,9 @@ export class Output {
         const hash = String(value.$object).replace('sha256:', '');
         return [await figure(client, `objects/${encodeURIComponent(hash)}`, caption, this._trans)];
       }
-      return [this._pre(String(value.preview ?? '')), h('p', { class: 'phasenb-sub' }, caption)];
+      const drawn = this._pre(String(value.preview ?? ''));
+      drawn.classList.toggle('phasenb-columns', Array.isArray(value.shape)); // broken lines would not stand in columns
+      return [drawn, h('p', { class: 'phasenb-sub' }, caption)];
     }
     if (typeof value === 'string') {
       return [this._pre(value)];
@@ -109,6 +113,12 @@ export class Output {
   }
 
   private _key = '';
+}
+
+/** A figure is stored pickled, and its picture beside it. */
+function isPictured({ output, artifacts }: PhaseResult): boolean {
+  const pickled = isReference(output) && output.codec === 'pickle';
+  return pickled && artifacts.some(({ name, codec }) => name === PICTURE && codec === 'png');
 }
 
 type Row = { [name: string]: Json };
@@ -157,8 +167,8 @@ async function figure(client: Asked, path: string, name: string, trans: Translat
     }
     return h('p', { class: 'phasenb-sub' }, trans.__('%1 can not be shown: %2', name, error.message));
   }
-  const image = h('img', { src: url, alt: name });
-  return h('figure', { class: 'phasenb-figure' }, image, h('figcaption', { class: 'phasenb-sub' }, name));
+  const caption = name === PICTURE ? null : h('figcaption', { class: 'phasenb-sub' }, name);
+  return h('figure', { class: 'phasenb-figure' }, h('img', { src: url, alt: name }), caption);
 }
 
 function download(client: Asked, path: string, artifact: Artifact, trans: TranslationBundle): HTMLElement {

@@ -41,9 +41,11 @@ function payloadOf(data: unknown): { taskId: string; saved: Saved | null } | nul
 }
 
 /** The widget of an output is for pages that have no renderer of tasks. A notebook that was saved with it would have,
- * where there is no such page and no kernel, an error in its place instead of the HTML.
+ * where there is no such page and no kernel, an error in its place instead of the HTML. Lab renders a model before it has
+ * a place in its output area, and looks there as soon as the model has changed: so this waits until Lab is done.
  */
-function withoutWidget(model: IRenderMime.IMimeModel): void {
+async function withoutWidget(model: IRenderMime.IMimeModel): Promise<void> {
+  await Promise.resolve();
   if (WIDGET_MIME in model.data) {
     const { [WIDGET_MIME]: _, ...data } = model.data;
     model.setData({ data });
@@ -67,8 +69,11 @@ export class TaskRenderer extends Widget implements IRenderMime.IRenderer {
       this.node.textContent = this._trans.__('This output names no task.');
       return;
     }
-    withoutWidget(model);
-    const { taskId, saved } = payload;
+    this._show(payload.taskId, payload.saved);
+    await withoutWidget(model);
+  }
+
+  private _show(taskId: string, saved: Saved | null): void {
     const shown = this._view?.model;
     if (shown?.taskId === taskId && saved?.notes !== undefined) {
       shown.notes = saved.notes;

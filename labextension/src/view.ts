@@ -68,6 +68,7 @@ export class TaskView {
       TICKER.remove(this._tick);
       ANNOUNCER.forget(this.model.taskId);
       this.model.changed.disconnect(this._changed, this);
+      this._gate.dispose();
       this._output.dispose();
       this._store.release(this.model.taskId);
       this.node.remove();
@@ -90,8 +91,8 @@ export class TaskView {
     setAttribute(this.node, 'data-tone', live || words.isTerminal(task.state) ? (TONES[task.state] ?? 'idle') : 'idle');
     this._paintHead(task, live, now);
     this._steps.update(task, now);
-    setOptional(this._says, live || words.isTerminal(task.state) ? words.activity(task, now, this._trans) : null);
-    this._gate.update(task);
+    this._gate.update(task, this.model.decision);
+    setOptional(this._says, this._activity(task, live, now));
     this._paintError(task);
     this._output.update(task, live && this._seen);
     this._log.update(this.model.tail, this.model.dropped);
@@ -120,7 +121,7 @@ export class TaskView {
   // --- parts -----------------------------------------------------------------------------------------------------
 
   private _build(): HTMLElement {
-    this._name = h('h4', { class: 'phasenb-name' });
+    this._name = h('div', { class: 'phasenb-name', role: 'heading', 'aria-level': 4 });
     this._state = h('span', { class: 'phasenb-state' });
     this._facts = h('span', { class: 'phasenb-facts' });
     this._sentence = h('span', {});
@@ -203,11 +204,17 @@ export class TaskView {
       facts.push(this._trans.__('about %1 left in %2', words.seconds(Math.max(1, task.eta_s)), task.phase ?? ''));
     }
     if (ended) {
-      facts.push(words.asOf(task, now, this._trans).replace(`${words.stateWord(task.state, this._trans)} `, ''));
+      facts.push(words.dateAndClock(new Date(task.ended_at ?? task.updated_at)));
     }
     setText(this._facts, facts.join(' · '));
     setText(this._id, task.task_id);
     this._paintNotes(this.model.notes);
+  }
+
+  /** What it does, or waits for; an open gate says that itself. */
+  private _activity(task: TaskState, live: boolean, now: Date): string | null {
+    const told = (live && task.state !== 'awaiting_approval') || words.isTerminal(task.state);
+    return told ? words.activity(task, now, this._trans) : null;
   }
 
   private _paintNotes(notes: readonly string[]): void {
@@ -285,16 +292,18 @@ export class TaskView {
     }
   }
 
-  /** Ask for a command; the buttons rest until the server has answered. */
-  private async _ask(request: Request, given: Given = {}): Promise<void> {
+  /** Ask for a command; the buttons rest until the server has answered. Whether it was done. */
+  private async _ask(request: Request, given: Given = {}): Promise<boolean> {
     const focused = this._focused();
     this._asking = true;
     setOptional(this._refusal, null);
     this.paint();
     try {
       await this._store.client.request(request, undefined, given);
+      return true;
     } catch (error) {
       setOptional(this._refusal, refusalSentence(error, this._trans));
+      return false;
     } finally {
       this._asking = false;
       this.paint();

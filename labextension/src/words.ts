@@ -75,7 +75,8 @@ export function clock(at: Date): string {
   return `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
 }
 
-function day(at: Date): string {
+/** The local date. */
+export function day(at: Date): string {
   const two = (value: number) => String(value).padStart(2, '0');
   return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
 }
@@ -107,28 +108,29 @@ export function statusWord(status: PhaseStatus, trans: TranslationBundle): strin
   return words[status];
 }
 
-/** `as of 14:03:12: running, 12 %`: what can honestly be said of a task that nobody tells about just now. */
+/** `2026-11-25 14:03:12`: a copy is read on any day. */
+export function dateAndClock(at: Date): string {
+  return `${day(at)} ${clock(at)}`;
+}
+
+/** `as of 2026-11-25 14:03:12: running, 12 %`, `completed 2026-11-25 14:05:31`: what can honestly be said of a task that
+ * nobody tells about just now. */
 export function asOf(task: TaskState, at: Date, trans: TranslationBundle): string {
   const word = stateWord(task.state, trans);
   if (isTerminal(task.state)) {
-    const ended = new Date(task.ended_at ?? task.updated_at);
-    return trans.__('%1 %2 at %3', word, day(ended), clock(ended));
+    return trans.__('%1 %2', word, dateAndClock(new Date(task.ended_at ?? task.updated_at)));
   }
-  const today = day(at) === day(new Date());
-  const time = today ? clock(at) : `${day(at)} ${clock(at)}`;
-  return trans.__('as of %1: %2, %3', time, word, percent(task.percent));
+  return trans.__('as of %1: %2, %3', dateAndClock(at), word, percent(task.percent));
 }
 
-/** `attempt 2 of 3`; null for a first attempt, which is nothing to speak of. */
+/** `attempt 2`, and `attempt 2 of 3` while it is waited for: only a failure that was just judged says how many there can
+ * be. Null for a first attempt, which is nothing to speak of. */
 export function attempt(phase: Phase, trans: TranslationBundle): string | null {
-  const retrying = phase.status === 'retrying';
-  if (phase.attempt < 2 && !retrying) {
-    return null;
+  const { attempt: number, maximum_attempts: most } = phase;
+  if (phase.status === 'retrying') {
+    return most ? trans.__('attempt %1 of %2', number + 1, most) : trans.__('attempt %1', number + 1);
   }
-  const number = phase.attempt + Number(retrying);
-  return phase.maximum_attempts
-    ? trans.__('attempt %1 of %2', number, phase.maximum_attempts)
-    : trans.__('attempt %1', number);
+  return number < 2 ? null : trans.__('attempt %1', number);
 }
 
 /** What runs in the place of a phase's own function. */

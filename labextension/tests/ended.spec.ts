@@ -26,7 +26,7 @@ describe('the view of a task that has ended', () => {
       ['Adelie', '152', ''],
       ['<i>Gentoo</i>', '124', 'null']
     ]);
-    expect(text('.phasenb-facts')).toMatch(/^12 s · \d{4}-\d\d-\d\d at \d\d:\d\d:\d\d$/);
+    expect(text('.phasenb-facts')).toMatch(/^12 s · \d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/);
     expect(buttons()).toEqual([]);
   });
 
@@ -63,6 +63,34 @@ describe('the view of a task that has ended', () => {
     );
     expect([...view.node.querySelectorAll('img')].map(image => image.alt)).toEqual(['Figure', 'fit.png']);
     expect(text('.phasenb-artifact')).toBe('model Model · 9 bytes');
+  });
+
+  it('shows of a figure that was returned its picture alone', async () => {
+    const kept = { $object: `sha256:${'a'.repeat(64)}`, codec: 'pickle', type: 'Figure', bytes: 9, shape: null };
+    const output = { ...kept, preview: '<Figure size 640x480>' };
+    const artifacts = [{ ...kept, codec: 'png', name: 'output', preview: '' }];
+    server.http = path => [
+      200,
+      path.endsWith('/results') ? { results: [result({ output, artifacts })] } : { lines: [] }
+    ];
+    await open(ended);
+    await until(() => shown('figure'));
+    expect(text('.phasenb-output')).toBe('');
+  });
+
+  it('keeps the columns of a frame in line', async () => {
+    const kept = {
+      $object: `sha256:${'a'.repeat(64)}`,
+      codec: 'parquet',
+      type: 'DataFrame',
+      bytes: 9,
+      shape: [50, 31]
+    };
+    const output = { ...kept, preview: '  a  b\n0 1  2' };
+    server.http = path => [200, path.endsWith('/results') ? { results: [result({ output })] } : { lines: [] }];
+    await open(ended);
+    await until(() => text('.phasenb-columns') === output.preview);
+    expect(text('.phasenb-output .phasenb-sub')).toBe('DataFrame 50 × 31');
   });
 
   it('makes no page of what people write, whatever type it claims, and shows what can be had', async () => {

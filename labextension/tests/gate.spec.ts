@@ -16,6 +16,8 @@ describe('the view of a task at a gate', () => {
     await open(gate);
     expect(text('.phasenb-gate pre')).toBe('{\n  "model": "tree",\n  "folds": 5\n}');
     expect(buttons()).toEqual(['Approve', 'Edit', 'Deny…', 'Pause', 'Cancel']);
+    expect(text('.phasenb-gate label')).toBe('planning goes on with this once you approve:');
+    expect([text('.phasenb-state'), shown('.phasenb-says')]).toEqual(['waiting for approval', false]); // said once
     press('Approve');
     await until(() => asked('approve').length === 1);
     expect(asked('approve')[0]).toEqual({ id: '3', type: 'approve', task_id: TASK_ID, phase: 'planning', if_seq: 2 });
@@ -115,6 +117,118 @@ describe('the view of a task at a gate', () => {
     expect(editor()?.value).toBe('half wri');
   });
 
+  const pressEscape = (field: Element | null) => {
+    const { KeyboardEvent } = document.defaultView as unknown as typeof globalThis;
+    field?.dispatchEvent(new KeyboardEvent('keydown', { key: 'Escape', bubbles: true }));
+  };
+
+  it('has a way back from the editor', async () => {
+    await open(gate);
+    press('Edit');
+    expect(buttons()).toEqual(['Approve', 'Discard', 'Deny…', 'Pause', 'Cancel']);
+    type(editor(), '{"half": ');
+    press('Approve');
+    expect(shown('.phasenb-gate .phasenb-refusal')).toBe(true);
+    const beyond = jest.fn();
+    document.body.addEventListener('keydown', beyond);
+    pressEscape(editor());
+    expect(beyond).not.toHaveBeenCalled();
+    expect([shown('.phasenb-gate > pre'), shown('.phasenb-gate .phasenb-refusal')]).toEqual([true, false]);
+    expect(document.activeElement?.textContent).toBe('Edit');
+    press('Edit');
+    expect(editor()?.value).toBe('{"half": '); // Escape may have been a slip
+    press('Discard');
+    press('Edit');
+    expect(editor()?.value).toBe('{\n  "model": "tree",\n  "folds": 5\n}');
+    press('Discard');
+    press('Approve');
+    await until(() => asked('approve').length === 1);
+    expect(asked('approve')[0]).not.toHaveProperty('edit');
+  });
+
+  const about = { task_id: TASK_ID, session: 's', at: '2026-01-01T00:00:02.000000Z' };
+  const given = { ...about, type: 'approval_given', phase: 'planning', edited: null, revision: null, note: null };
+
+  it('leaves what somebody writes to be read, and says who was faster', async () => {
+    await open(gate);
+    press('Edit');
+    type(editor(), '{"model": "mine"}');
+    server.say({ ...given, by: 'eve', seq: 3 });
+    await until(() => view.model.seq === 3);
+    view.paint();
+    expect(text('.phasenb-gate [role="status"]')).toBe(
+      'eve approved planning meanwhile. This is what you wrote, which was not sent:'
+    );
+    expect(text('.phasenb-gate pre')).toBe('{"model": "mine"}');
+    expect(editor()).toBeNull();
+    press('Discard');
+    expect(shown('.phasenb-gate')).toBe(false);
+  });
+
+  it('leaves nothing of what was sent, though its event comes before the answer', async () => {
+    await open(gate);
+    const answer = server.answer;
+    server.answer = (command, say) => {
+      if (command.type === 'approve') {
+        server.say({ ...given, by: 'ada', seq: 3 });
+      }
+      answer(command, say);
+    };
+    press('Edit');
+    type(editor(), '{"model": "mine"}');
+    press('Approve');
+    await until(() => asked('approve').length === 1 && view.model.seq === 3);
+    await until(() => !shown('.phasenb-gate'));
+    expect(text('.phasenb-gate')).toBe('');
+  });
+
+  it('doubts an edit of another kind once', async () => {
+    await open(gate);
+    press('Edit');
+    type(editor(), '42');
+    press('Approve');
+    expect(text('.phasenb-gate .phasenb-refusal')).toMatch(/^This was an object, and is a number now\./);
+    expect(asked('approve')).toEqual([]);
+    press('Approve');
+    await until(() => asked('approve').length === 1);
+    expect(asked('approve')[0]).toMatchObject({ edit: 42 });
+  });
+
+  it('has what was written there again, when its view was closed and is opened', async () => {
+    await open(gate);
+    press('Edit');
+    type(editor(), '{"model": "mine"}');
+    press('Deny…');
+    type(view.node.querySelector('form textarea'), 'too slow');
+    view.dispose();
+    openSaved();
+    await until(() => view.model.live);
+    view.paint();
+    expect([shown('.phasenb-gate > textarea'), editor()?.value]).toEqual([true, '{"model": "mine"}']);
+    expect(view.node.querySelector<HTMLTextAreaElement>('form textarea')?.value).toBe('too slow');
+    press('Discard');
+    type(view.node.querySelector('form textarea'), '');
+    view.dispose();
+    openSaved();
+    await until(() => view.model.live);
+    view.paint();
+    expect(shown('.phasenb-gate > textarea')).toBe(false);
+  });
+
+  it('keeps its editor while the task is paused', async () => {
+    await open(gate);
+    press('Edit');
+    type(editor(), '{"model": "mine"}');
+    server.say({ ...about, type: 'task_paused', by: 'eve', seq: 3 });
+    await until(() => view.model.seq === 3);
+    view.paint();
+    expect(shown('.phasenb-gate')).toBe(false);
+    server.say({ ...about, type: 'task_resumed', by: 'eve', seq: 4 });
+    await until(() => view.model.seq === 4);
+    view.paint();
+    expect([shown('.phasenb-gate > textarea'), editor()?.value]).toEqual([true, '{"model": "mine"}']);
+  });
+
   it('denies with a reason, and has a phase run again', async () => {
     await open(gate);
     press('Deny…');
@@ -124,7 +238,11 @@ describe('the view of a task at a gate', () => {
       'end the task',
       'run research again'
     ]);
+    const reason = () => text('form label');
+    expect(reason()).toBe('Why not?'); // nobody is told that ends the task
     (redo as HTMLSelectElement).value = 'research';
+    redo?.dispatchEvent(new (document.defaultView as unknown as typeof globalThis).Event('change'));
+    expect(reason()).toBe('What should research do otherwise?');
     press('Deny');
     await until(() => asked('deny').length === 1);
     expect(asked('deny')[0]).toMatchObject({ phase: 'planning', if_seq: 2, reason: 'too slow', redo: 'research' });

@@ -67,9 +67,13 @@ describe('the listing', () => {
 
   it('counts who is at work and who waits', () => {
     const counts = counted([...models, known(5, { state: 'queued' }), known(6, { state: 'retrying' })]);
-    expect(counts).toEqual({ running: 2, queued: 1, approval: 1, live: 4 });
+    expect(counts).toEqual({ running: 2, queued: 1, approval: 1, paused: 0, live: 4 });
     expect(statusText(counts, trans)).toBe('2 tasks running · 1 queued · 1 to approve');
-    expect(statusText({ running: 0, queued: 0, approval: 0, live: 0 }, trans)).toBe('');
+    const none = counted([]);
+    expect(statusText(none, trans)).toBe('');
+    expect(statusText(counted([known(7, { state: 'paused' })]), trans)).toBe('1 task paused');
+    expect(statusText({ ...none, running: 1, paused: 2 }, trans)).toBe('1 task running · 2 paused');
+    expect(statusText({ ...none, queued: 2, approval: 1 }, trans)).toBe('2 tasks queued · 1 to approve');
   });
 
   it('tells events from progress', () => {
@@ -150,6 +154,18 @@ describe('the list', () => {
     expect(says).toBe('research · attempt 2 of 5, next at 14:03:22');
   });
 
+  it('shows the time by which it is ordered, as all times are written', () => {
+    const created_at = new Date(2026, 0, 1, 15, 4).toISOString();
+    const today = new Date();
+    today.setHours(14, 3, 12, 0);
+    const slow = known(1, { ...ENDED, created_at, ended_at: today.toISOString() });
+    const quick = known(2, { ...ENDED, created_at, ended_at: new Date(2026, 0, 3, 16, 5).toISOString() });
+    list.setItems(listed([quick, slow], EVERYTHING));
+    const shown = rows().map(row => row.querySelector('.phasenb-row-first')?.textContent);
+    expect(shown).toEqual(['✓task 114:03', '✓task 22026-01-03']);
+    expect(rows()[1]?.title).toContain('\nlaunched 2026-01-01 15:04:00\n');
+  });
+
   it('touches nothing when nothing is different', () => {
     const { MutationObserver } = document.defaultView as unknown as typeof globalThis;
     const items = [known(1), known(2, ENDED)];
@@ -165,6 +181,28 @@ describe('the list', () => {
     expect(changed.length).toBeGreaterThan(0);
     expect(rows()[0]?.textContent).toContain('40 %');
     observer.disconnect();
+  });
+});
+
+describe('the status', () => {
+  it('says no number that nobody knows: the connection is lost', async () => {
+    const { TaskStatus } = await import('../src/panel/status'); // Lumino looks at the page when it is loaded
+    const owner = {};
+    const changed = new Signal<unknown, void>(owner);
+    const connectionChanged = new Signal<unknown, void>(owner);
+    const client = { connection: { kind: 'connected' }, connectionChanged };
+    const tasks = new Map([known(1), known(2, { state: 'paused' })].map(model => [model.taskId, model]));
+    const store = { tasks, changed, client } as unknown as TaskStore;
+    const status = new TaskStatus(store, () => undefined, trans);
+    changed.emit();
+    expect(status.node.textContent).toBe('1 task running · 1 paused');
+    client.connection.kind = 'reconnecting';
+    connectionChanged.emit();
+    expect(status.node.textContent).toBe('Tasks: connection lost');
+    client.connection.kind = 'connected';
+    connectionChanged.emit();
+    expect([status.node.textContent, status.isActive]).toEqual(['1 task running · 1 paused', true]);
+    status.dispose();
   });
 });
 
@@ -206,7 +244,8 @@ describe('the timeline', () => {
       ['25%', '75%', 'bad']
     ]);
     const about = timeline.node.getAttribute('aria-description');
-    expect(about).toBe('research, attempt 1: complete, 2 s; planning, attempt 1: failed, 6 s');
+    expect(about).toBe('research, attempt 1: complete, 2.0 s; planning, attempt 1: failed, 6.0 s');
+    expect(timeline.node.querySelector('.phasenb-timeline-foot')?.lastChild?.textContent).toBe('8.0 s');
     expect(timeline.node.getAttribute('role')).toBe('img');
   });
 });
@@ -242,7 +281,10 @@ describe('the notices', () => {
     store = { tasks, happened: new Signal(owner), changed: new Signal(owner) } as unknown as TaskStore;
     const tell = (notice: Notice) => {
       told.push(notice);
-      return () => takenBack.push(notice.message);
+      const update = (message: string) => {
+        notice.message = message;
+      };
+      return { update, takeBack: () => takenBack.push(notice.message) };
     };
     notices = new Notices(store, tell, trans);
   });
@@ -273,6 +315,39 @@ describe('the notices', () => {
     expect(takenBack.length).toBe(1);
     hear(gate(9));
     expect(told.length).toBe(2);
+  });
+
+  it('take a failure back when it is tried again, so that a second one does not stand beside it', () => {
+    hear({ state: 'running' });
+    hear({ state: 'failed', error: null });
+    hear({ state: 'queued' });
+    expect(takenBack).toEqual(told.map(notice => notice.message));
+    hear({ state: 'failed', error: null });
+    expect([told.length, takenBack.length]).toEqual([2, 1]);
+  });
+
+  it('count the others of many in one, until there was a pause', () => {
+    jest.useFakeTimers({ now: 0 });
+    const many = [1, 2, 3, 4, 5, 6];
+    for (const number of many) {
+      hear({ state: 'running' }, false, number);
+      hear({ state: 'failed', error: null }, true, number);
+    }
+    expect(told.map(({ message, taskId }) => [message, taskId !== null])).toEqual([
+      ['task 1 failed: ', true],
+      ['task 2 failed: ', true],
+      ['task 3 failed: ', true],
+      ['3 more tasks failed.', false]
+    ]);
+    hear({ state: 'queued' }, true, 5);
+    expect(told.at(-1)?.message).toBe('2 more tasks failed.');
+    hear({ state: 'queued' }, true, 4);
+    hear({ state: 'queued' }, true, 6);
+    expect(takenBack).toHaveLength(1);
+    jest.setSystemTime(6000);
+    hear({ state: 'failed', error: null }, true, 5);
+    expect(told.at(-1)?.message).toBe('task 5 failed: ');
+    jest.useRealTimers();
   });
 
   it('say nothing of a gate that only a notebook told', () => {

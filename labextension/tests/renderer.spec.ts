@@ -76,7 +76,9 @@ describe('the MIME renderer', () => {
     const model = output({ task_id: TASK_ID, snapshot: snapshot() }) as { data: object; setData: unknown };
     model.data = { ...model.data, [widget]: { model_id: 'm' }, 'text/plain': 'penguins' };
     const setData = jest.fn();
-    await renderer.renderModel({ ...model, setData } as unknown as IRenderMime.IMimeModel);
+    const rendering = renderer.renderModel({ ...model, setData } as unknown as IRenderMime.IMimeModel);
+    expect(setData).not.toHaveBeenCalled(); // Lab has no place yet for what it is about to render
+    await rendering;
     expect(setData.mock.calls.map(([{ data }]) => Object.keys(data))).toEqual([[TASK_MIME, 'text/plain']]);
   });
 

@@ -181,7 +181,7 @@ describe('the view of a task', () => {
       openSaved(saved());
       await until(() => !['idle', 'connecting'].includes(client.connection.kind));
       view.paint();
-      expect(text('.phasenb-state')).toMatch(/^as of \d\d:\d\d:\d\d: running, 10 %$/);
+      expect(text('.phasenb-state')).toMatch(/^as of \d{4}-\d\d-\d\d \d\d:\d\d:\d\d: running, 10 %$/);
       expect(text('.phasenb-connection span')).toMatch(sentence);
       expect(text('.phasenb-facts')).toBe('');
       expect(buttons()).toEqual(['Try again', 'Pause', 'Cancel']);

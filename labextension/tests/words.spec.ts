@@ -20,6 +20,7 @@ const SAID: {
   elapsed: Said<number, string>;
   plain: Said<string, string>;
   own_line: Said<string, words.OwnLine | null>;
+  as_of: [TaskState, [number, number, number, number, number, number], string][];
   task: [TaskState, string, SaidOfTask][];
 } = JSON.parse(readFileSync(join(__dirname, 'vectors', 'words.json'), 'utf-8'));
 const START = '2026-01-01T00:00:00.000000Z';
@@ -48,13 +49,12 @@ describe('the words are those of Python', () => {
 });
 
 describe('what a copy says', () => {
-  const at = new Date(2026, 0, 1, 14, 3, 12);
+  it.each(SAID.as_of)('is what Python says, the day with it: %#', (task, [year, month, ...rest], text) =>
+    expect(words.asOf(task, new Date(year, month - 1, ...rest), trans)).toBe(text)
+  );
 
-  it('names the day where it is another one', () => {
-    jest.useFakeTimers({ now: new Date(2026, 0, 1, 15, 0, 0) });
-    expect(words.asOf(snapshot(), at, trans)).toBe('as of 14:03:12: running, 10 %');
-    jest.setSystemTime(new Date(2026, 0, 2));
-    expect(words.asOf(snapshot(), at, trans)).toBe('as of 2026-01-01 14:03:12: running, 10 %');
-    jest.useRealTimers();
+  it('is when it ended, of one that has', () => {
+    const ended_at = new Date(2026, 0, 1, 14, 3, 12).toISOString();
+    expect(words.asOf(snapshot({ state: 'failed', ended_at }), new Date(), trans)).toBe('failed 2026-01-01 14:03:12');
   });
 });

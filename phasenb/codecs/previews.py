@@ -56,7 +56,7 @@ def clip(text: str) -> str:
 
 def _table(value: Any) -> str:
     if hasattr(value, "columns"):
-        return str(value.iloc[:8, :12].to_string(max_colwidth=30))
+        return str(value.iloc[:8].to_string(max_cols=12, max_colwidth=30))  # what is left out is seen to be: "..."
     if hasattr(value, "iloc"):
         return str(value.iloc[:8].to_string())
     return _REPR.repr(value)

@@ -19,14 +19,7 @@ from phasenb.dto.task_state import State, TaskState
 
 SAVED_LINES = 50
 
-_TONES: dict[State, str] = {
-    State.RUNNING: "go",
-    State.RETRYING: "warn",
-    State.AWAITING_APPROVAL: "warn",
-    State.CANCELLING: "warn",
-    State.COMPLETED: "good",
-    State.FAILED: "bad",
-}
+_TONES = {State.COMPLETED: "good", State.FAILED: "bad"}  # what may have changed since has no colour
 _MARKS: dict[PhaseStatus, tuple[str, str, str]] = {  # mark, tone, word
     PhaseStatus.PENDING: ("○", "idle", "not started"),
     PhaseStatus.RUNNING: ("●", "go", "running"),
@@ -47,7 +40,7 @@ def task_html(task: TaskState, log: Sequence[LogLine] = (), *, now: datetime, no
         _error(task),
         _output(task),
         _log(log),
-        _foot(task, now, notes),
+        _foot(task, notes),
     ]
     body = "".join(part for part in parts if part)
     tone = _TONES.get(task.state, "idle")
@@ -55,18 +48,13 @@ def task_html(task: TaskState, log: Sequence[LogLine] = (), *, now: datetime, no
 
 
 def _head(task: TaskState, now: datetime) -> str:
-    facts = []
-    if not task.state.terminal and task.state is not State.QUEUED:
-        facts.append(words.percent(task.percent))
+    """The name is no ``h4``: JupyterLab's table of contents would list each task among the notebook's own headings."""
+    at = task.ended_at or task.updated_at if task.state.terminal else now
     took = words.elapsed(task.started_at, task.ended_at, now) if task.ended_at else None
-    if took:
-        facts.append(took)
-    if task.eta_s is not None and not task.state.terminal:
-        facts.append(f"about {words.whole(max(1, round(task.eta_s)))} left in {task.phase}")
     return (
-        f'<div class="pnb-head"><h4 class="pnb-name">{escape(task.name)}</h4>'
-        f'<span class="pnb-state">{words.STATE_WORDS[task.state]}</span>'
-        f'<span class="pnb-facts">{escape(" · ".join(facts))}</span></div>'
+        f'<div class="pnb-head"><strong class="pnb-name">{escape(task.name)}</strong>'
+        f'<time class="pnb-state" datetime="{at.isoformat()}">{escape(words.as_of(task, now))}</time>'
+        f'<span class="pnb-facts">{escape(took or "")}</span></div>'
     )
 
 
@@ -149,11 +137,6 @@ def _log(log: Sequence[LogLine]) -> str:
     return f"<details><summary>Log, {counted}</summary>{text}</details>"
 
 
-def _foot(task: TaskState, now: datetime, notes: Sequence[str]) -> str:
-    at = task.ended_at or task.updated_at if task.state.terminal else now
-    told = [
-        f"<code>{escape(task.task_id)}</code>",
-        f'<time datetime="{at.isoformat()}">{escape(words.as_of(task, now))}</time>',
-    ]
-    told += [f"<span>{escape(note)}</span>" for note in notes]
-    return f'<div class="pnb-foot">{"".join(told)}</div>'
+def _foot(task: TaskState, notes: Sequence[str]) -> str:
+    told = "".join(f"<span>{escape(note)}</span>" for note in notes)
+    return f'<div class="pnb-foot"><code>{escape(task.task_id)}</code>{told}</div>'

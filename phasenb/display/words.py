@@ -78,20 +78,28 @@ def clock(at: datetime) -> str:
     return at.astimezone().strftime("%H:%M:%S")
 
 
+def date_and_clock(at: datetime) -> str:
+    """``"2026-11-25 14:03:12"``: a copy is read on any day."""
+    return f"{at.astimezone():%Y-%m-%d} {clock(at)}"
+
+
 def as_of(task: TaskState, now: datetime) -> str:
-    """``"as of 14:03:12: running, 12 %"``: what a saved copy of a display can honestly say."""
+    """``"as of 2026-11-25 14:03:12: running, 12 %"``, ``"completed 2026-11-25 14:05:31"``: what a saved copy of a
+    display can honestly say.
+    """
     if task.state.terminal:
-        at = (task.ended_at or task.updated_at).astimezone()
-        return f"{STATE_WORDS[task.state]} {at:%Y-%m-%d} at {clock(at)}"
-    return f"as of {clock(now)}: {STATE_WORDS[task.state]}, {percent(task.percent)}"
+        return f"{STATE_WORDS[task.state]} {date_and_clock(task.ended_at or task.updated_at)}"
+    return f"as of {date_and_clock(now)}: {STATE_WORDS[task.state]}, {percent(task.percent)}"
 
 
 def attempt(phase: Phase) -> str | None:
-    """``"attempt 2 of 3"``; None for a first attempt, which is nothing to speak of."""
-    if phase.attempt < 2 and phase.status is not PhaseStatus.RETRYING:
-        return None
-    number = phase.attempt + (phase.status is PhaseStatus.RETRYING)
-    return f"attempt {number} of {phase.maximum_attempts}" if phase.maximum_attempts else f"attempt {number}"
+    """``"attempt 2"``, and ``"attempt 2 of 3"`` while it is waited for: only a failure that was just judged says how
+    many there can be. None for a first attempt, which is nothing to speak of.
+    """
+    if phase.status is PhaseStatus.RETRYING:
+        of = f" of {phase.maximum_attempts}" if phase.maximum_attempts else ""
+        return f"attempt {phase.attempt + 1}{of}"
+    return None if phase.attempt < 2 else f"attempt {phase.attempt}"
 
 
 def instead(phase: Phase) -> str | None:

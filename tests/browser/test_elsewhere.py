@@ -18,7 +18,7 @@ from tests.browser.test_shared_and_saved import launch
 from tests.browser.test_task_in_a_cell import CELL, RUN_ALL, SAVE, lab_with, notebook, progress, start
 
 __all__ = ["lab_with", "notebook", "progress"]  # fixtures
-AS_OF = re.compile(r"as of \d\d:\d\d:\d\d: running, 12 %")
+AS_OF = re.compile(r"as of \d{4}-\d\d-\d\d \d\d:\d\d:\d\d: running, 12 %")
 LAB = "window.jupyterapp"
 
 

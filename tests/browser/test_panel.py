@@ -16,7 +16,8 @@ flow = pn.Workflow("penguins")
 
 
 @flow.research
-def explore(ctx, folder: str, species: Literal["Adelie", "Gentoo"] = "Adelie", rows: int = 3, note=None):
+def explore(ctx, folder: str, species: Literal["Adelie", "Gentoo"] = "Adelie", rows: int = 3, note=None,
+            tags: list[str] | None = None):
     """Count the eggs of one species of penguins."""
     done = 0.0
     while done < 1:
@@ -163,7 +164,7 @@ def test_an_approval_with_an_edited_plan(lab, page):
     gate = page.locator("#phasenb-panel .phasenb-gate")
     gate.get_by_text('"of": "Gentoo"').wait_for()
     gate.get_by_role("button", name="Edit").click()
-    gate.get_by_role("textbox", name="What to go on with").fill('{"method": "median"}')
+    gate.get_by_role("textbox", name="once you approve, as JSON").fill('{"method": "median"}')
     gate.get_by_role("button", name="Approve").click()
     page.locator("#phasenb-panel .phasenb-task[data-state=completed]").wait_for()
     page.locator(".phasenb-status").wait_for(state="hidden")
@@ -256,10 +257,17 @@ def test_the_form_launches_a_registered_agent(lab, page):
     form.get_by_text("Count the eggs of one species of penguins.").wait_for()
     form.get_by_role("button", name="Launch").click()
     form.get_by_role("alert").get_by_text("Something is missing or wrong above.").wait_for()
+    assert page.evaluate("() => document.activeElement.textContent") == "Something is missing or wrong above."
     form.get_by_label("folder").fill(str(lab.folder))
     form.get_by_label("species").select_option("Gentoo")
     form.get_by_label("rows").fill("7")
     form.get_by_label("note").fill('{"seen": 2}')
+    form.get_by_role("button", name="Add").click()
+    form.get_by_role("button", name="Add").click()
+    form.get_by_label("tags-0").fill("small")
+    form.get_by_label("tags-1").fill("wet")  # the form is whole: what adds to a list must not launch
+    form.get_by_role("button", name="Add").click()
+    form.get_by_label("tags-2").fill("cold")
     form.get_by_label("Name of the task").fill("from the form")
     form.get_by_label("planning").check()
     form.get_by_role("button", name="Launch").click()
@@ -271,7 +279,7 @@ def test_the_form_launches_a_registered_agent(lab, page):
     task = lab.server.request("phasenb/api/tasks?limit=1")["tasks"][0]
     assert (task["name"], task["session"]) == ("from the form", "jupyterlab")
     inputs = {"folder": str(lab.folder), "species": "Gentoo", "rows": 7, "note": {"seen": 2}}
-    assert task["inputs"] == inputs
+    assert task["inputs"] == {**inputs, "tags": ["small", "wet", "cold"]}
 
 
 def violations(page, selector):

@@ -96,7 +96,16 @@ def open_notebook(lab, page):
     page.wait_for_function(f"() => ({CONNECTED})() === 'connected'", timeout=90_000)
 
 
-def test_a_task_in_a_cell_outlives_page_and_kernel(notebook, progress, page, picture):
+@pytest.fixture
+def told(page):
+    """What the page's console has of type errors, and of what nobody caught."""
+    found = []
+    page.on("pageerror", lambda error: found.append(str(error)))
+    page.on("console", lambda line: found.append(line.text) if line.type == "error" else None)
+    return lambda: [text for text in found if "TypeError" in text or "phasenb" in text]
+
+
+def test_a_task_in_a_cell_outlives_page_and_kernel(notebook, progress, page, picture, told):
     open_notebook(notebook, page)
     page.evaluate(RUN_ALL)
     task = page.locator(".jp-OutputArea-output .phasenb-task")
@@ -117,6 +126,7 @@ def test_a_task_in_a_cell_outlives_page_and_kernel(notebook, progress, page, pic
     progress.set(0.6)
     task.get_by_text("60% of the eggs counted").wait_for()
 
+    assert told() == []
     page.wait_for_function(f"() => {KERNEL}.status === 'idle'")
     page.evaluate(f"() => {{ {KERNEL}.requestExecute({{code: 'import time; time.sleep(600)'}}); }}")
     page.wait_for_function(f"() => {KERNEL}.status === 'busy'")
@@ -176,7 +186,7 @@ def test_a_plan_is_edited_in_the_cell_and_a_failure_shows_the_persons_own_line(l
     task.get_by_role("button", name="Edit").click()
     page.screenshot(path=picture("cell-approval-dark.png"))
     plan = '{"model": "forest", "folds": 400, "learning_rate": 1.0, "seed": 12345678901234567}'
-    task.get_by_label("What to go on with, as JSON").fill(plan)
+    task.get_by_label("goes on with this once you approve, as JSON").fill(plan)
     task.get_by_role("button", name="Approve").click()
     page.locator(".phasenb-task[data-state=failed]").wait_for()
     assert "ValueError in fit: 400 folds of 344 penguins are too many" in task.inner_text()

@@ -94,7 +94,7 @@ def test_a_plan_is_edited_in_the_widget_as_it_was_written(lab_without, page, tmp
     task.get_by_role("button", name="Edit").click()
     page.screenshot(path=tmp_path / "approval-dark.png")
     plan = '{"model": "forest", "folds": 400, "learning_rate": 1.0, "seed": 12345678901234567}'
-    task.get_by_label("What to go on with, as JSON").fill(plan)
+    task.get_by_label("goes on with this once you approve, as JSON").fill(plan)
     task.get_by_role("button", name="Approve").click()
     page.locator(".jp-OutputArea-output .pnb").get_by_text("400 folds of 344 penguins are too many").first.wait_for()
     task_id = lab.request("phasenb/api/tasks")["tasks"][0]["task_id"]

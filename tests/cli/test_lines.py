@@ -59,7 +59,7 @@ def test_a_retry_is_told_once(states):
         "research: started",
         "research: failed, ValueError: boom",
         "research: attempt 2 of 3",
-        "research: started, attempt 2 of 3",
+        "research: started, attempt 2",
         "research: complete in 1.0 s, 7",
         "birds PENGUINS: completed in 5.0 s",
     ]

@@ -169,6 +169,14 @@ def test_a_preview_never_fails_and_is_bounded(value):
     shown.encode()
 
 
+def test_a_frame_that_is_cut_says_so():
+    shown = preview(pd.DataFrame({f"column {number}": range(3) for number in range(31)}))
+    head = shown.splitlines()[0]
+    assert "column 0" in head
+    assert "..." in head
+    assert "column 30" in head
+
+
 @pytest.mark.parametrize(
     "value",
     [

@@ -57,6 +57,7 @@ def said():
         "elapsed": [[value, words.elapsed(START, None, START + timedelta(seconds=value))] for value in SECONDS],
         "plain": [[text, words.plain(text)] for text in TEXTS],
         "own_line": [[text, line and {"where": line.where, "code": line.code}] for text, line in own],
+        "as_of": [[task.as_json(), list(at.timetuple()[:6]), words.as_of(task, at)] for task, at in _copies()],
         "task": [[task.as_json(), now.isoformat(), _of(task, now)] for task, now in _tasks()],
     }
 
@@ -90,6 +91,14 @@ def _tasks():
                 seen.add(kind)
                 found.append((task, task.updated_at + timedelta(seconds=2.5)))
     return found + _waiting(found[0][0]) + _due(next(task for task, _ in found if task.retry_at is not None))
+
+
+def _copies():
+    """At local times: the vectors hold wherever they are made. When a task ended is UTC, so there are none that did."""
+    at = datetime(2026, 3, 4, 5, 6, 7)
+    found = [task for task, _ in _tasks()]
+    live = next(task for task in found if task.state is State.RUNNING)
+    return [(live, at), (live, at.replace(day=14, hour=23))]
 
 
 def _waiting(task):

@@ -7,10 +7,10 @@ import { caretLeftIcon, notebookIcon } from '@jupyterlab/ui-components';
 import { h, setHidden, setText } from '../dom';
 import type { TaskModel } from '../model';
 import type { PhaseResult } from '../protocol';
-import { running } from '../reducer';
 import type { TaskStore } from '../store';
 import { TICKER } from '../ticker';
 import { TaskView } from '../view';
+import { isTerminal } from '../words';
 import type { Origin } from './notebook';
 import { Timeline } from './timeline';
 
@@ -75,7 +75,7 @@ export class TaskDetail {
       this._paintTimeline();
       void this._load();
     }
-    if (live && running(task) !== undefined) {
+    if (live && !isTerminal(task.state)) {
       TICKER.add(this._tick);
     } else {
       TICKER.remove(this._tick);

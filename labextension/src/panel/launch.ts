@@ -10,6 +10,7 @@ import { UUID } from '@lumino/coreutils';
 import type { IChangeEvent } from '@rjsf/core';
 import { customizeValidator } from '@rjsf/validator-ajv8';
 import { createElement as e, type FormEvent, type ReactElement, useEffect, useRef, useState } from 'react';
+import { ServerError } from '../errors';
 import type { AgentDescription, AgentList, Launched } from '../protocol';
 import { refusalSentence } from '../sentences';
 import type { TaskStore } from '../store';
@@ -92,7 +93,8 @@ export class LaunchForm extends ReactWidget {
       this._says = this._names.length === 0 ? none : null;
     } catch (error) {
       this._says = null;
-      this._problem = refusalSentence(error, trans);
+      const asked = error instanceof ServerError; // nothing was to be done, so nothing is "not done"
+      this._problem = asked ? trans.__('The agent can not be shown: %1', error.message) : refusalSentence(error, trans);
     }
     if (!this.isDisposed) {
       this.update(); // or React would begin anew in a node that nobody has
@@ -113,7 +115,7 @@ function AgentForm(options: LaunchForm.IOptions & { agent: AgentDescription }): 
   const [gates, setGates] = useState<ReadonlySet<string>>(new Set());
   const [tried, setTried] = useState(false);
   const [asking, setAsking] = useState(false);
-  const [problem, setProblem] = useState<string | null>(null);
+  const [problem, setProblem] = useState<{ says: string } | null>(null); // the same one again is another one
   const [key, setKey] = useState(() => UUID.uuid4());
   const inputs = agent.inputs as Schema;
   const [schema] = useState(() => formSchema(inputs, trans.__('JSON, or text as it stands')));
@@ -122,7 +124,7 @@ function AgentForm(options: LaunchForm.IOptions & { agent: AgentDescription }): 
     event.preventDefault();
     setTried(true);
     if (validator.validateFormData(filled, schema).errors.length > 0) {
-      setProblem(trans.__('Something is missing or wrong above.'));
+      setProblem({ says: trans.__('Something is missing or wrong above.') });
       return;
     }
     setAsking(true);
@@ -134,7 +136,7 @@ function AgentForm(options: LaunchForm.IOptions & { agent: AgentDescription }): 
       const reply = await store.client.request<Launched>({ type: 'launch', ...about }, undefined, exact);
       launched(reply.task_id);
     } catch (error) {
-      setProblem(refusalSentence(error, trans));
+      setProblem({ says: refusalSentence(error, trans) });
       setAsking(false);
     }
   }
@@ -165,7 +167,13 @@ function AgentForm(options: LaunchForm.IOptions & { agent: AgentDescription }): 
     }
   });
   const node = useRef<HTMLFormElement>(null);
-  useEffect(() => nameFields(node.current)); // after each rendering
+  useEffect(() => mendFields(node.current)); // after each rendering
+  const refusal = useRef<HTMLParagraphElement>(null);
+  useEffect(() => {
+    if (problem !== null) {
+      refusal.current?.focus(); // so it is seen, however long the form
+    }
+  }, [problem]);
   return e(
     'form',
     { onSubmit: submit, noValidate: true, ref: node },
@@ -189,7 +197,9 @@ function AgentForm(options: LaunchForm.IOptions & { agent: AgentDescription }): 
       { className: 'phasenb-buttons' },
       e('button', { type: 'submit', className: 'phasenb-button phasenb-primary', disabled: asking }, trans.__('Launch'))
     ),
-    problem === null ? null : e('p', { role: 'alert', className: 'phasenb-refusal' }, problem)
+    problem === null
+      ? null
+      : e('p', { role: 'alert', className: 'phasenb-refusal', tabIndex: -1, ref: refusal }, problem.says)
   );
 }
 
@@ -200,8 +210,13 @@ function BackBar({ trans, close }: { trans: TranslationBundle; close: () => void
   return e('div', { ref: node });
 }
 
-/** JupyterLab's field template shows a field's name to the eye only: a screen reader needs it as well. */
-function nameFields(form: HTMLFormElement | null): void {
+/** JupyterLab's field template shows a field's name to the eye only: a screen reader needs it as well. And its button that
+ * adds to a list has no type, so that it would launch.
+ */
+function mendFields(form: HTMLFormElement | null): void {
+  for (const button of form?.querySelectorAll('.rjsf button:not([type])') ?? []) {
+    button.setAttribute('type', 'button');
+  }
   for (const field of form?.querySelectorAll('.rjsf :is(input, select, textarea):not([aria-label])') ?? []) {
     const name = field.closest('.form-group')?.querySelector('.jp-FormGroup-fieldLabel')?.textContent;
     field.setAttribute('aria-label', name || field.id);

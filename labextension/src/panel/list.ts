@@ -6,8 +6,9 @@
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { h, setAttribute, setStyle } from '../dom';
+import { day } from '../words';
 import type { Known } from './listing';
-import { dayOf, Row } from './row';
+import { Row } from './row';
 
 export const ROW_HEIGHT = 54;
 const AROUND = 4; // rows beyond each edge
@@ -94,7 +95,7 @@ export class TaskList {
     const shown = this._items.slice(first, last);
     const wanted = new Set(shown.map(model => model.taskId));
     const free = [...this._rows].filter(([taskId]) => !wanted.has(taskId));
-    const today = dayOf(new Date());
+    const today = day(new Date());
     shown.forEach((model, index) => {
       let row = this._rows.get(model.taskId);
       if (row === undefined) {

@@ -1,7 +1,7 @@
 // Which tasks a list shows, in which order. Pure, but for Census, which remembers what it saw.
 //
-// Rule: those that wait for a person come first, then those at work, those that wait, and those that ended, each the
-// newest first; a task's place changes with its events, never with its progress.
+// Rule: those that wait for a person come first, then those at work, those that wait, each the newest first, and those that
+// ended, the last to end first: so one that has just ended stays in sight; a task's place changes with its events, never with its progress.
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { TaskModel } from '../model';
@@ -63,10 +63,18 @@ function holds(task: TaskState, sought: string[]): boolean {
   return sought.every(word => text.includes(word));
 }
 
-/** Ids are ULIDs, which sort by time. */
-function byNeedThenAge(one: Known, other: Known): number {
-  const need = RANKS[one.state.state] - RANKS[other.state.state];
-  return need !== 0 ? need : one.taskId < other.taskId ? 1 : -1;
+function byNeedThenAge({ state: one }: Known, { state: other }: Known): number {
+  const need = RANKS[one.state] - RANKS[other.state];
+  if (need !== 0 || one.task_id === other.task_id) {
+    return need;
+  }
+  const [at, otherAt] = [orderedBy(one), orderedBy(other)];
+  return at !== otherAt ? (at < otherAt ? 1 : -1) : one.task_id < other.task_id ? 1 : -1; // ULIDs, which sort by time
+}
+
+/** The time that gives a task its place, and stands in its row. */
+export function orderedBy(task: TaskState): string {
+  return isTerminal(task.state) ? (task.ended_at ?? task.updated_at) : task.created_at;
 }
 
 const RANKS: Record<State, number> = {
@@ -83,16 +91,17 @@ const RANKS: Record<State, number> = {
 
 const AT_WORK: ReadonlySet<State> = new Set(['running', 'retrying', 'cancelling']);
 
-/** How many are at work, wait for their turn, wait for an answer; `live`: all that have not ended. */
+/** How many are at work, wait for their turn, wait for an answer, are paused; `live`: all that have not ended. */
 export interface Counts {
   running: number;
   queued: number;
   approval: number;
+  paused: number;
   live: number;
 }
 
 export function counted(models: Iterable<TaskModel>): Counts {
-  const counts = { running: 0, queued: 0, approval: 0, live: 0 };
+  const counts = { running: 0, queued: 0, approval: 0, paused: 0, live: 0 };
   for (const model of models) {
     const task = isKnown(model) ? model.state : null;
     if (task !== null && !isTerminal(task.state)) {
@@ -100,20 +109,33 @@ export function counted(models: Iterable<TaskModel>): Counts {
       counts.running += Number(AT_WORK.has(task.state));
       counts.queued += Number(task.state === 'queued');
       counts.approval += Number(task.state === 'awaiting_approval');
+      counts.paused += Number(task.state === 'paused');
     }
   }
   return counts;
 }
 
-/** `2 tasks running · 1 to approve`; empty where there is nothing to say. */
-export function statusText({ running, queued, approval }: Counts, trans: TranslationBundle): string {
-  return [
-    running ? trans._n('%1 task running', '%1 tasks running', running) : '',
-    queued ? trans._n('%1 queued', '%1 queued', queued) : '',
-    approval ? trans._n('%1 to approve', '%1 to approve', approval) : ''
-  ]
-    .filter(Boolean)
-    .join(' · ');
+/** `2 tasks running · 1 to approve`; empty where there is nothing to say. The first number says what is counted. */
+export function statusText({ running, queued, approval, paused }: Counts, trans: TranslationBundle): string {
+  const told = [
+    { count: running, first: trans._n('%1 task running', '%1 tasks running', running), after: '' },
+    {
+      count: queued,
+      first: trans._n('%1 task queued', '%1 tasks queued', queued),
+      after: trans._n('%1 queued', '%1 queued', queued)
+    },
+    {
+      count: approval,
+      first: trans._n('%1 task to approve', '%1 tasks to approve', approval),
+      after: trans._n('%1 to approve', '%1 to approve', approval)
+    },
+    {
+      count: paused,
+      first: trans._n('%1 task paused', '%1 tasks paused', paused),
+      after: trans._n('%1 paused', '%1 paused', paused)
+    }
+  ].filter(({ count }) => count > 0);
+  return told.map(({ first, after }, index) => (index === 0 ? first : after)).join(' · ');
 }
 
 /** Tells whether events came, or tasks, since the last look, at the cost of a comparison for each task. */

@@ -1,7 +1,7 @@
 // What becomes of tasks, told once, wherever they were launched.
 //
 // Rules: what had ended when this page first heard of it is not told; an approval that waits is told when it is first
-// heard of, and taken back when it is answered; what happened while the connection was lost is told when it is back.
+// heard of; a notice is taken back when its task has gone on, so that there is one of a task at most; of many of a kind in a row a few are told, and the others counted in one more; what happened while the connection was lost is told when it is back.
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { TaskModel } from '../model';
@@ -15,10 +15,20 @@ export interface Wanted {
   approval: boolean;
 }
 
-export type Notice = { kind: keyof Wanted; message: string; taskId: string };
+/** `taskId` null: of many tasks. */
+export type Notice = { kind: keyof Wanted; message: string; taskId: string | null };
 
-/** Shows a notice, and gives back what takes it away. */
-export type Tell = (notice: Notice) => () => void;
+/** A notice that stands on the page. */
+export interface Standing {
+  update(message: string): void;
+  takeBack(): void;
+}
+
+export type Tell = (notice: Notice) => Standing;
+
+/** So many of a kind are told one by one, until there was a pause. */
+const FEW = 3;
+const PAUSE_MS = 5000;
 
 export class Notices {
   constructor(
@@ -58,15 +68,75 @@ export class Notices {
     if (notice === null || !this.wanted[notice.kind] || (before === undefined && notice.kind !== 'approval')) {
       return;
     }
-    const takeBack = this._tell(notice);
-    if (notice.kind === 'approval') {
-      this._open.set(taskId, takeBack);
-    }
+    this._open.set(taskId, this._told(notice));
   }
 
+  /** Tell of it, alone or among others; gives back what takes it back. */
+  private _told(notice: Notice): () => void {
+    const { kind } = notice;
+    const now = Date.now();
+    let row = this._rows.get(kind);
+    if (row === undefined || now - row.last > PAUSE_MS) {
+      row = { last: now, alone: 0, others: new Others(kind, this._tell, this._trans) };
+      this._rows.set(kind, row);
+    }
+    row.last = now;
+    row.alone += 1;
+    if (row.alone > FEW) {
+      return row.others.add();
+    }
+    const standing = this._tell(notice);
+    return () => standing.takeBack();
+  }
+
+  private _rows = new Map<Notice['kind'], { last: number; alone: number; others: Others }>();
   private _seqs = new Map<string, number>();
   private _known = new Map<string, string>();
   private _open = new Map<string, () => void>();
+}
+
+/** Those of a kind that are counted, in one notice. */
+class Others {
+  constructor(
+    private _kind: Notice['kind'],
+    private _tell: Tell,
+    private _trans: TranslationBundle
+  ) {}
+
+  add(): () => void {
+    this._count += 1;
+    this._show();
+    return () => {
+      this._count -= 1;
+      this._show();
+    };
+  }
+
+  private _show(): void {
+    if (this._count === 0) {
+      this._standing?.takeBack();
+      this._standing = null;
+    } else if (this._standing === null) {
+      this._standing = this._tell({ kind: this._kind, message: this._message(), taskId: null });
+    } else {
+      this._standing.update(this._message());
+    }
+  }
+
+  private _message(): string {
+    const { _trans: trans, _count: count } = this;
+    switch (this._kind) {
+      case 'completed':
+        return trans._n('%1 more task is complete.', '%1 more tasks are complete.', count);
+      case 'failed':
+        return trans._n('%1 more task failed.', '%1 more tasks failed.', count);
+      case 'approval':
+        return trans._n('%1 more task waits for your approval.', '%1 more tasks wait for your approval.', count);
+    }
+  }
+
+  private _count = 0;
+  private _standing: Standing | null = null;
 }
 
 /** What is worth a word when it changes; each gate is another one. */

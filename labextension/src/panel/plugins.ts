@@ -16,7 +16,7 @@ import { refusalSentence } from '../sentences';
 import type { TaskStore } from '../store';
 import { DOMAIN, ITasks } from '../tokens';
 import { originOf, pathOf } from './notebook';
-import { type Notice, Notices } from './notices';
+import { type Notice, Notices, type Standing } from './notices';
 import { TaskPanel } from './panel';
 import { TaskStatus } from './status';
 
@@ -145,7 +145,7 @@ function addCommands(
   }
   const listed = [COMMANDS.open, COMMANDS.launch, COMMANDS.notebook, ...STEERING.map(type => `phasenb:${type}`)];
   for (const command of listed) {
-    palette?.addItem({ command, category: trans.__('Tasks') });
+    palette?.addItem({ command, category: trans.__('Tasks (phasenb)') });
   }
 }
 
@@ -187,14 +187,14 @@ const notices: JupyterFrontEndPlugin<void> = {
   }
 };
 
-function tell(app: JupyterFrontEnd, { kind, message, taskId }: Notice, trans: TranslationBundle): () => void {
-  const show = () => void app.commands.execute(COMMANDS.show, { taskId });
+function tell(app: JupyterFrontEnd, { kind, message, taskId }: Notice, trans: TranslationBundle): Standing {
+  const show = () => void app.commands.execute(taskId === null ? COMMANDS.open : COMMANDS.show, { taskId });
   const types = { completed: 'success', failed: 'error', approval: 'warning' } as const;
   const id = Notification.emit(message, types[kind], {
     autoClose: kind === 'completed' ? 6000 : false,
     actions: [{ label: kind === 'approval' ? trans.__('Look and decide') : trans.__('Show'), callback: show }]
   });
-  return () => Notification.dismiss(id);
+  return { update: text => void Notification.update({ id, message: text }), takeBack: () => Notification.dismiss(id) };
 }
 
 export default [panel, status, notices];

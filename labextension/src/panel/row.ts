@@ -5,7 +5,7 @@ import { h, setAttribute, setHidden, setShare, setText } from '../dom';
 import type { State, TaskState } from '../protocol';
 import { TONES } from '../view';
 import * as words from '../words';
-import type { Known } from './listing';
+import { type Known, orderedBy } from './listing';
 
 /** For who does not tell colours apart. */
 const MARKS: Record<State, string> = {
@@ -46,8 +46,9 @@ export class Row {
     setAttribute(this.node, 'data-tone', live || ended ? (TONES[task.state] ?? 'idle') : 'idle');
     setText(this._mark, MARKS[task.state]);
     setText(this._name, words.plain(task.name));
-    setAttribute(this.node, 'title', `${words.plain(task.name)}\n${task.task_id}`);
-    setText(this._when, ended || !live ? when(task.ended_at ?? task.created_at, today) : words.percent(task.percent));
+    const launch = this._trans.__('launched %1', words.dateAndClock(new Date(task.created_at)));
+    setAttribute(this.node, 'title', `${words.plain(task.name)}\n${launch}\n${task.task_id}`);
+    setText(this._when, ended || !live ? when(new Date(orderedBy(task)), today) : words.percent(task.percent));
     const says = rowSays(task, live ? null : model.asOf, this._trans);
     setText(this._says, says);
     setAttribute(this._says, 'title', says);
@@ -94,14 +95,7 @@ export function rowSays(task: TaskState, asOf: Date | null, trans: TranslationBu
   }
 }
 
-export function dayOf(at: Date): string {
-  return at.toDateString();
-}
-
-/** `14:03` today, `24 Nov` before. */
-function when(time: string, today: string): string {
-  const at = new Date(time);
-  return dayOf(at) === today
-    ? at.toLocaleTimeString(undefined, { hour: '2-digit', minute: '2-digit' })
-    : at.toLocaleDateString(undefined, { day: 'numeric', month: 'short' });
+/** `14:03` today, `2026-11-24` before. */
+function when(at: Date, today: string): string {
+  return words.day(at) === today ? words.clock(at).slice(0, 5) : words.day(at);
 }

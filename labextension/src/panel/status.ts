@@ -1,4 +1,6 @@
 // How many tasks are at work, in the status bar; nothing where none is.
+//
+// Rule: while the connection is lost nobody knows how many there are, so no number is said.
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { type ISignal, Signal } from '@lumino/signaling';
@@ -19,10 +21,12 @@ export class TaskStatus extends Widget {
     this._button = h('button', { type: 'button', class: 'jp-mod-highlighted', title, click: open });
     this.node.append(this._button);
     _store.changed.connect(this._changed, this);
+    _store.client.connectionChanged.connect(this._paint, this);
   }
 
   override dispose(): void {
     this._store.changed.disconnect(this._changed, this);
+    this._store.client.connectionChanged.disconnect(this._paint, this);
     super.dispose();
   }
 
@@ -35,10 +39,15 @@ export class TaskStatus extends Widget {
   }
 
   private _changed(): void {
-    if (!this._census.moved(this._store.tasks)) {
-      return;
+    if (this._census.moved(this._store.tasks)) {
+      this._paint();
     }
-    const text = statusText(counted(this._store.tasks.values()), this._trans);
+  }
+
+  private _paint(): void {
+    const counts = counted(this._store.tasks.values());
+    const lost = counts.live > 0 && this._store.client.connection.kind !== 'connected';
+    const text = lost ? this._trans.__('Tasks: connection lost') : statusText(counts, this._trans);
     setText(this._button, text);
     if (this._isActive !== (text !== '')) {
       this._isActive = text !== '';

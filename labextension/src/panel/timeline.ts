@@ -70,14 +70,21 @@ export class Timeline {
       return;
     }
     const start = Math.min(...all.map(bar => bar.start));
-    const length = Math.max(1, ...all.map(bar => (bar.end ?? now) - start));
+    const goesOn = !words.isTerminal(task.state); // what it waits for is time as well
+    const length = Math.max(1, ...all.map(bar => (bar.end ?? now) - start), goesOn ? now - start : 0);
     setAttribute(this.node, 'aria-description', all.map(bar => this._told(bar, now)).join('; '));
     task.phases.forEach(({ name }, index) => {
       const own = all.filter(bar => bar.phase === name);
       this._lane(index).update(name, own, { start, length, now });
     });
     setText(this._began, words.clock(new Date(start)));
-    setText(this._took, words.seconds(length / 1000));
+    setText(
+      this._took,
+      tookWord(
+        length,
+        all.some(bar => bar.end === null)
+      )
+    );
   }
 
   private _lane(index: number): Lane {
@@ -99,7 +106,7 @@ export class Timeline {
       running: this._trans.__('running')
     };
     const what = bar.kind === 'compensation' ? this._trans.__('%1 undone', bar.phase) : bar.phase;
-    const took = words.seconds(((bar.end ?? now) - bar.start) / 1000);
+    const took = tookWord((bar.end ?? now) - bar.start, bar.end === null);
     return this._trans.__('%1, attempt %2: %3, %4', what, bar.attempt, statuses[bar.status] ?? bar.status, took);
   }
 
@@ -135,9 +142,11 @@ class Lane {
   }
 
   private _sum(own: Bar[], now: number): string {
-    const seconds = own.reduce((sum, bar) => sum + ((bar.end ?? now) - bar.start), 0) / 1000;
-    const goesOn = own.some(bar => bar.end === null);
-    const took = goesOn ? words.seconds(seconds) : words.duration(seconds);
+    const sum = own.reduce((sum, bar) => sum + ((bar.end ?? now) - bar.start), 0);
+    const took = tookWord(
+      sum,
+      own.some(bar => bar.end === null)
+    );
     return own.length > 1 ? `${this._trans._n('%1 attempt', '%1 attempts', own.length)} · ${took}` : took;
   }
 
@@ -158,6 +167,11 @@ class Lane {
   private _name: HTMLElement;
   private _took: HTMLElement;
   private _track: HTMLElement;
+}
+
+/** Milliseconds as words; in whole seconds while they go on. */
+function tookWord(ms: number, goesOn: boolean): string {
+  return goesOn ? words.seconds(ms / 1000) : words.duration(ms / 1000);
 }
 
 /** As the page gives it back. */
