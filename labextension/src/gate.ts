@@ -28,14 +28,15 @@ const DRAFTS = new Map<string, Draft>();
 export class Gate {
   readonly node = h('div', { class: 'phasenb-gate', hidden: true });
 
+  /** `again`: have the whole view painted, which minds the focus. */
   constructor(
     private _steer: Steer,
+    private _again: () => void,
     private _trans: TranslationBundle
   ) {}
 
   /** `decision`: how its last gate was answered, where that was heard of. */
   update(task: TaskState, decision: Decision | null): void {
-    this._update = () => this.update(task, decision);
     if (this._answering) {
       return; // whether it was this answer that closed the gate is known when the server has told
     }
@@ -187,7 +188,7 @@ export class Gate {
     this._answering = true;
     this._sent = await this._steer(request, given);
     this._answering = false;
-    this._update();
+    this._again();
   }
 
   private _denial(task: TaskState, gate: Approval, back: () => void): HTMLElement {
@@ -245,7 +246,7 @@ export class Gate {
     const click = () => {
       this._left?.remove();
       this._left = null;
-      this._update();
+      this._again();
     };
     return h(
       'div',
@@ -273,7 +274,6 @@ export class Gate {
   private _answering = false;
   private _doubted: string | null = null;
   private _sent = false;
-  private _update: () => void = () => undefined;
   private _label!: HTMLElement;
   private _editor!: HTMLTextAreaElement;
   private _preview!: HTMLElement;

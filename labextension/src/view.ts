@@ -50,7 +50,11 @@ export class TaskView {
     this._trans = options.trans;
     this._epoch = options.saved?.epoch ?? null;
     this._steps = new Steps(this._trans);
-    this._gate = new Gate((request, given) => this._ask(request, given), this._trans);
+    this._gate = new Gate(
+      (request, given) => this._ask(request, given),
+      () => this.paint(),
+      this._trans
+    );
     this._log = new Log(this._trans);
     this._output = new Output(this._store, this._trans);
     this.node = this._build();

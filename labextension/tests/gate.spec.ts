@@ -176,10 +176,12 @@ describe('the view of a task at a gate', () => {
     };
     press('Edit');
     type(editor(), '{"model": "mine"}');
+    view.node.querySelector<HTMLElement>('.phasenb-primary')?.focus();
     press('Approve');
     await until(() => asked('approve').length === 1 && view.model.seq === 3);
     await until(() => !shown('.phasenb-gate'));
     expect(text('.phasenb-gate')).toBe('');
+    expect(document.activeElement).toBe(view.node); // the keyboard goes on from the task
   });
 
   it('doubts an edit of another kind once', async () => {

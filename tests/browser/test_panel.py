@@ -159,7 +159,7 @@ def test_an_approval_with_an_edited_plan(lab, page):
     task_id = lab.launch("to approve", approve_before=["implementation"], inputs={"species": "Gentoo"})
     toast = page.locator(".Toastify__toast", has_text="to approve waits for your approval before implementation.")
     toast.wait_for()
-    page.locator(".phasenb-status").get_by_text("1 to approve").wait_for()
+    page.locator(".phasenb-status").get_by_text("1 task to approve").wait_for()
     toast.get_by_role("button", name="Look and decide").click()
     gate = page.locator("#phasenb-panel .phasenb-gate")
     gate.get_by_text('"of": "Gentoo"').wait_for()
@@ -217,6 +217,9 @@ def test_what_is_told_and_found(lab, page):
     lab.launch("while it was open")
     page.locator(".Toastify__toast", has_text="while it was open is complete").wait_for()
     assert page.locator(".Toastify__toast", has_text="before the page").count() == 0
+    for number in range(8):
+        lab.launch(f"of many {number}")
+    page.locator(".Toastify__toast", has_text="more tasks are complete.").wait_for()
 
     page.evaluate(
         f"async () => (await {LAB}.serviceManager.settings.fetch('phasenb:notices')) && "
