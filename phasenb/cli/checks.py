@@ -18,7 +18,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
@@ -30,6 +30,9 @@ from phasenb.config.layers import Setting
 from phasenb.display.surroundings import widget_is_built
 from phasenb.errors import AccessDenied, PhasenbError
 from phasenb.web.message_protocol import PROTOCOL
+
+if TYPE_CHECKING:
+    from phasenb.client.embedded import EmbeddedHost
 
 Status = Literal["ok", "note", "wrong"]
 _WORKER_S = 60.0
@@ -189,7 +192,7 @@ def _looked_into(path: Path, where: str, settings: Settings) -> Finding:
 
 
 def executor(settings: Settings) -> Iterator[Finding]:
-    """Runs a task of one phase in a worker process, in a store in memory."""
+    """Runs a task of one phase in a worker process, in a store in memory; and asks workers for the agents."""
     from phasenb.agents.workflow import Workflow
     from phasenb.client.embedded import EmbeddedBackend, EmbeddedHost
     from phasenb.client.loop_thread import shared_loop
@@ -209,8 +212,22 @@ def executor(settings: Settings) -> Iterator[Finding]:
         took = time.monotonic() - began
         text = f"process: a worker (pid {pid}) ran a phase in {took:.1f} s; {settings.workers} at most"
         yield Finding("executor", "ok", text)
+        yield from _agents(host, settings)
     finally:
         host.thread.run(host.stop())
+
+
+def _agents(host: EmbeddedHost, settings: Settings) -> Iterator[Finding]:
+    """Has a worker load each registered agent."""
+    manager = host.thread.run(host.running())[0].manager
+    for name, target in sorted(settings.agents.items()):
+        try:
+            spec = host.thread.run(manager.agent_spec("doctor", name))
+        except PhasenbError as error:
+            todo = f"mend `agents.{name}` ({target}), or install what it needs"
+            yield Finding(f"agent {name}", "wrong", str(error), todo)
+        else:
+            yield Finding(f"agent {name}", "ok", f"{target} has the phases {', '.join(spec.phases)}")
 
 
 def _check() -> int:

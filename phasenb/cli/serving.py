@@ -53,9 +53,14 @@ def serve(
     served = read_served(store)
     if stop:
         return _stop(call, store, served)
+    if foreground:
+        if served is not None:  # who supervises this one must not take the other's life for its own
+            told = f"another `phasenb serve` runs for it (pid {served.pid}): `phasenb serve --stop` ends that one"
+            raise StoreUnavailable(store, told)
+        return _foreground(call, store)
     if status or served is not None:
         return _told(call, store, served)
-    return _foreground(call, store) if foreground else _detached(call, store)
+    return _detached(call, store)
 
 
 def _told(call: Call, store: str, served: Served | None) -> int:
@@ -107,16 +112,16 @@ def _detached(call: Call, store: str) -> int:
     assert process.stdout is not None
     with process.stdout as told:
         line = told.readline()  # written when it is ready; nothing where it ended before
-    if not line:
-        code = process.wait()
-        _tell_end(call, log)
-        return code or Exit.NO_SERVER
-    if call.json:
-        call.line(orjson.loads(line))
-        return Exit.DONE
     from phasenb.client.served import read_served
 
-    return _told(call, store, read_served(store))
+    served = read_served(store)
+    if not line:
+        code = process.wait()
+        if served is not None:  # another one was quicker
+            return _told(call, store, served)
+        _tell_end(call, log)
+        return code or Exit.NO_SERVER
+    return _told(call, store, served)
 
 
 def _tell_end(call: Call, log: Path) -> None:

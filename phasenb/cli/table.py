@@ -85,4 +85,4 @@ def task_row(task: TaskState, now: datetime) -> list[str]:
     named, phase = words.plain(task.name), task.phase or ""
     if task.state is State.RETRYING:
         phase = f"{phase}: {words.activity(task, now)}"
-    return [short(task.task_id), named, task.state.value, phase, share, local(task.created_at), took]
+    return [short(task.task_id), named, task.state.value, phase, share, clock(task.created_at, now), took]

@@ -11,6 +11,7 @@ import asyncio
 import ipaddress
 import json
 import logging
+import re
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self, cast
 from urllib.parse import parse_qs, quote, urlencode, urlsplit, urlunsplit
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TIMEOUT_S = 30.0
+_PAGE = re.compile(r"/(?:lab|tree|notebooks|doc|edit|consoles)(?:/|$)")  # of Jupyter's pages, below its base URL
 _BLOCK = 1 << 20
 _FINAL_CLOSES = {4001: 401, 4003: 403}  # authentication expired, no longer authorised (protocol.md)
 _CUT = "the connection was cut in the middle of an answer"
@@ -53,9 +55,7 @@ def parse_url(url: str, token: str | None = None) -> tuple[str, str]:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ServerUnreachable(url, "a URL starts with http:// or https:// and a host")
     given = parse_qs(parts.query).get("token", [""])[0]
-    path = parts.path.rstrip("/")
-    for page in ("/lab", "/tree", "/notebooks"):
-        path = path.removesuffix(page)
+    path = _PAGE.split(parts.path, maxsplit=1)[0].rstrip("/")
     return urlunsplit((parts.scheme, parts.netloc, f"{path}/", "", "")), token or given
 
 

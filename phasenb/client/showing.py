@@ -54,13 +54,12 @@ def show(task: TaskHandle, model: TaskModel, client: Client, note: str) -> None:
         epoch=_epoch(model, client),
     )
 
-    def changed(told: TaskModel) -> None:
-        if told.state is not None:
-            view.update(told.state, tuple(told.tail))
+    def changed() -> None:
+        if model.state is not None:
+            view.update(model.state, tuple(model.tail))
 
-    client.post(model.listen, changed)
+    task.listen(changed)  # what came since the snapshot too, and on that one thread: nothing old comes last
     view.show()
-    changed(model)  # what came between the snapshot and the listening
     _shown[model] = surroundings.cell_number()
 
 

@@ -126,3 +126,13 @@ def test_a_worker_that_cant_start(examined, tmp_path, monkeypatch):
     code, checks, _ = examined()
     assert (code, checks["executor"][0]) == (Exit.FAILED, "wrong")
     assert "no-python" in checks["executor"][2]
+
+
+def test_an_agent_that_can_not_be_loaded(examined, report, folder):
+    agents = {"good": "report:flow", "gone": "no_such_module:flow"}
+    code, checks, _ = examined(PHASENB_AGENTS=json.dumps(agents), PYTHONPATH=str(folder))
+    assert code == Exit.FAILED
+    assert checks["agent good"][:2] == ("ok", "report:flow has the phases research, planning, implementation")
+    assert checks["agent gone"][0] == "wrong"
+    assert "No module named 'no_such_module'" in checks["agent gone"][1]
+    assert "agents.gone" in checks["agent gone"][2]

@@ -65,6 +65,12 @@ def test_it_serves_phasenb_to_its_user_and_nothing_else(run, serve, environ):
         assert status(elsewhere, served["token"]) == 404, elsewhere
 
 
+def test_one_that_is_supervised_does_not_take_anothers_life_for_its_own(run, serve):
+    pid = serve()
+    told = run("serve", "--foreground")
+    assert (told.code, f"pid {pid}" in told.err) == (Exit.NO_SERVER, True)
+
+
 def test_a_watch_outlives_a_killed_host_and_its_successor_takes_the_task_up(run, serve, start, held):
     path, gate = held
     pid = serve()

@@ -3,6 +3,7 @@
 import pytest
 
 from phasenb.client.discovery import backend_for, is_kernels_server
+from phasenb.client.http_backend import parse_url
 from phasenb.client.selection import state_of
 from phasenb.dto.task_state import State
 
@@ -30,3 +31,9 @@ def test_only_the_server_that_started_this_kernel_is_beside_its_page(tmp_path, m
     assert is_kernels_server("http://localhost:8888/")
     (tmp_path / "jpserver-42.json").write_text('{"url": "", "token": "", "sock": "/run/jupyter.sock"}')
     assert not is_kernels_server("http://localhost:8888/")
+
+
+@pytest.mark.parametrize("page", ["", "lab", "lab/tree/a/b.ipynb", "tree", "notebooks/a.ipynb", "doc/tree/x"])
+def test_a_url_as_it_is_pasted_from_a_browser(page: str) -> None:
+    assert parse_url(f" http://h:8888/user/ada/{page}?token=t ") == ("http://h:8888/user/ada/", "t")
+    assert parse_url("http://h/labs/") == ("http://h/labs/", "")
