@@ -1,8 +1,9 @@
 // An open gate: what there is to approve, an editor for it, and the two answers.
 //
-// Rules: a gate that is open on the screen is not painted over while somebody writes in it, and what they wrote can be read
-// when somebody else was faster, or the view was closed; the answer names the gate that was seen (`if_seq`), so one that has moved on is refused,
-// not answered by mistake; all of what is approved can be seen, and its text is sent as it was written (exact.ts).
+// Rules: a gate that is open on the screen is not painted over while somebody writes in it, and what they wrote can be
+// read when somebody else was faster, or the view was closed; the answer names the gate that was seen (`if_seq`), so one
+// that has moved on is refused, not answered by mistake; all of what is approved can be seen, and its text is sent as it
+// was written (exact.ts).
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { Given, Request } from './client';
@@ -64,7 +65,7 @@ export class Gate {
   dispose(): void {
     if (this._gate !== null && this._drafts().length > 0) {
       const text = this._isEdited() ? this._editor.value : null;
-      DRAFTS.set(`${this._taskId} ${this._gate.seq}`, { text, reason: this._reason.value });
+      DRAFTS.set(this._key, { text, reason: this._reason.value });
     }
   }
 
@@ -100,15 +101,19 @@ export class Gate {
       deny.focus();
     });
     this._show(gate);
-    this._restore(`${task.task_id} ${gate.seq}`);
+    this._restore();
     setHidden(denial, this._reason.value === '');
     const buttons = h('div', { class: 'phasenb-buttons' }, approve, this._edit, this._discard, deny);
     return [this._label, this._preview, this._editor, this._wrong, buttons, denial];
   }
 
-  private _restore(key: string): void {
-    const draft = DRAFTS.get(key);
-    DRAFTS.delete(key);
+  private get _key(): string {
+    return `${this._taskId} ${this._gate?.seq}`;
+  }
+
+  private _restore(): void {
+    const draft = DRAFTS.get(this._key);
+    DRAFTS.delete(this._key);
     this._reason.value = draft?.reason ?? '';
     if (draft !== undefined && draft.text !== null) {
       this._editor.value = draft.text;
@@ -185,8 +190,12 @@ export class Gate {
   }
 
   private async _answer(request: Request, given?: Given): Promise<void> {
+    const key = this._key;
     this._answering = true;
     this._sent = await this._steer(request, given);
+    if (this._sent) {
+      DRAFTS.delete(key); // of a view that was closed before the answer came
+    }
     this._answering = false;
     this._again();
   }

@@ -5,7 +5,7 @@
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { h } from './dom';
-import type { Artifact, Json, PhaseResult, TaskState } from './protocol';
+import type { Artifact, Head, Json, PhaseResult, TaskState } from './protocol';
 import { isReference } from './reducer';
 import type { Asked, Source } from './source';
 import { pathOf } from './store';
@@ -92,6 +92,9 @@ export class Output {
         const hash = String(value.$object).replace('sha256:', '');
         return [await figure(client, `objects/${encodeURIComponent(hash)}`, caption, this._trans)];
       }
+      if (isHead(value.head)) {
+        return [grid(value.head, this._trans), h('p', { class: 'phasenb-sub' }, caption)];
+      }
       const drawn = this._pre(String(value.preview ?? ''));
       drawn.classList.toggle('phasenb-columns', Array.isArray(value.shape)); // broken lines would not stand in columns
       return [drawn, h('p', { class: 'phasenb-sub' }, caption)];
@@ -133,6 +136,27 @@ function rowsOf(value: Json): Row[] | null {
   return Array.isArray(value) && value.length > 0 && value.every(isRow) ? value : null;
 }
 
+/** The first rows of a frame. */
+function isHead(value: Json | undefined): value is Head & Json {
+  return value !== null && typeof value === 'object' && 'columns' in value && 'rows' in value;
+}
+
+const NUMBER = /^(-?\d[\d.]*(e[+-]?\d+)?|-?inf|nan|NaN|)$/;
+
+function grid({ columns, rows }: Head, trans: TranslationBundle): HTMLElement {
+  const numbers = columns.map((_, column) => rows.every(row => NUMBER.test(row[column] ?? '')));
+  const cell = (text: string, column: number) =>
+    column === 0
+      ? h('th', { scope: 'row' }, plain(text))
+      : h('td', { class: numbers[column] ? 'phasenb-number' : '' }, plain(text));
+  return framed(
+    columns,
+    rows.map(row => row.map(cell)),
+    null,
+    trans
+  );
+}
+
 function table(rows: Row[], trans: TranslationBundle): HTMLElement {
   const all = [...new Set(rows.flatMap(row => Object.keys(row)))];
   const columns = all.slice(0, COLUMNS);
@@ -143,15 +167,27 @@ function table(rows: Row[], trans: TranslationBundle): HTMLElement {
       plain(value === undefined ? '' : String(value))
     );
   const left = rows.length > ROWS || all.length > COLUMNS;
+  const caption = left ? trans.__('%1 rows, %2 columns', rows.length, all.length) : null;
+  const cells = rows.slice(0, ROWS).map(row => columns.map(name => cell(row[name])));
+  return framed(columns, cells, caption, trans);
+}
+
+/** A table that scrolls by itself. */
+function framed(
+  columns: string[],
+  rows: HTMLElement[][],
+  caption: string | null,
+  trans: TranslationBundle
+): HTMLElement {
   return h(
     'div',
     { class: 'phasenb-table', tabindex: 0, role: 'region', 'aria-label': trans.__('result') },
     h(
       'table',
       {},
-      left ? h('caption', {}, trans.__('%1 rows, %2 columns', rows.length, all.length)) : null,
+      caption === null ? null : h('caption', {}, caption),
       h('thead', {}, h('tr', {}, ...columns.map(name => h('th', { scope: 'col' }, plain(name))))),
-      h('tbody', {}, ...rows.slice(0, ROWS).map(row => h('tr', {}, ...columns.map(name => cell(row[name])))))
+      h('tbody', {}, ...rows.map(cells => h('tr', {}, ...cells)))
     )
   );
 }

@@ -82,6 +82,7 @@ export interface Artifact {
   bytes: number;
   shape: number[] | null;
   preview: string;
+  head: Head | null;
   name: string;
 }
 
@@ -146,6 +147,12 @@ export interface Feed {
   tasks: TaskState[];
   cursor: string;
   next: string | null;
+}
+
+/** The first rows of a frame as short texts, its index first: what a page draws as a table. */
+export interface Head {
+  columns: string[];
+  rows: string[][];
 }
 
 /**
@@ -274,7 +281,7 @@ export interface LogLine {
  *
  * `hash` is `sha256:` + hex; `codec` one of `json, parquet, npy, png, pickle, text, bytes`; `type` the
  * Python type's qualified name; `bytes` the stored size; `shape` of arrays and frames; `preview` at most
- * 2,000 characters for people.
+ * 2,000 characters for people; `head` of frames.
  */
 export interface ObjectRef {
   $object: string;
@@ -283,6 +290,7 @@ export interface ObjectRef {
   bytes: number;
   shape: number[] | null;
   preview: string;
+  head: Head | null;
 }
 
 export interface Ok {

@@ -45,7 +45,8 @@ describe('the view of a task that has ended', () => {
       type: 'Figure',
       bytes: 9,
       shape: null,
-      preview: ''
+      preview: '',
+      head: null
     };
     const artifacts = [
       { ...png, name: 'fit.png' },
@@ -68,7 +69,7 @@ describe('the view of a task that has ended', () => {
   it('shows of a figure that was returned its picture alone', async () => {
     const kept = { $object: `sha256:${'a'.repeat(64)}`, codec: 'pickle', type: 'Figure', bytes: 9, shape: null };
     const output = { ...kept, preview: '<Figure size 640x480>' };
-    const artifacts = [{ ...kept, codec: 'png', name: 'output', preview: '' }];
+    const artifacts = [{ ...kept, codec: 'png', name: 'output', preview: '', head: null }];
     server.http = path => [
       200,
       path.endsWith('/results') ? { results: [result({ output, artifacts })] } : { lines: [] }
@@ -76,6 +77,27 @@ describe('the view of a task that has ended', () => {
     await open(ended);
     await until(() => shown('figure'));
     expect(text('.phasenb-output')).toBe('');
+  });
+
+  it('shows the head of a frame as a table', async () => {
+    const head = {
+      columns: ['', 'species', 'mass'],
+      rows: [
+        ['0', 'Adelie', '3750.5'],
+        ['1', '<b>Gentoo</b>', 'nan']
+      ]
+    };
+    const kept = { $object: `sha256:${'a'.repeat(64)}`, codec: 'parquet', type: 'DataFrame', bytes: 9 };
+    const output = { ...kept, shape: [344, 2], preview: 'in text', head };
+    server.http = path => [200, path.endsWith('/results') ? { results: [result({ output })] } : { lines: [] }];
+    await open(ended);
+    await until(() => shown('table'));
+    const cells = [...view.node.querySelectorAll('tr')].map(row => [...row.children].map(cell => cell.textContent));
+    expect(cells).toEqual([head.columns, ...head.rows]);
+    const numbers = [...view.node.querySelectorAll('.phasenb-number')].map(cell => cell.textContent);
+    expect(numbers).toEqual(['3750.5', 'nan']);
+    expect(text('.phasenb-output')).not.toContain('in text');
+    expect(text('.phasenb-output .phasenb-sub')).toBe('DataFrame 344 × 2');
   });
 
   it('keeps the columns of a frame in line', async () => {
@@ -100,7 +122,8 @@ describe('the view of a task that has ended', () => {
       type: 'Figure',
       bytes: 9,
       shape: null,
-      preview: ''
+      preview: '',
+      head: null
     };
     const artifacts = ['../../../logout', 'gone'].map(name => ({ ...png, name }));
     const paths: string[] = [];

@@ -12,6 +12,10 @@ describe('the view of a task at a gate', () => {
   };
   const editor = () => view.node.querySelector<HTMLTextAreaElement>('.phasenb-gate > textarea');
 
+  /** Asked, and answered: what was written is no draft any more. */
+  const answered = (kind: 'approve' | 'deny') =>
+    until(() => asked(kind).length === 1 && view.node.querySelector('.phasenb-gate [data-sends]:disabled') === null);
+
   it('shows the plan and approves it as it is', async () => {
     await open(gate);
     expect(text('.phasenb-gate pre')).toBe('{\n  "model": "tree",\n  "folds": 5\n}');
@@ -19,7 +23,7 @@ describe('the view of a task at a gate', () => {
     expect(text('.phasenb-gate label')).toBe('planning goes on with this once you approve:');
     expect([text('.phasenb-state'), shown('.phasenb-says')]).toEqual(['waiting for approval', false]); // said once
     press('Approve');
-    await until(() => asked('approve').length === 1);
+    await answered('approve');
     expect(asked('approve')[0]).toEqual({ id: '3', type: 'approve', task_id: TASK_ID, phase: 'planning', if_seq: 2 });
   });
 
@@ -32,7 +36,7 @@ describe('the view of a task at a gate', () => {
     expect(text('.phasenb-gate .phasenb-refusal')).toMatch(/^This is not JSON: /);
     type(editor(), '{"model": "forest"}');
     press('Approve');
-    await until(() => asked('approve').length === 1);
+    await answered('approve');
     expect(asked('approve')[0]).toMatchObject({ edit: { model: 'forest' } });
     expect(shown('.phasenb-gate .phasenb-refusal')).toBe(false);
   });
@@ -55,7 +59,7 @@ describe('the view of a task at a gate', () => {
       const edited = (editor()?.value ?? '').replace('"folds": 5.0', '"folds": 6.0');
       type(editor(), edited);
       press('Approve');
-      await until(() => asked('approve').length === 1);
+      await answered('approve');
       expect(server.frames.at(-1)).toContain(`,"edit":${edited}}`);
     });
 
@@ -142,7 +146,7 @@ describe('the view of a task at a gate', () => {
     expect(editor()?.value).toBe('{\n  "model": "tree",\n  "folds": 5\n}');
     press('Discard');
     press('Approve');
-    await until(() => asked('approve').length === 1);
+    await answered('approve');
     expect(asked('approve')[0]).not.toHaveProperty('edit');
   });
 
@@ -192,7 +196,7 @@ describe('the view of a task at a gate', () => {
     expect(text('.phasenb-gate .phasenb-refusal')).toMatch(/^This was an object, and is a number now\./);
     expect(asked('approve')).toEqual([]);
     press('Approve');
-    await until(() => asked('approve').length === 1);
+    await answered('approve');
     expect(asked('approve')[0]).toMatchObject({ edit: 42 });
   });
 
@@ -246,7 +250,7 @@ describe('the view of a task at a gate', () => {
     redo?.dispatchEvent(new (document.defaultView as unknown as typeof globalThis).Event('change'));
     expect(reason()).toBe('What should research do otherwise?');
     press('Deny');
-    await until(() => asked('deny').length === 1);
+    await answered('deny');
     expect(asked('deny')[0]).toMatchObject({ phase: 'planning', if_seq: 2, reason: 'too slow', redo: 'research' });
   });
 });

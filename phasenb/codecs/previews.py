@@ -1,4 +1,4 @@
-"""Previews: what a stored value looks like, for people. At most 2,000 characters; making one never fails."""
+"""Previews: what a stored value looks like, for people. At most some 2,000 characters; making one never fails."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import reprlib
 from typing import Any
 
 from phasenb.codecs.base import comes_from
+from phasenb.dto.values import Head
 
 MAX_CHARS = 2000
 _FEW = 20
+_ROWS, _COLUMNS, _CELL_CHARS = 8, 12, 30
 
 
 class _Bounded(reprlib.Repr):
@@ -47,6 +49,24 @@ def preview(value: Any) -> str:
     return clip(text)
 
 
+def head(value: Any) -> Head | None:
+    """The first rows and columns of a DataFrame; None for all else."""
+    if not (comes_from(value, "pandas") and hasattr(value, "columns") and hasattr(value, "itertuples")):
+        return None
+    try:
+        few = value.iloc[:_ROWS, :_COLUMNS]
+        columns = ("" if few.index.name is None else _cell(few.index.name), *map(_cell, few.columns))
+        rows = tuple(tuple(map(_cell, row)) for row in few.itertuples(name=None))
+    except Exception:  # as in preview
+        return None
+    return Head(columns=columns, rows=rows)
+
+
+def _cell(value: Any) -> str:
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return clip(text if len(text) <= _CELL_CHARS else f"{text[: _CELL_CHARS - 1]}…")
+
+
 def clip(text: str) -> str:
     """At most MAX_CHARS characters that JSON can carry."""
     if len(text) > MAX_CHARS:
@@ -56,7 +76,9 @@ def clip(text: str) -> str:
 
 def _table(value: Any) -> str:
     if hasattr(value, "columns"):
-        return str(value.iloc[:8].to_string(max_cols=12, max_colwidth=30))  # what is left out is seen to be: "..."
+        return str(
+            value.iloc[:_ROWS].to_string(max_cols=_COLUMNS, max_colwidth=_CELL_CHARS)
+        )  # what is left out is seen to be: "..."
     if hasattr(value, "iloc"):
-        return str(value.iloc[:8].to_string())
+        return str(value.iloc[:_ROWS].to_string())
     return _REPR.repr(value)

@@ -25,7 +25,7 @@ from phasenb.codecs.objects import object_name
 from phasenb.codecs.parquet import PARQUET
 from phasenb.codecs.pickled import PICKLE
 from phasenb.codecs.png import PNG, PngImage, is_picture
-from phasenb.codecs.previews import clip, preview
+from phasenb.codecs.previews import clip, head, preview
 from phasenb.codecs.text import BYTES, TEXT
 from phasenb.dto.values import OBJECT_KEY, Artifact, Json, ObjectRef, as_reference
 from phasenb.errors import UnknownObject, ValueNotStorable
@@ -147,9 +147,8 @@ def _json_preview(data: bytes) -> str:
 
 def _reference(value: Any, codec: Codec, hash: str, size: int, shown: str) -> Encoded:
     name = type_name(value)
-    reference = ObjectRef.model_validate(
-        {OBJECT_KEY: hash, "codec": codec.name, "type": name, "bytes": size, "shape": _shape(value), "preview": shown}
-    )
+    said = {"codec": codec.name, "type": name, "bytes": size, "shape": _shape(value), "preview": shown}
+    reference = ObjectRef.model_validate({OBJECT_KEY: hash, **said, "head": head(value)})
     return Encoded(reference.as_json(), name, size)
 
 

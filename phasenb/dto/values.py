@@ -17,12 +17,19 @@ OBJECT_KEY = "$object"
 Json = Any  # pydantic's JsonValue re-validates whole trees on every copy; orjson has the last word anyway
 
 
+class Head(Frozen):
+    """The first rows of a frame as short texts, its index first: what a page draws as a table."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
 class ObjectRef(Frozen):
     """Bytes in the artifacts folder, named by content.
 
     ``hash`` is ``sha256:`` + hex; ``codec`` one of ``json, parquet, npy, png, pickle, text, bytes``; ``type`` the
     Python type's qualified name; ``bytes`` the stored size; ``shape`` of arrays and frames; ``preview`` at most
-    2,000 characters for people.
+    2,000 characters for people; ``head`` of frames.
     """
 
     hash: str = Field(alias=OBJECT_KEY, pattern=r"^sha256:[0-9a-f]{64}$")
@@ -31,6 +38,7 @@ class ObjectRef(Frozen):
     bytes: int = 0
     shape: tuple[int, ...] | None = None
     preview: str = ""
+    head: Head | None = None
 
     def as_json(self) -> dict[str, Any]:
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)

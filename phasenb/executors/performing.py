@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from phasenb.codecs import Encoded, decode, encode, encode_artifact, is_picture
 from phasenb.codecs.objects import ObjectFolder
@@ -18,13 +18,14 @@ from phasenb.core.context import Cancelled, Context
 from phasenb.core.reports import Attempt, Outcome, Report
 from phasenb.dto.phase import Checkpoint
 from phasenb.dto.phase_result import ErrorInfo, ResultStatus
-from phasenb.dto.values import Artifact, Json, as_reference
+from phasenb.dto.values import Artifact, Head, Json, ObjectRef, as_reference
 from phasenb.errors import ValueNotStorable
 from phasenb.executors.failures import error_info
 from phasenb.executors.loading import Agents, Values
 from phasenb.executors.secrets import Masker, resolved
 
 _PICTURE = "output"
+Ref = TypeVar("Ref", bound=ObjectRef)
 
 
 @lru_cache(maxsize=16)
@@ -126,7 +127,7 @@ class Performance:
 
     def _store_artifact(self, name: str, value: Any, codec: str | None) -> Artifact:
         encoded = encode_artifact(name, value, self._folder, codec)
-        artifact = self._artifacts[name] = encoded.changed(preview=self.masker.text(encoded.preview))
+        artifact = self._artifacts[name] = self._masked(encoded)
         return artifact
 
     def _keep_picture(self, output: Any, ctx: Context) -> None:
@@ -149,11 +150,15 @@ class Performance:
         self._emit(Checkpoint(value=self._shown(encoded.value)))
 
     def _shown(self, value: Json) -> Json:
-        """The value without secrets in its texts; of a reference only the preview has any that people see."""
+        """The value without secrets in its texts; of a reference only the preview and the head have any."""
         reference = as_reference(value)
         if reference is None:
             return self.masker.value(value)
-        return reference.changed(preview=self.masker.text(reference.preview)).as_json()
+        return self._masked(reference).as_json()
+
+    def _masked(self, reference: Ref) -> Ref:
+        head = reference.head and Head.model_validate(self.masker.value(reference.head.model_dump(mode="json")))
+        return reference.changed(preview=self.masker.text(reference.preview), head=head)
 
 
 def set_variables(

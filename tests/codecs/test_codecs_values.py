@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from phasenb.codecs import PngImage, decode, encode, encode_artifact
 from phasenb.codecs.objects import ObjectFolder
-from phasenb.codecs.previews import MAX_CHARS, preview
+from phasenb.codecs.previews import MAX_CHARS, head, preview
 from phasenb.dto.values import Artifact, as_reference
 from phasenb.errors import UnknownObject, ValueNotStorable
 
@@ -207,3 +207,22 @@ def test_a_file_that_is_not_whole_is_told_and_mended_by_the_next_who_stores_it(f
         decode(stored, folder)
     assert encode(value, folder).value == stored
     assert decode(stored, folder) == value
+
+
+def test_a_frame_has_its_head_as_short_texts(folder):
+    wide = {f"c{number}": range(20) for number in range(31)}
+    frame = pd.DataFrame({"species": ["Adelie " * 9] * 20, "mass": [1 / 3] * 20, **wide}).rename_axis("bird")
+    head = as_reference(encode(frame, folder).value).head
+    assert head.columns[:3] == ("bird", "species", "mass")
+    assert (len(head.columns), len(head.rows)) == (13, 8)
+    assert head.rows[0][:4] == ("0", f"{('Adelie ' * 9)[:29]}…", "0.333333", "0")
+    assert as_reference(encode(pd.Series([1.5]), folder).value).head is None
+    assert as_reference(encode(pd.DataFrame(), folder).value).head.rows == ()
+
+
+def test_a_cell_that_can_not_be_text_costs_the_head_alone():
+    class Odd:
+        def __str__(self):
+            raise RuntimeError
+
+    assert head(pd.DataFrame({"a": [Odd()]})) is None
