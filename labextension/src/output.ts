@@ -172,13 +172,18 @@ function table(rows: Row[], trans: TranslationBundle): HTMLElement {
   return framed(columns, cells, caption, trans);
 }
 
-/** A table that scrolls by itself. */
+/** A table that scrolls by itself; a column of numbers has its name above them. */
 function framed(
   columns: string[],
   rows: HTMLElement[][],
   caption: string | null,
   trans: TranslationBundle
 ): HTMLElement {
+  const isNumber = (cells: HTMLElement[], column: number) => cells[column]?.className === 'phasenb-number';
+  const heads = columns.map((name, column) => {
+    const numbers = rows.length > 0 && rows.every(cells => isNumber(cells, column));
+    return h('th', { scope: 'col', class: numbers ? 'phasenb-number' : '' }, plain(name));
+  });
   return h(
     'div',
     { class: 'phasenb-table', tabindex: 0, role: 'region', 'aria-label': trans.__('result') },
@@ -186,7 +191,7 @@ function framed(
       'table',
       {},
       caption === null ? null : h('caption', {}, caption),
-      h('thead', {}, h('tr', {}, ...columns.map(name => h('th', { scope: 'col' }, plain(name))))),
+      h('thead', {}, h('tr', {}, ...heads)),
       h('tbody', {}, ...rows.map(cells => h('tr', {}, ...cells)))
     )
   );

@@ -94,7 +94,7 @@ describe('the view of a task that has ended', () => {
     await until(() => shown('table'));
     const cells = [...view.node.querySelectorAll('tr')].map(row => [...row.children].map(cell => cell.textContent));
     expect(cells).toEqual([head.columns, ...head.rows]);
-    const numbers = [...view.node.querySelectorAll('.phasenb-number')].map(cell => cell.textContent);
+    const numbers = [...view.node.querySelectorAll('td.phasenb-number')].map(cell => cell.textContent);
     expect(numbers).toEqual(['3750.5', 'nan']);
     expect(text('.phasenb-output')).not.toContain('in text');
     expect(text('.phasenb-output .phasenb-sub')).toBe('DataFrame 344 × 2');

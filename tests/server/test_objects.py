@@ -102,7 +102,7 @@ async def test_a_launch_may_name_what_was_uploaded(put, open_socket):
     socket = await open_socket()
     missing = await socket.ask("launch", agent="three", inputs={"path": reference})
     assert (missing["code"], missing["details"]) == (
-        "unknown_object", {"hash": reference["$object"], "artifact": None},
+        "unknown_object", {"hash": reference["$object"], "artifact": None, "damage": None},
     )  # fmt: skip
     await put(hex_of(data), data)
     launched = await socket.ask("launch", agent="three", inputs={"path": reference})
