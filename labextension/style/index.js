@@ -1,2 +1,1 @@
-import './base.css';
-import './panel.css';
+import './index.css';
