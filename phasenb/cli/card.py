@@ -11,7 +11,6 @@ from rich.table import Table
 from rich.text import Text
 
 from phasenb.cli.lines import waits
-from phasenb.cli.table import short
 from phasenb.display import words
 from phasenb.dto.phase import Phase, PhaseStatus
 from phasenb.dto.task_state import State, TaskState
@@ -43,7 +42,7 @@ def card(task: TaskState, now: datetime) -> RenderableType:
 
 def _head(task: TaskState, now: datetime) -> Text:
     head = Text(words.plain(task.name), style="bold")
-    head.append(f"  {short(task.task_id)}", style="bright_black")
+    head.append(f"  {words.short(task.task_id)}", style="bright_black")
     head.append(f"  {words.STATE_WORDS[task.state]}", style=_STATES.get(task.state, ""))
     took = words.elapsed(task.started_at, task.ended_at, now)
     facts = [] if task.state.terminal else [words.percent(task.percent)]

@@ -19,7 +19,6 @@ from phasenb.cli.exits import Exit
 from phasenb.cli.following import OnApproval, OnApprovalOption, TimeoutOption, follow, seconds_of
 from phasenb.cli.frame import Call, command, leaving_on_sigterm
 from phasenb.cli.places import SESSION, client_of, find_server
-from phasenb.cli.table import short
 from phasenb.client.selection import labels_of
 from phasenb.display import words
 from phasenb.dto.launch import ExecutorKind
@@ -95,21 +94,20 @@ def _launch(
     model, duplicate = client.run(client.on_loop.send_launch(prepare(agent, values, client.values, options)))
     task = TaskHandle(client, model)
     if duplicate:
-        call.say(f"phasenb: attached to {short(task.task_id)}, which was launched with this key before")
+        call.say(f"phasenb: attached to {words.short(task.task_id)}, which was launched with this key before")
     if wait:
         try:
             return follow(call, task, timeout_s=timeout_s, on_approval=on_approval, here=client.embedded)
         finally:
             if client.embedded and not task.state.terminal:
-                kept = f"{short(task.task_id)} is kept in the store"
+                kept = f"{words.short(task.task_id)} is kept in the store"
                 call.say(f"phasenb: {kept}: the next host, such as `phasenb serve`, takes it up")
     if call.json:
         call.line({**task.snapshot.as_json(), "duplicate": duplicate})
     else:
         typer.echo(task.task_id)
-        call.say(
-            f"phasenb: {words.plain(task.name)} runs on {client.url}; `phasenb watch {short(task.task_id)}` follows it"
-        )
+        follows = f"`phasenb watch {words.short(task.task_id)}` follows it"
+        call.say(f"phasenb: {words.plain(task.name)} runs on {client.url}; {follows}")
     return Exit.DONE
 
 

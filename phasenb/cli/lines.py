@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from phasenb.cli.table import short
 from phasenb.display import words
 from phasenb.dto.phase import Phase, PhaseStatus
 from phasenb.dto.task_state import State, TaskState
@@ -34,7 +33,7 @@ def told(before: TaskState | None, task: TaskState) -> list[Line]:
 
 def waits(task: TaskState) -> str | None:
     """What a person is needed for, and what they type."""
-    end = short(task.task_id)
+    end = words.short(task.task_id)
     if task.state is State.AWAITING_APPROVAL and task.approval is not None:
         answer = f'`phasenb approve {end}`, or `phasenb deny {end} "why"`'
         return f"waits for approval before {task.approval.phase}: {answer}"
@@ -76,7 +75,7 @@ def _of_status(known: Phase | None, phase: Phase, task: TaskState) -> list[str]:
 
 
 def _of_state(before: TaskState | None, task: TaskState) -> list[str]:
-    named = f"{words.plain(task.name)} {short(task.task_id)}"
+    named = f"{words.plain(task.name)} {words.short(task.task_id)}"
     if task.state is State.PAUSED or (task.state is State.AWAITING_APPROVAL and task.approval is not None):
         return [f"{named}: {waits(task)}"]
     if task.state.terminal:

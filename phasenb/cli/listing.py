@@ -11,7 +11,7 @@ import typer
 from phasenb.cli.frame import Call, command
 from phasenb.cli.lines import waits
 from phasenb.cli.places import reading
-from phasenb.cli.table import local, short, show_table, task_row
+from phasenb.cli.table import local, show_table, task_row
 from phasenb.client.selection import labels_of, time_of
 from phasenb.display import words
 from phasenb.display.text import task_text
@@ -130,7 +130,7 @@ def _result_row(result: Mapping[str, Any]) -> list[str]:
     told = f"{error['type']}: {error['message']}" if error else _cell(result["output"])
     name = result["phase"] if result["kind"] == "phase" else f"{result['phase']} ({result['kind']})"
     took = words.duration(result["duration_s"])
-    return [short(result["task_id"]), name, str(result["attempt"]), result["status"], took, _one_line(told)]
+    return [words.short(result["task_id"]), name, str(result["attempt"]), result["status"], took, _one_line(told)]
 
 
 def _cell(value: Any) -> str:

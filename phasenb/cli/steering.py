@@ -13,7 +13,6 @@ import typer
 from phasenb.cli.frame import Call, command
 from phasenb.cli.listing import TASK_HELP, TaskArgument
 from phasenb.cli.places import client_of, need_server
-from phasenb.cli.table import short
 from phasenb.display import words
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ def _steered(call: Call, name: str, task_id: str, steer: Callable[[TaskHandle], 
     if call.json:
         call.line(state.as_json())
     else:
-        typer.echo(f"{words.plain(state.name)} {short(state.task_id)}: {words.STATE_WORDS[state.state]}")
+        typer.echo(f"{words.plain(state.name)} {words.short(state.task_id)}: {words.STATE_WORDS[state.state]}")
 
 
 def cancel(call: Call, task: TaskArgument) -> None:

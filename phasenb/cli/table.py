@@ -14,7 +14,6 @@ import typer
 from phasenb.display import words
 from phasenb.dto.task_state import State, TaskState
 
-SHORT_ID = 8
 _GAP = "  "
 _NARROWEST = 4
 _COLOURS = {
@@ -63,11 +62,6 @@ def styled(text: str, **style: Any) -> str:
     return text if os.environ.get("NO_COLOR") else typer.style(text, **style)
 
 
-def short(task_id: str) -> str:
-    """The end of an id: its beginning is a time, and much the same for tasks of one day."""
-    return task_id[-SHORT_ID:]
-
-
 def local(at: datetime | None) -> str:
     return at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if at is not None else ""
 
@@ -85,4 +79,4 @@ def task_row(task: TaskState, now: datetime) -> list[str]:
     named, phase = words.plain(task.name), task.phase or ""
     if task.state is State.RETRYING:
         phase = f"{phase}: {words.activity(task, now)}"
-    return [short(task.task_id), named, task.state.value, phase, share, clock(task.created_at, now), took]
+    return [words.short(task.task_id), named, task.state.value, phase, share, clock(task.created_at, now), took]

@@ -16,7 +16,8 @@ import typer
 
 from phasenb.cli.frame import Call
 from phasenb.cli.lines import told
-from phasenb.cli.table import clock, short
+from phasenb.cli.table import clock
+from phasenb.display import words
 from phasenb.dto.task_state import TaskState
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class _Lines(_Plain):
 
     def change(self, task: TaskState) -> None:
         now = datetime.now(UTC)
-        whose = f"{short(task.task_id)}  " if self._many else ""
+        whose = f"{words.short(task.task_id)}  " if self._many else ""
         for at, line in told(self._told.get(task.task_id), task):
             typer.echo(f"{clock(at or now, now)}  {whose}{line}")
         self._told[task.task_id] = task

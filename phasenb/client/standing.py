@@ -6,8 +6,6 @@ from phasenb.display import words
 from phasenb.dto.task_state import State, TaskState
 from phasenb.errors import ApprovalNeeded, TaskPaused
 
-_ID_END = 8  # characters of a task's id that commands take for it
-
 
 def needs(task: TaskState) -> ApprovalNeeded | TaskPaused:
     """The error for who does not want to wait for a person."""
@@ -21,6 +19,6 @@ def needs(task: TaskState) -> ApprovalNeeded | TaskPaused:
 def told(task: TaskState, *, embedded: bool) -> str:
     """One line: why it stands still, and how it goes on. ``embedded``: its host is this process, which waits."""
     command = "approve" if task.state is State.AWAITING_APPROVAL else "resume"
-    else_where = f"in a terminal: `phasenb {command} {task.task_id[-_ID_END:]}`"
+    else_where = f"in a terminal: `phasenb {command} {words.short(task.task_id)}`"
     here = "Ctrl-C ends this waiting, not the task"
     return f"{words.plain(task.name)} {task.task_id}: {words.activity(task)} ({here if embedded else else_where})"

@@ -42,6 +42,11 @@ def printable(text: str) -> str:
     return _CONTROL.sub("", text)
 
 
+def short(task_id: str) -> str:
+    """The end of an id, which commands take for it: its beginning is a time, and much the same for tasks of one day."""
+    return task_id[-8:]
+
+
 def percent(value: float) -> str:
     """``"12 %"``; never 100 before it is."""
     return f"{min(int(value), 99) if value < 100 else 100} %"
