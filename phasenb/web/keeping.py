@@ -13,7 +13,7 @@ import orjson
 
 from phasenb.codecs import json_object
 from phasenb.core.ports import Store
-from phasenb.dto.values import Json, as_reference, is_reference
+from phasenb.dto.values import OBJECT_KEY, Json, is_reference
 
 
 async def kept(store: Store, owner: str, values: Mapping[str, Json], inline_bytes: int) -> dict[str, Json]:
@@ -24,9 +24,7 @@ async def kept(store: Store, owner: str, values: Mapping[str, Json], inline_byte
         return dict(values)
     objects = await asyncio.to_thread(_too_large, values, inline_bytes)
     for reference, data in objects.values():
-        named = as_reference(reference)
-        assert named is not None
-        await store.put_object(owner, _chunk(data), named.hash)
+        await store.put_object(owner, _chunk(data), reference[OBJECT_KEY])
     return {name: objects[name][0] if name in objects else value for name, value in values.items()}
 
 
