@@ -12,6 +12,16 @@ describe('the view of a task that has ended', () => {
     ...change
   });
 
+  const png = {
+    $object: `sha256:${'a'.repeat(64)}`,
+    codec: 'png',
+    type: 'Figure',
+    bytes: 9,
+    shape: null,
+    preview: '',
+    head: null
+  };
+
   it('shows rows as a table', async () => {
     const output: Json = [
       { species: 'Adelie', n: 152 },
@@ -39,15 +49,6 @@ describe('the view of a task that has ended', () => {
   });
 
   it('shows figures as images, and other artifacts as something to save', async () => {
-    const png = {
-      $object: `sha256:${'a'.repeat(64)}`,
-      codec: 'png',
-      type: 'Figure',
-      bytes: 9,
-      shape: null,
-      preview: '',
-      head: null
-    };
     const artifacts = [
       { ...png, name: 'fit.png' },
       { ...png, codec: 'pickle', type: 'Model', name: 'model' }
@@ -116,15 +117,6 @@ describe('the view of a task that has ended', () => {
   });
 
   it('makes no page of what people write, whatever type it claims, and shows what can be had', async () => {
-    const png = {
-      $object: `sha256:${'a'.repeat(64)}`,
-      codec: 'png',
-      type: 'Figure',
-      bytes: 9,
-      shape: null,
-      preview: '',
-      head: null
-    };
     const artifacts = ['../../../logout', 'gone'].map(name => ({ ...png, name }));
     const paths: string[] = [];
     server.http = path => {

@@ -16,6 +16,8 @@ from tests.browser.test_task_in_a_cell import (
     KERNEL,
     RUN_ALL,
     SAVE,
+    approve_edited,
+    approved_as_written,
     lab_with,
     notebook,
     open_notebook,
@@ -56,14 +58,20 @@ def outputs(lab):
     return [output["data"] for output in cell["outputs"] if "data" in output]
 
 
-def test_the_widget_is_live_also_while_the_kernel_is_busy_and_its_buttons_work(lab_without, progress, page, picture):
-    lab = lab_without(CELL)
+def running(lab, page, progress):
+    """The widget of the notebook's task, once it has told of its progress."""
     open_notebook(lab, page)
     page.evaluate(RUN_ALL)
     task = page.locator(".jp-OutputArea-output .phasenb-widget .phasenb-task")
     task.wait_for()
     progress.set(0.25)
     task.get_by_text("25% of the eggs counted").wait_for()
+    return task
+
+
+def test_the_widget_is_live_also_while_the_kernel_is_busy_and_its_buttons_work(lab_without, progress, page, picture):
+    lab = lab_without(CELL)
+    task = running(lab, page, progress)
     page.screenshot(path=picture("widget-running.png"))
 
     page.evaluate(f"() => {{ {KERNEL}.requestExecute({{code: 'import time; time.sleep(20)'}}); }}")
@@ -93,24 +101,14 @@ def test_a_plan_is_edited_in_the_widget_as_it_was_written(lab_without, page, tmp
     task = page.locator(".jp-OutputArea-output .phasenb-widget .phasenb-task")
     task.get_by_role("button", name="Edit").click()
     page.screenshot(path=tmp_path / "approval-dark.png")
-    plan = '{"model": "forest", "folds": 400, "learning_rate": 1.0, "seed": 12345678901234567}'
-    task.get_by_label("goes on with this once you approve, as JSON").fill(plan)
-    task.get_by_role("button", name="Approve").click()
+    approve_edited(task)
     page.locator(".jp-OutputArea-output .pnb").get_by_text("400 folds of 344 penguins are too many").first.wait_for()
-    task_id = lab.request("phasenb/api/tasks")["tasks"][0]["task_id"]
-    events = lab.request(f"phasenb/api/tasks/{task_id}/events")["events"]
-    given = [event for event in events if event["type"] == "approval_given"]
-    assert [repr(event["edited"]) for event in given] == [repr(json.loads(plan))]  # no number went through JavaScript
+    approved_as_written(lab)
 
 
 def test_a_kernel_that_is_gone_is_not_shown_as_going_on(lab_without, progress, page):
     lab = lab_without(CELL)
-    open_notebook(lab, page)
-    page.evaluate(RUN_ALL)
-    task = page.locator(".jp-OutputArea-output .phasenb-widget .phasenb-task")
-    task.wait_for()
-    progress.set(0.25)
-    task.get_by_text("25% of the eggs counted").wait_for()
+    task = running(lab, page, progress)
     page.evaluate(f"() => {KERNEL}.shutdown()")
     task.get_by_text("The kernel does not tell of this task any more").wait_for()
     assert "as of" in task.locator(".phasenb-state").inner_text()

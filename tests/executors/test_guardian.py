@@ -25,14 +25,9 @@ from phasenb.executors import guardian_process
 from phasenb.executors.guardian import WORD, Silence
 from phasenb.executors.worker_process import WorkerProcess
 
+from .processes import gone
+
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
-
-
-def gone(pid):
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 def c_loop():

@@ -8,19 +8,13 @@ import threading
 import time
 
 import cloudpickle
-import psutil
 import pytest
 
 from phasenb.dto.phase_result import ResultStatus
 
+from .processes import gone
+
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
-
-
-def gone(pid):
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 async def started(house, slot, phase, values=None, **fields):
