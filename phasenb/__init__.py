@@ -7,8 +7,6 @@ and a worker never loads a client. Errors are in ``phasenb.errors``, fakes for t
 from __future__ import annotations
 
 import importlib
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -40,6 +38,7 @@ _HOMES = {
     "Workflow": "agents.workflow",
     "connect": "client.defaults",
     "launch": "client.defaults",
+    "memory": "client.defaults",
     "resume_launches": "client.defaults",
     "results": "client.defaults",
     "session": "client.sessions",
@@ -58,26 +57,6 @@ def __getattr__(name: str) -> Any:
         _teach_to_launch()
     globals()[name] = found
     return found
-
-
-class _Package(ModuleType):
-    """This package. ``pn.memory()`` and the layer ``phasenb.memory`` share a name: importing the layer binds its module
-    to the package's attribute, which a property keeps for the function. So the layer's modules are had by
-    ``from phasenb.memory.x import y``; ``import phasenb.memory.x as z`` looks for ``x`` in the function, and fails.
-    """
-
-    @property
-    def memory(self) -> Any:
-        from phasenb.client.defaults import memory
-
-        return memory
-
-    @memory.setter
-    def memory(self, layer: ModuleType) -> None:
-        """What the import system sets; the layer is in ``sys.modules``, where imports look."""
-
-
-sys.modules[__name__].__class__ = _Package
 
 
 def __dir__() -> list[str]:

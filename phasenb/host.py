@@ -22,8 +22,8 @@ from phasenb.core.keeper import Keeper
 from phasenb.core.phase_manager import PhaseManager
 from phasenb.core.ports import HostInfo
 from phasenb.executors.process import ProcessExecutor
-from phasenb.memory.location import MEMORY
-from phasenb.memory.saver import MemorySaver
+from phasenb.store.location import MEMORY
+from phasenb.store.saver import MemorySaver
 from phasenb.web.http_protocol import StorePlace
 from phasenb.web.websocket_manager import WebSocketManager
 

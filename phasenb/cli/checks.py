@@ -138,7 +138,7 @@ def _fitting(health: dict[str, Any]) -> Iterator[Finding]:
 
 def store(settings: Settings) -> Iterator[Finding]:
     """The configured store: its place, whether it can be written, its file system, its version."""
-    from phasenb.memory.location import check, file_system, locate, mounts
+    from phasenb.store.location import check, file_system, locate, mounts
 
     try:
         location = locate(settings.store_url)
@@ -169,8 +169,8 @@ def _looked_into(path: Path, where: str, settings: Settings) -> Finding:
     """Read-only at first: an old store is not migrated by looking at it. One of this release is opened as a host does,
     its artifacts folder too.
     """
-    from phasenb.memory.migrations import MIGRATIONS, version_of
-    from phasenb.memory.saver import MemorySaver
+    from phasenb.store.migrations import MIGRATIONS, version_of
+    from phasenb.store.saver import MemorySaver
 
     known = MIGRATIONS[-1].number
     if not path.exists():

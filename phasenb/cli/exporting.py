@@ -164,7 +164,7 @@ def _json_text(value: Any) -> str:
 
 def _plain(value: Any) -> Any:
     """A cell as JSON: a lazy value as its reference, what is missing as null."""
-    from phasenb.memory.lazy import LazyValue
+    from phasenb.store.lazy import LazyValue
 
     if isinstance(value, LazyValue):
         return value.reference.as_json()

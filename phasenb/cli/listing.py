@@ -102,7 +102,7 @@ def results(
             _check_phase(client.task(task), phase)
         found = [each for each in _results(client, call, task) if phase in (None, each["phase"])]
         if last:
-            from phasenb.memory.frames import set_aside, that_count
+            from phasenb.store.frames import set_aside, that_count
 
             tasks = [client.task(task).snapshot] if task is not None else client.states(scope=scope_of(call))
             found = that_count(found, set_aside(tasks))

@@ -127,7 +127,7 @@ def _store_alone() -> EmbeddedHost:
     from phasenb.client.embedded import EmbeddedHost
     from phasenb.client.loop_thread import shared_loop
     from phasenb.config.jupyter_files import settings_here
-    from phasenb.memory.location import MEMORY, locate
+    from phasenb.store.location import MEMORY, locate
 
     settings = settings_here()
     path = locate(settings.store_url).path

@@ -235,13 +235,13 @@ class AsyncClient:
 
     async def tasks(self, **selection: Any) -> pd.DataFrame:
         """A row per task, newest first; ``selection`` as for ``states``."""
-        from phasenb.memory.frames import tasks_frame
+        from phasenb.store.frames import tasks_frame
 
         return tasks_frame(await self.states(**selection), self.values.load)
 
     async def results(self, *, last: bool = False, flatten: bool = False, scope: str = "session") -> pd.DataFrame:
         """A row per attempt that ended, oldest first; see memory.frames."""
-        from phasenb.memory.frames import set_aside
+        from phasenb.store.frames import set_aside
 
         session = self.session if scope == "session" else None
         aside = set_aside(await self.states(scope=scope)) if last else {}

@@ -175,7 +175,7 @@ class AsyncTaskHandle(TaskFacts):
 
     async def results(self, *, last: bool = False, flatten: bool = False) -> pd.DataFrame:
         """A row per attempt that ended; see memory.frames for the columns of all frames."""
-        from phasenb.memory.frames import set_aside
+        from phasenb.store.frames import set_aside
 
         aside = set_aside([self.snapshot]) if last else {}
         return await self._client.backend.results_frame(
@@ -184,7 +184,7 @@ class AsyncTaskHandle(TaskFacts):
 
     async def events(self) -> pd.DataFrame:
         """A row per event, by seq."""
-        from phasenb.memory.frames import events_frame
+        from phasenb.store.frames import events_frame
 
         found: list[JsonObject] = []
         after: int | None = 0
@@ -196,7 +196,7 @@ class AsyncTaskHandle(TaskFacts):
 
     async def logs(self) -> pd.DataFrame:
         """A row per stored line."""
-        from phasenb.memory.frames import logs_frame
+        from phasenb.store.frames import logs_frame
 
         return logs_frame(self.task_id, [line async for line in self.log_lines()])
 

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from phasenb.codecs.objects import ObjectFolder
-    from phasenb.memory.frames import Aside
-    from phasenb.memory.lazy import Load
-    from phasenb.memory.view import MemoryView
+    from phasenb.store.frames import Aside
+    from phasenb.store.lazy import Load
+    from phasenb.store.view import MemoryView
 
 JsonObject = dict[str, Any]
 AFTER_FAILURE_S = 1.0  # before a link is called lost whose message a client could not take: it may happen again

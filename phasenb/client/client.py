@@ -26,7 +26,7 @@ from phasenb.errors import PhasenbError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from phasenb.memory.view import MemoryView
+    from phasenb.store.view import MemoryView
 
 T = TypeVar("T")
 

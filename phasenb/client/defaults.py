@@ -21,7 +21,7 @@ from phasenb.dto.task_state import State
 if TYPE_CHECKING:
     import pandas as pd
 
-    from phasenb.memory.view import MemoryView
+    from phasenb.store.view import MemoryView
 
 _VARIABLES = ("PHASENB_URL", "PHASENB_TOKEN", "JPY_PARENT_PID")
 _clients: dict[tuple[Any, ...], Client] = {}

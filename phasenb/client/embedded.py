@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from phasenb.config import Settings
     from phasenb.core.phase_manager import PhaseManager
     from phasenb.host import Host
-    from phasenb.memory.frames import Aside
-    from phasenb.memory.lazy import Load
-    from phasenb.memory.view import MemoryView
+    from phasenb.store.frames import Aside
+    from phasenb.store.lazy import Load
+    from phasenb.store.view import MemoryView
     from phasenb.web.api import TaskApi
     from phasenb.web.connection import Frame
     from phasenb.web.message_handler import WebSocketMessageHandler
@@ -173,7 +173,7 @@ class EmbeddedBackend:
     async def results_frame(
         self, load: Load, *, task_id: str | None, session: str | None, last: bool, flatten: bool, aside: Aside
     ) -> pd.DataFrame:
-        from phasenb.memory.frames import results_frame
+        from phasenb.store.frames import results_frame
 
         answer = await self.results(task_id=task_id, session=session)
         return await asyncio.to_thread(

@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
 
     from phasenb.codecs.objects import ObjectFolder
-    from phasenb.memory.frames import Aside
-    from phasenb.memory.lazy import Load
-    from phasenb.memory.saver import MemorySaver
-    from phasenb.memory.view import MemoryView
+    from phasenb.store.frames import Aside
+    from phasenb.store.lazy import Load
+    from phasenb.store.saver import MemorySaver
+    from phasenb.store.view import MemoryView
 
 log = logging.getLogger(__name__)
 
@@ -183,8 +183,8 @@ class HttpBackend:
 
         def fetched() -> pd.DataFrame:
             from phasenb.codecs.result_tables import arrow_installed, read_results
-            from phasenb.memory.frames import results_frame
-            from phasenb.memory.table_frames import results_frame_of
+            from phasenb.store.frames import results_frame
+            from phasenb.store.table_frames import results_frame_of
 
             how: dict[str, Any] = {"last": last, "flatten": flatten, "load": load, "aside": aside}
             request = self._request("GET", _results_path(task_id, session))
@@ -249,7 +249,7 @@ class HttpBackend:
         It is only read: a kernel of a newer release must not move it to a version that its server refuses.
         """
         from phasenb.config.machine import machine_id
-        from phasenb.memory.saver import MemorySaver
+        from phasenb.store.saver import MemorySaver
 
         health = await self._get("health", machine=machine_id())
         place = health.get("store")

@@ -54,7 +54,7 @@ def read_served(store: str) -> Served | None:
 def configured_store() -> str:
     """The store that this process's configuration names, as errors and files call it. Raises ConfigError."""
     from phasenb.config.jupyter_files import settings_here
-    from phasenb.memory.location import locate
+    from phasenb.store.location import locate
 
     return locate(settings_here().store_url).shown
 

@@ -63,7 +63,7 @@ class TaskFacts:
     @property
     def inputs(self) -> dict[str, Any]:
         """The launch's inputs by name; large ones are LazyValues, whose ``load()`` fetches them."""
-        from phasenb.memory.lazy import shown
+        from phasenb.store.lazy import shown
 
         return {name: shown(value, self._values.load) for name, value in self.snapshot.inputs.items()}
 

@@ -73,7 +73,7 @@ async def _fill(count, ended):
     from phasenb.core.task_schema import apply
     from phasenb.dto import events as ev
     from phasenb.dto.base import new_ulid
-    from phasenb.memory.saver import MemorySaver
+    from phasenb.store.saver import MemorySaver
     from phasenb.web.identity import operating_system_user
 
     saver = MemorySaver.open(str(TMP / "server.db"))

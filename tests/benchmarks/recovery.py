@@ -216,7 +216,7 @@ def _without_leases():
     """Have this process's embedded host carry no leases: no fence in a write, no beat, no look at other hosts."""
     import phasenb.host
     from phasenb.core.keeper import Keeper
-    from phasenb.memory.saver import MemorySaver
+    from phasenb.store.saver import MemorySaver
 
     class Unfenced(MemorySaver):
         async def append(self, append):

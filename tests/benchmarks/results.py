@@ -50,7 +50,7 @@ def _fill(path, n):
     import asyncio
 
     from phasenb.dto.base import new_ulid
-    from phasenb.memory.saver import MemorySaver
+    from phasenb.store.saver import MemorySaver
     from phasenb.web.identity import operating_system_user
 
     saver = MemorySaver.open(path)

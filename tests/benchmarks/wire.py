@@ -253,7 +253,7 @@ def replay(n):
     from phasenb.core.task_schema import apply
     from phasenb.dto.base import new_ulid
     from phasenb.dto.events import TaskCreated, TaskPaused, TaskResumed
-    from phasenb.memory.saver import MemorySaver
+    from phasenb.store.saver import MemorySaver
     from phasenb.web.identity import operating_system_user
 
     task_id = new_ulid()

@@ -13,7 +13,7 @@ from phasenb.core.task_schema import apply
 from phasenb.display.bundle import task_bundle
 from phasenb.dto import events as ev
 from phasenb.dto.base import new_ulid
-from phasenb.memory.saver import MemorySaver
+from phasenb.store.saver import MemorySaver
 from tests.browser.test_shared_and_saved import launch
 from tests.browser.test_task_in_a_cell import CELL, RUN_ALL, SAVE, lab_with, notebook, progress, start
 

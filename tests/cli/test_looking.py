@@ -87,7 +87,7 @@ def test_a_reader_sets_nothing_in_motion(run, tmp_path):
 def test_a_reader_leaves_the_store_of_an_older_release_as_it_is(run, tmp_path):
     path = tmp_path / "phasenb.db"
     with sqlite3.connect(path) as made:
-        made.executescript((Path(__file__).parents[1] / "memory" / "data" / "version_1.sql").read_text())
+        made.executescript((Path(__file__).parents[1] / "store" / "data" / "version_1.sql").read_text())
     made.close()
     content = path.read_bytes()
     refused = run("tasks")

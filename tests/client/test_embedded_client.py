@@ -148,16 +148,21 @@ def test_what_goes_wrong_with_a_message_is_none_of_the_hosts(script):
     assert "ZeroDivisionError: in a callback" in done.stderr
 
 
-def test_the_function_memory_and_the_layer_of_its_name(script):
+def test_the_package_under_its_short_name_in_a_phase(script):
     script("""
-        from phasenb.memory.saver import MemorySaver
-        import phasenb.memory.frames
+        def half(ctx):
+            yield pn.Step(done=1, total=2)
+            yield {"result": pn.__version__}
 
-        assert callable(pn.memory) and len(pn.memory().tasks()) == 0
+        def fails():
+            raise pn.PhasenbError("of a person")
+
+        assert pn.launch(half).result() == pn.__version__
         try:
-            import phasenb.memory.frames as frames
-        except ImportError:
-            pass  # as the package's docstring says
+            pn.launch(fails).result()
+        except pn.TaskFailed as error:
+            assert "PhasenbError: of a person" in str(error)
         else:
-            raise AssertionError(frames)
+            raise AssertionError
+        assert callable(pn.memory) and len(pn.memory().tasks()) == 2
     """)

@@ -22,7 +22,7 @@ from phasenb.config import load_settings
 from phasenb.dto.launch import Launch, LaunchOptions
 from phasenb.dto.task_state import State
 from phasenb.host import Host
-from phasenb.memory.saver import MemorySaver
+from phasenb.store.saver import MemorySaver
 
 FOLDER, SCENARIO = Path(), ""
 OWNER, SESSION = "ada", "crash"

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from phasenb.config.machine import process_started
-from phasenb.memory.saver import MemorySaver
+from phasenb.store.saver import MemorySaver
 from tests.crash.invariants import WAITS_FOR_A_PERSON, at_once, in_store, runs_in
 
 HOST = Path(__file__).with_name("soak_host.py")

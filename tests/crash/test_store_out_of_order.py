@@ -12,7 +12,7 @@ from phasenb.config import load_settings
 from phasenb.dto.launch import Launch, LaunchOptions
 from phasenb.errors import StoreUnavailable
 from phasenb.host import Host
-from phasenb.memory.saver import MemorySaver
+from phasenb.store.saver import MemorySaver
 
 GO_ON = threading.Event()
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from phasenb.dto.events import PhaseLog
 from phasenb.executors.lines import LogBound
-from phasenb.memory.rows import log_values
+from phasenb.store.rows import log_values
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -16,7 +16,7 @@ from phasenb.client.async_client import AsyncClient
 from phasenb.client.http_backend import HttpBackend
 from phasenb.config import machine
 from phasenb.errors import AccessDenied, BadMessage, Conflict, StoreUnavailable
-from phasenb.memory import database, migrations
+from phasenb.store import database, migrations
 
 
 @pytest.fixture

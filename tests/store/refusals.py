@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from phasenb.errors import StoreUnavailable
-from phasenb.memory.saver import MemorySaver
+from phasenb.store.saver import MemorySaver
 
 VERSION_1 = Path(__file__).parent / "data" / "version_1.sql"
 

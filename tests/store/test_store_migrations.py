@@ -5,12 +5,12 @@ import sqlite3
 
 import pytest
 
-from phasenb.memory import migrations
-from phasenb.memory.database import _connect
-from phasenb.memory.location import locate
-from phasenb.memory.migrations import MIGRATIONS, Migration, migrate
-from phasenb.memory.saver import MemorySaver
-from phasenb.memory.schema import metadata
+from phasenb.store import migrations
+from phasenb.store.database import _connect
+from phasenb.store.location import locate
+from phasenb.store.migrations import MIGRATIONS, Migration, migrate
+from phasenb.store.saver import MemorySaver
+from phasenb.store.schema import metadata
 
 from .refusals import VERSION_1, refused
 

@@ -27,7 +27,7 @@ from phasenb.dto.base import Frozen
 from phasenb.dto.phase_result import PhaseResult
 from phasenb.dto.task_state import TaskState
 from phasenb.dto.values import Json, is_reference
-from phasenb.memory.lazy import LazyValue, Load, shown
+from phasenb.store.lazy import LazyValue, Load, shown
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from phasenb.errors import StoreUnavailable
-from phasenb.memory import database, location
-from phasenb.memory.location import locate, network_file_system
-from phasenb.memory.migrations import MIGRATIONS
-from phasenb.memory.saver import MemorySaver
+from phasenb.store import database, location
+from phasenb.store.location import locate, network_file_system
+from phasenb.store.migrations import MIGRATIONS
+from phasenb.store.saver import MemorySaver
 
 from .refusals import VERSION_1, refused
 

@@ -25,15 +25,15 @@ from phasenb.dto.phase_result import PhaseResult
 from phasenb.dto.task_state import State, TaskState
 from phasenb.dto.values import Json
 from phasenb.errors import StoreUnavailable, UnknownTask
-from phasenb.memory import hosts, queries, rows
-from phasenb.memory import statements as sql
-from phasenb.memory.appends import PreparedAppend, known_task
-from phasenb.memory.artifacts import Artifacts
-from phasenb.memory.database import Database
-from phasenb.memory.location import Location, locate
-from phasenb.memory.references import oldest_attempt, references
-from phasenb.memory.statements import Cursor
-from phasenb.memory.view import MemoryView
+from phasenb.store import hosts, queries, rows
+from phasenb.store import statements as sql
+from phasenb.store.appends import PreparedAppend, known_task
+from phasenb.store.artifacts import Artifacts
+from phasenb.store.database import Database
+from phasenb.store.location import Location, locate
+from phasenb.store.references import oldest_attempt, references
+from phasenb.store.statements import Cursor
+from phasenb.store.view import MemoryView
 
 
 class MemorySaver:

@@ -16,7 +16,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import Insert, insert
 
 from phasenb.dto.phase_result import FAILURES
-from phasenb.memory.schema import checkpoints, code, events, hosts, launches, logs, meta, migrations, results, tasks
+from phasenb.store.schema import checkpoints, code, events, hosts, launches, logs, meta, migrations, results, tasks
 
 _DIALECT = sqlite.dialect(paramstyle="named")
 

@@ -13,7 +13,7 @@ from phasenb.dto.launch import Launch, LaunchOptions, Runtime
 from phasenb.dto.phase import LogLine
 from phasenb.dto.task_state import State
 from phasenb.errors import BadMessage, Conflict, UnknownObject, UnknownTask
-from phasenb.memory.saver import MemorySaver
+from phasenb.store.saver import MemorySaver
 
 AT = datetime(2026, 11, 23, 12, tzinfo=UTC)
 

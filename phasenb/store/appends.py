@@ -16,10 +16,10 @@ import orjson
 from phasenb.core.ports import Append, Appended, Lease
 from phasenb.dto.launch import Launch
 from phasenb.errors import Conflict, LeaseLost
-from phasenb.memory import rows
-from phasenb.memory import statements as sql
-from phasenb.memory.hosts import check_known
-from phasenb.memory.statements import Cursor
+from phasenb.store import rows
+from phasenb.store import statements as sql
+from phasenb.store.hosts import check_known
+from phasenb.store.statements import Cursor
 
 
 class PreparedAppend:

@@ -10,9 +10,9 @@ import pytest
 from phasenb.dto.events import PhaseLog
 from phasenb.dto.phase import LogLine
 from phasenb.errors import Conflict, StoreUnavailable
-from phasenb.memory.faults import unavailable
-from phasenb.memory.saver import MemorySaver
-from phasenb.memory.writer import Writer, nothing
+from phasenb.store.faults import unavailable
+from phasenb.store.saver import MemorySaver
+from phasenb.store.writer import Writer, nothing
 
 
 @pytest.fixture

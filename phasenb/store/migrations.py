@@ -16,9 +16,9 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from phasenb.dto.base import format_time
 from phasenb.errors import StoreUnavailable
-from phasenb.memory import statements as sql
-from phasenb.memory.schema import metadata
-from phasenb.memory.statements import Cursor, Statement
+from phasenb.store import statements as sql
+from phasenb.store.schema import metadata
+from phasenb.store.statements import Cursor, Statement
 
 
 @dataclass(frozen=True, slots=True)

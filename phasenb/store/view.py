@@ -13,11 +13,11 @@ from phasenb.codecs import decode
 from phasenb.dto.task_state import TaskState
 from phasenb.dto.values import Json
 from phasenb.errors import UnknownTask
-from phasenb.memory import queries, rows
-from phasenb.memory import statements as sql
-from phasenb.memory.frames import NONE_ASIDE, events_frame, logs_frame, results_frame, set_aside, tasks_frame
-from phasenb.memory.queries import NO_LIMIT
-from phasenb.memory.statements import Cursor
+from phasenb.store import queries, rows
+from phasenb.store import statements as sql
+from phasenb.store.frames import NONE_ASIDE, events_frame, logs_frame, results_frame, set_aside, tasks_frame
+from phasenb.store.queries import NO_LIMIT
+from phasenb.store.statements import Cursor
 
 if TYPE_CHECKING:
     import pandas as pd

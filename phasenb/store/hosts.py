@@ -10,9 +10,9 @@ from collections.abc import Callable, Collection
 
 from phasenb.core.ports import Adopted, HostInfo, Lease
 from phasenb.errors import LeaseLost
-from phasenb.memory import rows
-from phasenb.memory import statements as sql
-from phasenb.memory.statements import Cursor
+from phasenb.store import rows
+from phasenb.store import statements as sql
+from phasenb.store.statements import Cursor
 
 Job = Callable[[Cursor], None]
 

@@ -10,7 +10,7 @@ from phasenb.codecs import encode
 from phasenb.codecs.objects import ObjectFolder
 from phasenb.dto.phase_result import PhaseResult
 from phasenb.dto.values import ObjectRef
-from phasenb.memory.frames import LazyValue, events_frame, logs_frame, results_frame, tasks_frame
+from phasenb.store.frames import LazyValue, events_frame, logs_frame, results_frame, tasks_frame
 
 TIME = "datetime64[us, UTC]"
 TASKS = {

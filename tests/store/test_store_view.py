@@ -12,7 +12,7 @@ from phasenb.dto import events as ev
 from phasenb.dto.events import PhaseLog
 from phasenb.dto.phase import LogLine
 from phasenb.errors import StoreUnavailable, UnknownTask
-from phasenb.memory.view import MemoryView
+from phasenb.store.view import MemoryView
 
 
 @pytest.fixture

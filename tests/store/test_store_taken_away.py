@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from phasenb.errors import StoreUnavailable
-from phasenb.memory.database import Database
-from phasenb.memory.location import locate
+from phasenb.store.database import Database
+from phasenb.store.location import locate
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from phasenb.codecs.objects import ObjectFolder
 from phasenb.core.ports import HostInfo, Taking
 from phasenb.dto import events as ev
 from phasenb.errors import LeaseLost, StoreUnavailable
-from phasenb.memory import statements as sql
-from phasenb.memory.saver import MemorySaver
+from phasenb.store import statements as sql
+from phasenb.store.saver import MemorySaver
 
 A, B = HostInfo("a", "m", 1, "now"), HostInfo("b", "m", 2, "now")
 

@@ -11,7 +11,7 @@ from phasenb.dto import events as ev
 from phasenb.dto.base import new_ulid
 from phasenb.dto.launch import Launch, LaunchOptions
 from phasenb.dto.phase_result import ErrorInfo, PhaseResult, ResultStatus
-from phasenb.memory.saver import MemorySaver
+from phasenb.store.saver import MemorySaver
 
 PHASES = ("research", "planning", "implementation")
 START = datetime(2026, 11, 23, 12, 0, 0, 250_000, tzinfo=UTC)

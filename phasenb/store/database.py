@@ -21,12 +21,12 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.pool import QueuePool
 
 from phasenb.errors import StoreUnavailable
-from phasenb.memory import statements as sql
-from phasenb.memory.faults import BUSY_S, unavailable
-from phasenb.memory.location import Location, check
-from phasenb.memory.migrations import MIGRATIONS, migrate, version_of
-from phasenb.memory.statements import Cursor
-from phasenb.memory.writer import Guard, Writer, nothing, nothing_against
+from phasenb.store import statements as sql
+from phasenb.store.faults import BUSY_S, unavailable
+from phasenb.store.location import Location, check
+from phasenb.store.migrations import MIGRATIONS, migrate, version_of
+from phasenb.store.statements import Cursor
+from phasenb.store.writer import Guard, Writer, nothing, nothing_against
 
 T = TypeVar("T")
 _WAL_RETRY_S = 0.02

@@ -10,9 +10,9 @@ from phasenb.core.ports import StoredTask
 from phasenb.dto.base import format_time
 from phasenb.dto.phase_result import PhaseResult
 from phasenb.dto.task_state import State, TaskState
-from phasenb.memory import rows
-from phasenb.memory import statements as sql
-from phasenb.memory.statements import Cursor
+from phasenb.store import rows
+from phasenb.store import statements as sql
+from phasenb.store.statements import Cursor
 
 MIN_SUFFIX = 4
 NO_LIMIT = 2**31 - 1

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from phasenb.memory.frames import (
+from phasenb.store.frames import (
     COUNT_OR_NA,
     KEY,
     NONE_ASIDE,
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from phasenb.memory.frames import Aside
-    from phasenb.memory.lazy import Load
+    from phasenb.store.frames import Aside
+    from phasenb.store.lazy import Load
 
 
 def results_frame_of(

@@ -25,8 +25,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from phasenb.errors import StoreUnavailable
-from phasenb.memory.faults import unavailable
-from phasenb.memory.statements import Cursor
+from phasenb.store.faults import unavailable
+from phasenb.store.statements import Cursor
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -7,8 +7,8 @@ from datetime import datetime
 
 import orjson
 
-from phasenb.memory import statements as sql
-from phasenb.memory.statements import Cursor
+from phasenb.store import statements as sql
+from phasenb.store.statements import Cursor
 
 _NAME = re.compile(r"sha256:([0-9a-f]{64})")
 # Every column whose JSON may hold an object reference. Rows are streamed: a store may be larger than memory.

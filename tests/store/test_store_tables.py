@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from phasenb.codecs.result_tables import ArrowResults, read_results
 from phasenb.dto.phase_result import ErrorInfo, PhaseResult, ResultStatus
-from phasenb.memory.frames import RESULT_COLUMNS, results_frame
-from phasenb.memory.lazy import LazyValue
-from phasenb.memory.rows import result as stored_result
-from phasenb.memory.rows import result_values
-from phasenb.memory.table_frames import results_frame_of
+from phasenb.store.frames import RESULT_COLUMNS, results_frame
+from phasenb.store.lazy import LazyValue
+from phasenb.store.rows import result as stored_result
+from phasenb.store.rows import result_values
+from phasenb.store.table_frames import results_frame_of
 from phasenb.web.results import JsonResults
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from phasenb.dto.phase_result import ErrorInfo
-from phasenb.memory import statements as sql
+from phasenb.store import statements as sql
 
 
 def plan_of(saver, statement, **parameters):
