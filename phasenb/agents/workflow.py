@@ -9,7 +9,7 @@ functions: a cell that is run again changes both. A fallback or a compensation m
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from phasenb.core.extended_agent import ExtendedAgent
 from phasenb.core.launch_check import CONTEXT, nearest
@@ -27,7 +27,7 @@ class Workflow(ExtendedAgent):
     Raises LaunchError for an empty name, a phase named twice, or a name that can't be an argument's.
     """
 
-    fills: ClassVar[tuple[str, ...]] = (CONTEXT,)
+    _inject: tuple[str, ...] = (CONTEXT,)  # `phase` is an input like any other
 
     def __init__(self, name: str, phases: Sequence[str] | None = None) -> None:
         if not isinstance(name, str) or not name:
@@ -135,10 +135,13 @@ class Workflow(ExtendedAgent):
     def _read_functions(self) -> Functions:
         order = self.phases
         return Functions(
-            {name: PhaseFunction(self._decorated[name]) for name in order if name in self._decorated},
-            _read(self._fallbacks, order),
-            _read(self._compensations, order),
+            {name: self._read(self._decorated[name]) for name in order if name in self._decorated},
+            {name: self._read(self._fallbacks[name]) for name in _ordered(self._fallbacks, order)},
+            {name: self._read(self._compensations[name]) for name in _ordered(self._compensations, order)},
         )
+
+    def _read(self, function: Any) -> PhaseFunction:
+        return PhaseFunction(function, inject=self._inject)
 
 
 def _identity(functions: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
@@ -146,7 +149,6 @@ def _identity(functions: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
     return tuple([(name, id(function)) for name, function in functions.items()])
 
 
-def _read(functions: Mapping[str, Any], order: Sequence[str]) -> dict[str, PhaseFunction]:
+def _ordered(names: Mapping[str, Any], order: Sequence[str]) -> list[str]:
     """In the phases' order; those of a phase that there is not come last, for the launch's check to tell."""
-    names = [*(name for name in order if name in functions), *(name for name in functions if name not in order)]
-    return {name: PhaseFunction(functions[name]) for name in names}
+    return [*(name for name in order if name in names), *(name for name in names if name not in order)]

@@ -1,8 +1,8 @@
 """The arguments of a phase function: read once from its signature, filled by name.
 
-Rules: ``ctx`` is the context. Every other name is a launch input or the output of an earlier phase. A default makes an
-argument optional; ``**kwargs`` takes every value there is; ``*args`` takes nothing. Only what a function asks for is
-looked up, so a value that nobody asks for is never decoded.
+Rules: ``ctx`` is the context, where it is meant so (core.injection). Every other name is a launch input or the output
+of an earlier phase. A default makes an argument optional; ``**kwargs`` takes every value there is; ``*args`` takes
+nothing. Only what a function asks for is looked up, so a value that nobody asks for is never decoded.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from types import FunctionType
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from phasenb.core.injection import INJECTED, is_ours
 from phasenb.dto.agent_spec import FunctionSpec
 from phasenb.errors import LaunchError
 
@@ -27,7 +28,7 @@ _SAYS_OTHERWISE = ("__wrapped__", "__signature__")  # where inspect.signature lo
 @dataclass(frozen=True, slots=True)
 class Arguments:
     """What a function asks for. ``positional``: the names that can only be given by position, in order, with their
-    defaults.
+    defaults. ``injected``: those that are phasenb's to fill.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Arguments:
     optional: tuple[str, ...]
     positional: dict[str, Any]
     open: bool
+    injected: tuple[str, ...]
 
     def takes(self, name: str) -> bool:
         return name in self.required or name in self.optional
@@ -118,7 +120,35 @@ def _arguments(function: Callable[..., Any]) -> Arguments:
         optional=tuple(parameter.name for parameter in named if parameter.default is not parameter.empty),
         positional={parameter.name: parameter.default for parameter in named if parameter.kind is _POSITIONAL_ONLY},
         open=any(parameter.kind is _KEYWORDS for parameter in parameters),
+        injected=tuple(parameter.name for parameter in named if _is_injected(function, parameter)),
     )
+
+
+def _is_injected(function: Callable[..., Any], parameter: inspect.Parameter) -> bool:
+    if parameter.name not in INJECTED:
+        return False
+    while isinstance(function, functools.partial):
+        if parameter.name in function.keywords:
+            return False
+        function = function.func
+    return is_ours(
+        parameter.name,
+        parameter.annotation,
+        parameter.default,
+        empty=parameter.empty,
+        namespace=_namespace(function),
+    )
+
+
+def _namespace(function: Callable[..., Any]) -> Mapping[str, Any]:
+    """The names that a function's annotations are written with."""
+    function = inspect.unwrap(function)
+    if inspect.isclass(function):
+        function = function.__init__  # what the signature of a class is made of
+    elif not inspect.isroutine(function):
+        function = type(function).__call__
+    found: Mapping[str, Any] = getattr(function, "__globals__", {})
+    return found
 
 
 def _of_code(function: FunctionType) -> Arguments:
@@ -130,10 +160,24 @@ def _of_code(function: FunctionType) -> Arguments:
     by_position = function.__defaults__ or ()
     defaults = dict(zip(names[code.co_argcount - len(by_position) : code.co_argcount], by_position, strict=True))
     defaults.update(function.__kwdefaults__ or {})
+    empty = inspect.Parameter.empty
+    injected = [
+        name
+        for name in names
+        if name in INJECTED
+        and is_ours(
+            name,
+            function.__annotations__.get(name, empty),
+            defaults.get(name, empty),
+            empty=empty,
+            namespace=function.__globals__,
+        )
+    ]
     return Arguments(
         name=function_name(function),
         required=tuple([name for name in names if name not in defaults]),
         optional=tuple([name for name in names if name in defaults]),
-        positional={name: defaults.get(name, inspect.Parameter.empty) for name in names[: code.co_posonlyargcount]},
+        positional={name: defaults.get(name, empty) for name in names[: code.co_posonlyargcount]},
         open=bool(code.co_flags & inspect.CO_VARKEYWORDS),
+        injected=tuple(injected),
     )

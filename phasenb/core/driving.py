@@ -39,7 +39,8 @@ def _generator(generator: Iterator[Any], ctx: Context, steps: Steps) -> Any:
                 item = next(generator)
             except StopIteration as stop:
                 return steps.result(stop.value)
-            steps.take(item)
+            if steps.take(item):
+                return steps.result()
             if ctx.cancelled:
                 raise Cancelled
     finally:
@@ -51,7 +52,8 @@ def _generator(generator: Iterator[Any], ctx: Context, steps: Steps) -> Any:
 async def _async_generator(generator: AsyncIterator[Any], ctx: Context, steps: Steps) -> Any:
     try:
         async for item in generator:
-            steps.take(item)
+            if steps.take(item):
+                break
             if ctx.cancelled:
                 raise Cancelled
         return steps.result()

@@ -8,13 +8,13 @@ What an agent may be (the first that fits counts):
 4. an object whose ``task`` has ``process()``;
 5. an object that can be called; a class with one of these methods is made without arguments, in the worker.
 
-Rules: an agent that takes a ``phase`` argument runs once for each phase (``phases=`` names them; the default three
-otherwise); one that does not is a task of one phase, ``implementation``. Arguments are filled by name (core.arguments),
-progress and result are told as core.steps says, and outputs are returned raw: encoding is the executor's. Nothing of an
-agent's own state is carried from one phase to the next: what a later phase needs is in an earlier one's output.
-A factory is called where phases run, never where the launch is made. A phase's fallback runs in its place when it
-failed for good, a phase's compensation undoes it in a rollback; both may ask for the phase's own output too, by the
-phase's name, which is None where there is none.
+Rules: an agent that takes a ``phase`` argument, meant as core.injection says, runs once for each phase (``phases=``
+names them; the default three otherwise); one that does not is a task of one phase, ``implementation``. Arguments are
+filled by name (core.arguments), progress and result are told as core.steps says, and outputs are returned raw:
+encoding is the executor's. Nothing of an agent's own state is carried from one phase to the next: what a later phase
+needs is in an earlier one's output. A factory is called where phases run, never where the launch is made. A phase's
+fallback runs in its place when it failed for good, a phase's compensation undoes it in a rollback; both may ask for
+the phase's own output too, by the phase's name, which is None where there is none.
 """
 
 from __future__ import annotations
@@ -23,11 +23,13 @@ import inspect
 import linecache
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 from phasenb.core.arguments import function_name
 from phasenb.core.context import Cancelled, Context
 from phasenb.core.driving import drive
+from phasenb.core.endless import bounds_over, checked_bounds
+from phasenb.core.injection import INJECTED, PHASE
 from phasenb.core.launch_check import CONTEXT, nearest
 from phasenb.core.phase_functions import (
     Functions,
@@ -71,10 +73,18 @@ class ExtendedAgent:
     ``phases`` maps phase names to methods or functions, or names the phases of an agent that takes a ``phase``
     argument. ``factory``, without arguments, makes an agent that can't be pickled; it is called in the worker.
     ``fallbacks`` and ``compensations`` map phase names to methods or functions.
+
+    ``max_steps`` and ``until`` are for an agent that yields without end: ``until(step)`` is asked after each step and
+    ends the phase where it is true; it may also take an argument ``agent``. A step more than ``max_steps`` fails the
+    phase (AgentStopped, which is not retried). ``inject`` names the arguments that phasenb fills where the agent has
+    them; with ``()`` they are inputs like all others.
     Raises LaunchError for an agent that none of the rules fits.
     """
 
-    fills: ClassVar[tuple[str, ...]] = (CONTEXT, "phase")  # the arguments that phasenb itself fills
+    # Here and not only where they are set: code that an earlier release packed lies in stores, and knows none of them.
+    _inject: tuple[str, ...] = tuple(INJECTED)
+    _max_steps: int | None = None
+    _until: Callable[..., object] | None = None
 
     def __init__(
         self,
@@ -85,6 +95,9 @@ class ExtendedAgent:
         fallbacks: Targets | None = None,
         compensations: Targets | None = None,
         name: str | None = None,
+        max_steps: int | None = None,
+        until: Callable[..., object] | None = None,
+        inject: Sequence[str] = tuple(INJECTED),
     ) -> None:
         if (agent is not None and factory is not None) or (
             agent is None and factory is None and not isinstance(phases, Mapping)
@@ -99,6 +112,8 @@ class ExtendedAgent:
         self._phases = phases
         self._fallbacks: dict[str, str | Callable[..., Any]] = dict(fallbacks or {})
         self._compensations: dict[str, str | Callable[..., Any]] = dict(compensations or {})
+        self._max_steps, self._until = checked_bounds(max_steps, until)
+        self._inject = _checked_inject(inject)
         self._made: Functions | None = None
         for phase in (*(phases or ()), *self._fallbacks, *self._compensations):
             check_phase_name(phase)
@@ -148,16 +163,16 @@ class ExtendedAgent:
         return AgentSpec(
             name=self.name,
             phases=self.phases,
-            functions=self._specs(functions.phases),
-            fallbacks=self._specs(functions.fallbacks),
-            compensations=self._specs(functions.compensations),
+            functions=_specs(functions.phases),
+            fallbacks=_specs(functions.fallbacks),
+            compensations=_specs(functions.compensations),
         )
 
     def described(self) -> AgentSpec:
         """``spec()``, with the JSON schema of the launch inputs."""
         from phasenb.core.input_schema import input_schema
 
-        return self.spec().model_copy(update={"inputs": input_schema(self._functions(), (CONTEXT, *self.fills))})
+        return self.spec().model_copy(update={"inputs": input_schema(self._functions())})
 
     def run_phase(self, phase: str, ctx: Context, values: Mapping[str, Any]) -> Any:
         """Run one phase to its end, here, and return its raw output.
@@ -226,13 +241,10 @@ class ExtendedAgent:
             )
         if ctx.cancelled:
             raise Cancelled
-        filled = {CONTEXT: ctx, "phase": phase} if "phase" in self.fills else {CONTEXT: ctx}
-        args, kwargs = function.arguments.bind(filled, values)
-        steps = Steps(ctx, joins=function.joins)
+        ours = {CONTEXT: ctx, PHASE: phase}
+        args, kwargs = function.arguments.bind({name: ours[name] for name in function.filled}, values)
+        steps = Steps(ctx, joins=function.joins, bounds=functions.bounds, name=f"`{function.arguments.name}`")
         return drive(function.call(*args, **kwargs), ctx, steps, iterators=function.streams)
-
-    def _specs(self, functions: Mapping[str, PhaseFunction]) -> dict[str, FunctionSpec]:
-        return {phase: function.arguments.spec(self.fills) for phase, function in functions.items()}
 
     def _functions(self) -> Functions:
         if self._made is None:
@@ -241,13 +253,19 @@ class ExtendedAgent:
             # What was given here lies over what a factory's own agent has.
             self._made = Functions(
                 inner.phases,
-                {**inner.fallbacks, **_mapped(agent, self._fallbacks)},
-                {**inner.compensations, **_mapped(agent, self._compensations)},
+                {**inner.fallbacks, **self._mapped(agent, self._fallbacks)},
+                {**inner.compensations, **self._mapped(agent, self._compensations)},
+                bounds_over(inner.bounds, self._max_steps, self._until, agent),
             )
         return self._made
 
     def _phase_functions(self, agent: Any) -> dict[str, PhaseFunction]:
-        return _mapped(agent, self._phases) if isinstance(self._phases, Mapping) else phased(agent, self._phases)
+        if isinstance(self._phases, Mapping):
+            return self._mapped(agent, self._phases)
+        return phased(agent, self._phases, self._inject)
+
+    def _mapped(self, agent: Any, targets: Targets) -> dict[str, PhaseFunction]:
+        return {name: mapped(agent, name, target, self._inject) for name, target in targets.items()}
 
     def _build(self, factory: Callable[[], Any]) -> Any:
         agent = factory()
@@ -314,8 +332,16 @@ class OwnOutput(Mapping[str, Any]):
         return len(self._values) + (self._phase not in self._values)
 
 
-def _mapped(agent: Any, targets: Targets) -> dict[str, PhaseFunction]:
-    return {name: mapped(agent, name, target) for name, target in targets.items()}
+def _specs(functions: Mapping[str, PhaseFunction]) -> dict[str, FunctionSpec]:
+    return {phase: function.arguments.spec(function.filled) for phase, function in functions.items()}
+
+
+def _checked_inject(names: Sequence[str]) -> tuple[str, ...]:
+    found = (names,) if isinstance(names, str) else tuple(names)
+    for name in found:
+        if name not in INJECTED:
+            raise LaunchError(f"inject= names {name!r}: phasenb fills {' and '.join(INJECTED)}", argument="inject")
+    return found
 
 
 def _hook(name: str) -> Callable[..., Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, get_type_hints
 
@@ -25,15 +25,15 @@ log = logging.getLogger(__name__)
 JsonSchema = dict[str, Any]
 
 
-def input_schema(functions: Functions, filled: Iterable[str]) -> JsonSchema:
-    """An object's JSON schema (draft 2020-12). ``filled``: the arguments that phasenb itself fills."""
+def input_schema(functions: Functions) -> JsonSchema:
+    """An object's JSON schema (draft 2020-12)."""
     found: dict[str, JsonSchema] = {}
     adapters: dict[str, TypeAdapter[Any]] = {}
     required: dict[str, None] = {}
-    for function, known in _with_outputs(functions, frozenset(filled)):
+    for function, known in _with_outputs(functions):
         hints, defaults = _hints(function), _defaults(function)
         for name in (*function.arguments.required, *function.arguments.optional):
-            if name in known:
+            if name in known or name in function.filled:
                 continue
             schema = found.setdefault(name, {"title": name})
             if name in hints and name not in adapters and (adapter := _adapter(hints[name])) is not None:
@@ -45,14 +45,15 @@ def input_schema(functions: Functions, filled: Iterable[str]) -> JsonSchema:
     return _joined(functions, found, adapters, list(required))
 
 
-def _with_outputs(functions: Functions, filled: frozenset[str]) -> Iterator[tuple[PhaseFunction, frozenset[str]]]:
-    """Each function, with the names that are no inputs to it: a fallback and a compensation know their phase's."""
+def _with_outputs(functions: Functions) -> Iterator[tuple[PhaseFunction, frozenset[str]]]:
+    """Each function, with the phases whose outputs it may take: a fallback and a compensation know their own."""
+    outputs: frozenset[str] = frozenset()
     for phase, function in functions.phases.items():
-        yield function, filled
-        filled |= {phase}
+        yield function, outputs
+        outputs |= {phase}
         for others in (functions.fallbacks, functions.compensations):
             if phase in others:
-                yield others[phase], filled
+                yield others[phase], outputs
 
 
 def _joined(
@@ -61,7 +62,7 @@ def _joined(
     keyed, shared = _schemas(adapters)
     properties = {name: {**keyed.get((name, "validation"), {}), **schema} for name, schema in found.items()}
     made: JsonSchema = {"type": "object", "properties": properties, "required": required}
-    made["additionalProperties"] = any(each.arguments.open for each, _ in _with_outputs(functions, frozenset()))
+    made["additionalProperties"] = any(each.arguments.open for each, _ in _with_outputs(functions))
     if about := _description(functions):
         made["description"] = about
     return made | ({"$defs": shared["$defs"]} if "$defs" in shared else {})

@@ -106,7 +106,8 @@ def _check_beside(spec: AgentSpec, kind: str, functions: Mapping[str, FunctionSp
 
 
 def _check_input(spec: AgentSpec, functions: list[FunctionSpec], name: str) -> None:
-    if name == CONTEXT:
+    takes = {argument: function.name for function in functions for argument in (*function.required, *function.optional)}
+    if name == CONTEXT and name not in takes:  # an agent may have an argument of its own that is called so
         raise LaunchError("an input can't be named `ctx`: phasenb gives the context itself", argument=name)
     if name in spec.phases:
         users = [function.name for function in functions if name in (*function.required, *function.optional)]
@@ -117,9 +118,8 @@ def _check_input(spec: AgentSpec, functions: list[FunctionSpec], name: str) -> N
             function=users[0] if users else None,
             argument=name,
         )
-    if any(function.open or name in function.required or name in function.optional for function in functions):
+    if name in takes or any(function.open for function in functions):
         return
-    takes = {argument: function.name for function in functions for argument in (*function.required, *function.optional)}
     wanted = takes.keys() - set(spec.phases)
     close = nearest(name, wanted)
     told = f"they take {_listed(wanted)}" if wanted else "they take no inputs"

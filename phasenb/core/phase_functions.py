@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from phasenb.core.arguments import Arguments, read_arguments
+from phasenb.core.injection import PHASE
 from phasenb.core.launch_check import nearest
+from phasenb.core.steps import NO_BOUNDS, Bounds
 from phasenb.dto.phase import DEFAULT_PHASES
 from phasenb.errors import LaunchError
 
@@ -26,15 +28,18 @@ _STREAMS = ("process", "stream")  # what these return is taken for steps, even w
 
 
 class PhaseFunction:
-    """A phase's callable. ``method``: the agent's method that it is, which says how its steps are read."""
+    """A phase's callable. ``method``: the agent's method that it is, which says how its steps are read. ``filled``: the
+    arguments that phasenb itself fills, at most those of ``inject``.
+    """
 
-    __slots__ = ("arguments", "call", "joins", "streams")
+    __slots__ = ("arguments", "call", "filled", "joins", "streams")
 
-    def __init__(self, call: Function, method: str = "") -> None:
+    def __init__(self, call: Function, method: str = "", *, inject: Sequence[str]) -> None:
         self.call = call
         self.streams = method in _STREAMS
         self.joins = method == "stream"  # the texts that it yields are one text
         self.arguments: Arguments = read_arguments(call)
+        self.filled = tuple([name for name in self.arguments.injected if name in inject])
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,7 @@ class Functions:
     phases: dict[str, PhaseFunction]
     fallbacks: dict[str, PhaseFunction] = field(default_factory=dict)
     compensations: dict[str, PhaseFunction] = field(default_factory=dict)
+    bounds: Bounds = NO_BOUNDS
 
     def of(self, kind: str) -> dict[str, PhaseFunction]:
         """``kind``: phase, fallback or compensation."""
@@ -55,10 +61,10 @@ def is_agent_class(cls: type) -> bool:
     return any(name in vars(base) for base in cls.__mro__ for name in (*_METHODS, "__call__"))
 
 
-def mapped(agent: Any, phase: str, target: str | Function) -> PhaseFunction:
+def mapped(agent: Any, phase: str, target: str | Function, inject: Sequence[str]) -> PhaseFunction:
     """The function that ``target`` names or is. Raises LaunchError for a method that ``agent`` does not have."""
     if callable(target):
-        return PhaseFunction(target)
+        return PhaseFunction(target, inject=inject)
     method = getattr(agent, target, None)
     if not callable(method):
         raise LaunchError(
@@ -66,13 +72,13 @@ def mapped(agent: Any, phase: str, target: str | Function) -> PhaseFunction:
             argument=target,
             nearest=nearest(target, [name for name in dir(agent) if not name.startswith("_")]),
         )
-    return PhaseFunction(method, target)
+    return PhaseFunction(method, target, inject=inject)
 
 
-def phased(agent: Any, names: Sequence[str] | None) -> dict[str, PhaseFunction]:
+def phased(agent: Any, names: Sequence[str] | None, inject: Sequence[str]) -> dict[str, PhaseFunction]:
     """The phases of an agent that has no function for each of them. Raises LaunchError where it can't run them."""
-    function = _entry(agent)
-    if function.arguments.takes("phase"):
+    function = PhaseFunction(*_entry(agent), inject=inject)
+    if PHASE in function.filled:
         return dict.fromkeys(names or DEFAULT_PHASES, function)
     if names is None:
         return {"implementation": function}
@@ -82,7 +88,7 @@ def phased(agent: Any, names: Sequence[str] | None) -> dict[str, PhaseFunction]:
         f"`{function.arguments.name}` takes no `phase` argument, so it can't run {len(names)} phases: give one, or map "
         'phases to functions with phases={"research": ..., ...}',
         function=function.arguments.name,
-        argument="phase",
+        argument=PHASE,
     )
 
 
@@ -94,19 +100,19 @@ def check_phase_name(phase: Any) -> None:
         )
 
 
-def _entry(agent: Any) -> PhaseFunction:
-    """The callable that an agent without mapped phases is run by."""
+def _entry(agent: Any) -> tuple[Function, str]:
+    """The callable that an agent without mapped phases is run by, and the name of the method that it is."""
     if inspect.isroutine(agent):
-        return PhaseFunction(agent)
+        return agent, ""
     for name in _METHODS:
         method = getattr(agent, name, None)
         if callable(method):
-            return PhaseFunction(method, name)
+            return method, name
     process = getattr(getattr(agent, "task", None), "process", None)
     if callable(process):
-        return PhaseFunction(process, "process")
+        return process, "process"
     if callable(agent):
-        return PhaseFunction(agent)
+        return agent, ""
     raise LaunchError(
         f"{_described(agent)} is no agent: it can't be called and has no process(), run(), stream() or task.process(); "
         'map its methods with ExtendedAgent(agent, phases={"research": "method", ...})'

@@ -13,7 +13,8 @@ an object with ``percent_complete``              is progress, with its message, 
 anything else                                    is a plain value: it counts as one more step, its preview the message
 ===============================================  ================================================================
 
-The result is what the generator returned, if that is not None; else the last ``result`` (or ``output``) that a yielded
+The stream ends where ``until`` says so of an item (Bounds), and more items than ``max_steps`` are a failure. The result
+is what the generator returned, if that is not None; else the last ``result`` (or ``output``) that a yielded
 dict or progress object carried and that was not None; else the last plain value; else, of an agent's ``stream()``, the
 pieces of text joined, as models stream their answers; else None.
 """
@@ -21,12 +22,14 @@ pieces of text joined, as models stream their answers; else None.
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
 from phasenb.core.context import Context
 from phasenb.dto.phase import Step
+from phasenb.errors import AgentStopped
 
 _PERCENT = ("percent_complete", "percent")
 _MESSAGE = ("message", "description")
@@ -50,22 +53,51 @@ def preview(value: Any) -> str:
         return type(value).__name__
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Where a stream ends that has no end of its own: at the first item that ``until`` is true of, at the latest after
+    ``max_steps`` items.
+    """
+
+    max_steps: int | None = None
+    until: Callable[[Any], object] | None = None
+
+
+NO_BOUNDS = Bounds()
+
+
 class Steps:
     """Reports what one generator yields, and keeps what may become its result.
 
-    ``joins``: texts are pieces of one text, not messages.
+    ``joins``: texts are pieces of one text, not messages. ``name``: what a message calls the one who yields.
     """
 
-    def __init__(self, ctx: Context, *, joins: bool = False) -> None:
+    def __init__(
+        self, ctx: Context, *, joins: bool = False, bounds: Bounds = NO_BOUNDS, name: str = "the agent"
+    ) -> None:
         self._ctx = ctx
+        self._bounds = bounds
+        self._name = name
+        self._taken = 0
         self._pieces: list[str] | None = [] if joins else None
         self._end = ""  # of the text so far
         self._plain = 0
         self._last_plain: Any = None
         self._carried: Any = None
 
-    def take(self, item: Any) -> None:
-        """Report one yielded item."""
+    def take(self, item: Any) -> bool:
+        """Report one yielded item; whether the stream ends with it. Raises AgentStopped for one item too many."""
+        self._taken += 1
+        most = self._bounds.max_steps
+        if most is not None and self._taken > most:
+            raise AgentStopped(
+                f"{self._name} made more than {most} steps and did not end: give it more with max_steps=, or say with "
+                "until= when it is done"
+            )
+        self._report(item)
+        return self._bounds.until is not None and bool(self._bounds.until(item))
+
+    def _report(self, item: Any) -> None:
         if item is None:
             self._ctx.beat()
             return

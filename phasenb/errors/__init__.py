@@ -21,6 +21,7 @@ The tree (stable wire codes in brackets; protocol.md "Errors")::
     ├── WorkerLost [worker_lost]          a worker that died, or could not be started for now
     ├── LeaseLost                         another host has taken over what this one was doing
     ├── StoreUnavailable [store_unavailable]
+    ├── AgentStopped                      an agent at the bound of its steps or cost, or that asks a person
     ├── ValueNotStorable                  an output or artifact that no codec can keep
     ├── TaskFailed                        ``task.result()`` of a task that failed
     ├── TaskCancelled                     ``task.result()`` of a task that was cancelled
@@ -61,6 +62,7 @@ from phasenb.errors.protocol import (
 )
 from phasenb.errors.tasks import (
     AccessDenied,
+    AgentStopped,
     ApprovalNeeded,
     CapturedTooLarge,
     CodeNotAllowed,
@@ -91,6 +93,7 @@ from phasenb.errors.tasks import (
 
 __all__ = [
     "AccessDenied",
+    "AgentStopped",
     "ApprovalNeeded",
     "BadMessage",
     "CapturedTooLarge",

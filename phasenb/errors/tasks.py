@@ -48,6 +48,18 @@ class CapturedTooLarge(LaunchError):
 
 
 @dataclass(eq=False)
+class AgentStopped(PhasenbError):
+    """A phase whose agent can't come to its end by itself: it reached the bound of its steps or of its cost, or it asks
+    a person. It is not retried, as it would stop there again.
+    """
+
+    problem: str
+
+    def __str__(self) -> str:
+        return self.problem
+
+
+@dataclass(eq=False)
 class UnknownTask(PhasenbError):
     """No such task for this user. The same for a task of somebody else: it never tells the difference."""
 

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from phasenb.dto.phase_result import ErrorInfo
 from phasenb.dto.texts import printable, text_of
-from phasenb.errors import LaunchError, RuntimeMismatch, UnknownObject, ValueNotStorable
+from phasenb.errors import AgentStopped, LaunchError, RuntimeMismatch, UnknownObject, ValueNotStorable
 
 MESSAGE_CHARACTERS = 10_000
 TRACEBACK_CHARACTERS = 20_000
 
-_NOT_RETRYABLE = (LaunchError, RuntimeMismatch, ValueNotStorable, UnknownObject)
+_NOT_RETRYABLE = (AgentStopped, LaunchError, RuntimeMismatch, ValueNotStorable, UnknownObject)
 _OURS = str(Path(__file__).parent.parent) + "/"
 _STDLIB = sysconfig.get_paths()["stdlib"] + "/"
 
