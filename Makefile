@@ -4,7 +4,7 @@ BIN := .venv/bin
 # A container's only user is often root, which Jupyter refuses without a word of consent.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: demo lab test lint labextension documents bench pictures soak clean
+.PHONY: demo lab test test-outside lint labextension documents bench pictures soak clean
 .DEFAULT_GOAL := test
 
 # One stamp per set of extras, renewed when pyproject.toml changes.
@@ -49,6 +49,11 @@ test: .venv/.test labextension  ## lint, then every test, a real browser's inclu
 	@$(NPM) run --silent test
 	@$(BIN)/python -m pytest
 
+test-outside: .venv/.test labextension  ## tests in what users have beside it: nginx, a hub, papermill, an older JupyterLab, ...
+	@sh tests/browser/install_chromium.sh
+	@$(BIN)/python -m tests_outside.environments
+	@$(BIN)/python -m pytest tests_outside
+
 documents: .venv/.test  ## write what is generated: TypeScript types, AsyncAPI, OpenAPI, the reference of the command
 	@$(BIN)/python -m phasenb.web.documents
 	@$(BIN)/python -m phasenb.cli.reference
@@ -64,4 +69,4 @@ soak: .venv/.test       ## hosts, workers and people at random for 15 minutes (S
 	@$(BIN)/python -m tests.crash.soak
 
 clean:
-	rm -rf .venv labextension/node_modules labextension/lib phasenb/labextension phasenb/display/static
+	rm -rf .venv .venv-outside labextension/node_modules labextension/lib phasenb/labextension phasenb/display/static

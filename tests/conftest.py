@@ -109,14 +109,15 @@ def free_port():
 
 @contextmanager
 def jupyter_processes(tmp_path):
-    """``start(app="jupyter_server", files=folder to copy, environ={}, options=[], like=None, without=())`` starts a
-    JupyterProcess.
+    """``start(app="jupyter_server", files=folder to copy, environ={}, options=[], like=None, without=(),
+    python=sys.executable)`` starts a JupyterProcess.
 
-    ``like``: with the port and the token of one that has ended; ``without``: as in config_without.
+    ``like``: with the port and the token of one that has ended; ``without``: as in config_without; ``python``: the
+    interpreter of the environment that it runs in.
     """
     started = []
 
-    def start(app="jupyter_server", files=None, environ=None, options=(), like=None, without=()):
+    def start(app="jupyter_server", files=None, environ=None, options=(), like=None, without=(), python=sys.executable):
         folder = tmp_path / "notebooks"
         folder.mkdir(exist_ok=True)
         if files:
@@ -131,7 +132,7 @@ def jupyter_processes(tmp_path):
             "JUPYTERLAB_SETTINGS_DIR": str(lab_settings(tmp_path / "settings")),
             "PHASENB_STORE_URL": str(tmp_path / "phasenb.db"),
         }
-        command = [sys.executable, "-m", app, f"--ServerApp.port={port}", f"--ServerApp.root_dir={folder}"]
+        command = [str(python), "-m", app, f"--ServerApp.port={port}", f"--ServerApp.root_dir={folder}"]
         command += ["--no-browser", "--allow-root", *options]
         log = tmp_path / "server.log"
         with log.open("a") as sink:
