@@ -1,8 +1,8 @@
 """What code takes along when it travels by value: the variables, defaults and closures of notebook functions.
 
-Rule: this sees what cloudpickle would see, without pickling: a function or class of ``__main__`` (or one that can't be
-found by its name) goes by value with everything it uses, and so do its helpers; what a module on the path holds goes by
-name. Sizes are lower bounds, found without copying: a gigabyte is never pickled only to be refused.
+Rule: this sees what the pickler would see (codecs.names), without pickling: a function or class of ``__main__`` (or one
+that can't be found by its name) goes by value with everything it uses, and so do its helpers; what a module on the path
+holds goes by name. Sizes are lower bounds, found without copying: a gigabyte is never pickled only to be refused.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from __future__ import annotations
 import copyreg
 import dis
 import functools
-import sys
 import types
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
+
+from phasenb.codecs.names.shell import stand_in
+from phasenb.codecs.names.writing import LRU, goes_by_name, is_dispatch
 
 _FEW = 10_000  # elements of a container that are looked at one by one
 _MANY = 50_000
@@ -46,9 +48,11 @@ def parts(value: Any, *, deep: bool = False) -> Iterator[Part]:
     An object that says itself how it is pickled is only looked into when ``deep``: what it leaves out does not travel.
     """
     kind = type(value)
-    if issubclass(kind, _LEAVES):
+    if issubclass(kind, _LEAVES) or stand_in(value) is not None:
         return iter(())
     if kind is types.FunctionType:
+        if is_dispatch(value):
+            return (Part("", each) for each in value.registry.values())
         return _variables(value) if by_value(value) else iter(())
     if issubclass(kind, type):
         return _members(value) if by_value(value) else iter(())
@@ -77,15 +81,7 @@ def walk(root: Any) -> Iterator[Part]:
 
 def by_value(code: Any) -> bool:
     """Whether a function or class travels as its code, not as a name to import."""
-    module_name = code.__module__
-    if module_name == "__main__":
-        return True
-    found: Any = sys.modules.get(module_name) if module_name else None
-    if found is None or module_name.partition(".")[0] in _shipped_modules():
-        return True
-    for name in code.__qualname__.split("."):
-        found = getattr(found, name, None)
-    return found is not code
+    return code.__module__ != "builtins" and not goes_by_name(code)
 
 
 def size_of(value: Any, limit: int) -> int:
@@ -136,6 +132,10 @@ def _wrapped(value: Any, kind: type) -> tuple[Any, ...] | None:
         return (value.__func__,)
     if issubclass(kind, property):
         return value.fget, value.fset, value.fdel
+    if kind is LRU:
+        return (value.__wrapped__,)
+    if issubclass(kind, functools.cached_property):
+        return (value.func,)
     return None
 
 
@@ -210,10 +210,3 @@ def _global_names(code: types.CodeType) -> tuple[str, ...]:
                 found.update(dict.fromkeys(_global_names(constant)))
         names = _globals_of[code] = tuple(found)
     return names
-
-
-def _shipped_modules() -> set[str]:
-    """Modules that the user has registered with cloudpickle to go by value."""
-    import cloudpickle  # only launches need it
-
-    return {name.partition(".")[0] for name in cloudpickle.list_registry_pickle_by_value()}

@@ -1,4 +1,4 @@
-"""An agent as bytes that a worker in another process can load: cloudpickle, and plain words where that fails.
+"""An agent as bytes that a worker in another process can load (codecs.names), and plain words where that fails.
 
 Rules: notebook code goes by value with the variables it uses, frozen as they are now; code of modules goes by name.
 More than CAPTURE_LIMIT bytes of such variables are refused, before they are pickled where their size can be told. The
@@ -8,15 +8,14 @@ lines of the functions that travel go along, so that a worker's traceback shows 
 from __future__ import annotations
 
 import base64
-import io
 import linecache
-import pickle
 import types
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from phasenb.agents.captures import Part, by_value, parts, size_of, walk
-from phasenb.codecs.pickled import pickler
+from phasenb.codecs.names.bounded import TooLargeError
+from phasenb.codecs.names.files import write_code
 from phasenb.core.extended_agent import ExtendedAgent
 from phasenb.errors import CapturedTooLarge, UnpicklableCode
 
@@ -38,12 +37,12 @@ def pack(agent: ExtendedAgent) -> bytes:
     _refuse_large(variables, [size_of(part.value, CAPTURE_LIMIT) for part in variables])
     copy = agent.travelling(_sources(captured))
     try:
-        return _dumps(copy, CAPTURE_LIMIT)
-    except _TooMuch:
+        return write_code(copy, CAPTURE_LIMIT)
+    except TooLargeError:
         # Either the variables are large in a way that size_of can't tell, or the agent itself is, which may be.
         if _pickled_size([part.value for part in variables]) > CAPTURE_LIMIT:
             _refuse_large(variables, [_pickled_size(part.value) for part in variables])
-        return _dumps(copy, None)
+        return write_code(copy)
     except Exception as error:  # what a user's __reduce__ raises is anyone's guess
         raise _explained(root, agent.name, error) from error
 
@@ -56,34 +55,11 @@ def code_json(code: bytes) -> str:
 # --- sizes -------------------------------------------------------------------------------------------------------
 
 
-class _TooMuch(Exception):
-    """The pickle grew over its bound."""
-
-
-class _Bounded(io.BytesIO):
-    def __init__(self, limit: int) -> None:
-        super().__init__()
-        self._left = limit
-
-    def write(self, data: Any, /) -> int:
-        written = super().write(data)
-        self._left -= written
-        if self._left < 0:
-            raise _TooMuch
-        return written
-
-
-def _dumps(value: Any, limit: int | None) -> bytes:
-    file = io.BytesIO() if limit is None else _Bounded(limit)
-    pickler()(file, protocol=pickle.HIGHEST_PROTOCOL).dump(value)
-    return file.getvalue()
-
-
 def _pickled_size(value: Any) -> int:
     """Bytes of ``value`` by itself; one over the limit says the limit + 1, or its size in memory if that is more."""
     try:
-        return len(_dumps(value, CAPTURE_LIMIT))
-    except _TooMuch:
+        return len(write_code(value, CAPTURE_LIMIT, spare=False))
+    except TooLargeError:
         return max(size_of(value, CAPTURE_LIMIT), CAPTURE_LIMIT + 1)
 
 
@@ -147,8 +123,8 @@ def _explained(root: Any, agent: str, error: Exception) -> UnpicklableCode:
 
 def _failure(value: Any) -> Exception | None:
     try:
-        _dumps(value, CAPTURE_LIMIT)
-    except _TooMuch:
+        write_code(value, CAPTURE_LIMIT, spare=False)
+    except TooLargeError:
         return None
     except Exception as error:  # the question is whether it fails, whatever way
         return error

@@ -11,10 +11,11 @@ What an agent may be (the first that fits counts):
 Rules: an agent that takes a ``phase`` argument, meant as core.injection says, runs once for each phase (``phases=``
 names them; the default three otherwise); one that does not is a task of one phase, ``implementation``. Arguments are
 filled by name (core.arguments), progress and result are told as core.steps says, and outputs are returned raw:
-encoding is the executor's. Nothing of an agent's own state is carried from one phase to the next: what a later phase
-needs is in an earlier one's output. A factory is called where phases run, never where the launch is made. A phase's
-fallback runs in its place when it failed for good, a phase's compensation undoes it in a rollback; both may ask for
-the phase's own output too, by the phase's name, which is None where there is none.
+encoding is the executor's. A task builds its agent anew for each attempt, from its factory, else from its pickle: what
+it keeps in ``self`` is not carried from one phase to the next, and what a later phase needs is an earlier one's output.
+A factory is called where phases run, never where the launch is made. A phase's fallback runs in its place when it
+failed for good, a phase's compensation undoes it in a rollback; both may ask for the phase's own output too, by the
+phase's name, which is None where there is none.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from __future__ import annotations
 import inspect
 import linecache
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from importlib import import_module
 from typing import Any, Self
 
@@ -71,7 +73,8 @@ class ExtendedAgent:
     """An agent that runs phase by phase: see the module's rules.
 
     ``phases`` maps phase names to methods or functions, or names the phases of an agent that takes a ``phase``
-    argument. ``factory``, without arguments, makes an agent that can't be pickled; it is called in the worker.
+    argument. ``factory``, without arguments, makes an agent that can't be pickled; it is called in the worker, for each
+    attempt anew.
     ``fallbacks`` and ``compensations`` map phase names to methods or functions.
 
     ``max_steps`` and ``until`` are for an agent that yields without end: ``until(step)`` is asked after each step and
@@ -288,6 +291,20 @@ class ExtendedAgent:
         copy._made = None
         if sources:
             copy.__dict__["__phasenb_sources__"] = sources
+        return copy
+
+    def anew(self) -> Self:
+        """A copy for one attempt, which shares nothing that the agent keeps in itself. Raises LaunchError for an agent
+        that can't be copied and has no factory.
+        """
+        copy = self.travelling()
+        try:
+            copy.__dict__.update(deepcopy({**vars(copy), "factory": None}), factory=self.factory)
+        except Exception as error:  # of a person's object, whatever it is
+            raise LaunchError(
+                f"the agent {self.name!r} is built anew for each attempt, and can't be copied ({type(error).__name__}: "
+                f"{error}): give a factory that makes it: pn.ExtendedAgent(factory=make_agent)"
+            ) from error
         return copy
 
     def __getstate__(self) -> dict[str, Any]:

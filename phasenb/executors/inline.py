@@ -4,6 +4,7 @@ Rules and what they cost:
 
 * Phases share this process: its memory, its GIL, its working directory. One that crashes in C takes the notebook along.
 * Arguments are decoded and outputs encoded in the thread, as in a worker: a phase never gets the launcher's objects.
+  The code's variables are those of the launch; its classes are the notebook's own. ``__main__`` stays the notebook's.
 * Cancelling is ``ctx.cancelled``, then an exception in the phase's thread. Python raises it at the next bytecode: a
   long call of C (``time.sleep``, a fit of a model) goes on until it returns, and no one can end it. After the grace
   the attempt counts as cancelled although its thread may still be in that call; what it returns then is not kept.
@@ -19,6 +20,7 @@ import threading
 from collections.abc import Mapping
 from time import sleep
 
+from phasenb.codecs.names.home import inline_home
 from phasenb.core.context import Cancelled
 from phasenb.core.ports import NONE, Run, Slot
 from phasenb.core.reports import Attempt, LogChunk, Outcome, Report
@@ -30,7 +32,7 @@ from phasenb.errors import LaunchError
 from phasenb.executors import inline_output
 from phasenb.executors.inline_output import Output
 from phasenb.executors.inline_threads import Threads
-from phasenb.executors.loading import Agents, describe_failure
+from phasenb.executors.loading import describe_failure, load_agent
 from phasenb.executors.mailbox import Mailbox
 from phasenb.executors.performing import Performance, cancelled_error, folder_at
 from phasenb.executors.reports import COURTESY_S, StoppableRun
@@ -43,10 +45,9 @@ FLUSH_S = 0.05
 class InlineRun(StoppableRun):
     """ports.Run of one attempt in a thread. Methods named ``_in_thread`` run there, all others on the loop."""
 
-    def __init__(self, executor: InlineExecutor, attempt: Attempt, agents: Agents) -> None:
+    def __init__(self, executor: InlineExecutor, attempt: Attempt) -> None:
         super().__init__(attempt.phase)
         self._executor = executor
-        self._agents = agents
         self._mailbox = executor.mailbox()
         self._lock = threading.Lock()
         self._telling = threading.Lock()  # lines that were taken are sent before anything that comes later
@@ -84,7 +85,8 @@ class InlineRun(StoppableRun):
             self._begun = True
             if self._interrupted:
                 raise Cancelled
-        outcome = self.performance.perform(self._agents)
+        with inline_home():
+            outcome = self.performance.perform()
         with self._lock:
             self._over = True
         return outcome
@@ -144,23 +146,22 @@ def _receive(told: tuple[InlineRun, list[Report]]) -> None:
 
 
 class InlineSlot:
-    """ports.Slot: a task's agents, loaded once, and a thread for each of its attempts."""
+    """ports.Slot: a thread for each attempt of a task."""
 
     alive = True
 
     def __init__(self, executor: InlineExecutor) -> None:
         self._executor = executor
-        self._agents = Agents()
 
     @property
     def worker(self) -> str:
         return "inline"
 
     def run(self, attempt: Attempt) -> Run:
-        return InlineRun(self._executor, attempt, self._agents)
+        return InlineRun(self._executor, attempt)
 
     async def release(self) -> None:
-        self._agents.clear()
+        """See ports.Slot: nothing is left of a task."""
 
 
 class InlineExecutor:
@@ -210,7 +211,8 @@ class InlineExecutor:
 
         def spec() -> AgentSpec:
             try:
-                return Agents().load(agent, code, folder_at(objects_url)).described()
+                with inline_home():
+                    return load_agent(agent, code, folder_at(objects_url)).described()
             except Exception as error:  # what a person's module or factory raises
                 raise describe_failure(error) from error
             except SystemExit as error:

@@ -1,18 +1,18 @@
 """Loading agents where phases run, never on a host's loop: code is unpickled here, registered agents imported.
 
-Rules: an agent is loaded once for a task and dropped with it, so no task sees what another one's code left in it.
-What can't be loaded is a LaunchError that names what is missing and where it was looked for.
+Rules: an agent is built anew for each attempt, from its factory or its pickle, so that no attempt sees what another one
+left in it. What can't be loaded is a LaunchError that names what is missing and where it was looked for.
 """
 
 from __future__ import annotations
 
 import base64
-import pickle
 import platform
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from phasenb.codecs import decode
+from phasenb.codecs.names.reading import read_code
 from phasenb.codecs.objects import ObjectFolder
 from phasenb.core.extended_agent import ExtendedAgent
 from phasenb.dto.values import Json, as_reference
@@ -20,28 +20,11 @@ from phasenb.errors import LaunchError, PhasenbError
 
 # No path: the message goes to whoever launched, and where this machine has its Python is none of a stranger's business.
 _WORKER = f"the worker's Python {platform.python_version()}"
-_KEPT = 4  # a task has one agent; more come with fallbacks
 
 
-class Agents:
-    """The agents of one task, each loaded once."""
-
-    def __init__(self) -> None:
-        self._loaded: dict[str, ExtendedAgent] = {}
-
-    def load(self, agent: str | None, code: Json, folder: ObjectFolder) -> ExtendedAgent:
-        """The registered ``agent`` (``"module:attribute"``), or what ``code`` is. Raises LaunchError."""
-        key = agent if agent is not None else _key(code)
-        found = self._loaded.get(key)
-        if found is None:
-            found = _registered(agent) if agent is not None else _unpickled(code, folder)
-            if len(self._loaded) >= _KEPT:
-                del self._loaded[next(iter(self._loaded))]
-            self._loaded[key] = found
-        return found
-
-    def clear(self) -> None:
-        self._loaded.clear()
+def load_agent(agent: str | None, code: Json, folder: ObjectFolder) -> ExtendedAgent:
+    """The registered ``agent`` (``"module:attribute"``), or what ``code`` is, for one attempt. Raises LaunchError."""
+    return _unpickled(code, folder) if agent is None else _registered(agent).anew()
 
 
 class Values(Mapping[str, Any]):
@@ -78,11 +61,6 @@ def describe_failure(error: Exception) -> PhasenbError:
     return LaunchError(f"the agent can't be made: {type(error).__name__}: {error}")
 
 
-def _key(code: Json) -> str:
-    reference = as_reference(code)
-    return str(code) if reference is None else reference.hash
-
-
 def _registered(target: str) -> ExtendedAgent:
     try:
         return ExtendedAgent.registered(target)
@@ -98,7 +76,7 @@ def _unpickled(code: Json, folder: ObjectFolder) -> ExtendedAgent:
     reference = as_reference(code)
     data = base64.b64decode(code) if reference is None else folder.get(reference.hash)
     try:
-        loaded = pickle.loads(data)  # noqa: S301 - a launcher's code, run where it was asked to run
+        loaded = read_code(data)
     except Exception as error:
         raise _not_loaded("the code of this task", error) from error
     return ExtendedAgent.of(loaded)

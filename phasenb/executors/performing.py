@@ -15,17 +15,19 @@ from typing import Any, TypeVar
 from phasenb.codecs import Encoded, decode, encode, encode_artifact, is_picture
 from phasenb.codecs.objects import ObjectFolder
 from phasenb.core.context import Cancelled, Context
+from phasenb.core.extended_agent import ExtendedAgent
 from phasenb.core.reports import Attempt, Outcome, Report
 from phasenb.dto.phase import Checkpoint
 from phasenb.dto.phase_result import ErrorInfo, ResultStatus
 from phasenb.dto.values import Artifact, Head, Json, ObjectRef, as_reference
 from phasenb.errors import ValueNotStorable
 from phasenb.executors.failures import error_info
-from phasenb.executors.loading import Agents, Values
+from phasenb.executors.loading import Values, load_agent
 from phasenb.executors.secrets import Masker, resolved
 
 _PICTURE = "output"
 Ref = TypeVar("Ref", bound=ObjectRef)
+Load = Callable[[str | None, Json, ObjectFolder], ExtendedAgent]
 
 
 @lru_cache(maxsize=16)
@@ -69,13 +71,15 @@ class Performance:
                 self.ctx.beat()
             self.ctx.flush()
 
-    def perform(self, agents: Agents) -> Outcome:
-        """Run to the end. What interrupts (KeyboardInterrupt, Cancelled) ends the attempt, not the caller."""
+    def perform(self, load: Load = load_agent) -> Outcome:
+        """Run to the end, with the agent that ``load`` gives. What interrupts (KeyboardInterrupt, Cancelled) ends the
+        attempt, not the caller.
+        """
         encoded: Encoded | None = None
         error: ErrorInfo | None = None
         status = ResultStatus.COMPLETE
         try:
-            encoded = self._run(agents)
+            encoded = self._run(load)
         except BaseException as raised:  # SystemExit included: it is a phase that fails, not a worker that leaves
             if self.cancelled and isinstance(raised, KeyboardInterrupt | Cancelled):
                 status, error = ResultStatus.CANCELLED, cancelled_error(self.attempt.phase)
@@ -92,11 +96,11 @@ class Performance:
             artifacts=tuple(self._artifacts.values()),
         )
 
-    def _run(self, agents: Agents) -> Encoded:
+    def _run(self, load: Load) -> Encoded:
         attempt, folder = self.attempt, self._folder
         if self._environment is not None:
             set_variables(attempt.env, attempt.secrets, self._environment, self.masker)
-        agent = agents.load(attempt.agent, attempt.code, folder)
+        agent = load(attempt.agent, attempt.code, folder)
         self.ctx = ctx = self._context()
         if self.cancelled:
             ctx.cancel()

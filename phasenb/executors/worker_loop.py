@@ -1,8 +1,8 @@
 """The worker's main thread: one command after another, each to its end.
 
-Rules: a task leaves nothing behind for the next one: its agents are dropped, directory, environment, path, signal
-handler and streams are put back. What can't be put back makes the worker unclean, and the host retires it: modules of
-the launcher's own (so that an edited helpers.py is seen anew), threads and child processes that still run.
+Rules: a task leaves nothing behind for the next one: its code has a ``__main__`` of its own, directory, environment,
+path, signal handler and streams are put back. What can't be put back makes the worker unclean, and the host retires it:
+modules of the launcher's own (so that an edited helpers.py is seen anew), threads and child processes that still run.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from phasenb.dto.values import Json
 from phasenb.errors import PhasenbError
 from phasenb.executors.capture import Capture, use_pipes
 from phasenb.executors.frames import Header
-from phasenb.executors.loading import Agents, describe_failure
+from phasenb.executors.loading import describe_failure, load_agent
 from phasenb.executors.local_modules import LocalModules, site_directories
 from phasenb.executors.performing import Performance, cancelled_error, folder_at, set_variables
 from phasenb.executors.secrets import Masker
+from phasenb.executors.task_main import TaskMains
 from phasenb.executors.worker_io import Channel, Interrupts, WorkerIO
 from phasenb.executors.worker_messages import attempt_of, report_message
 
@@ -41,7 +42,7 @@ class Worker:
         self._capture = Capture(stdout_fd, stderr_fd, self._send)
         self._interrupts = Interrupts(channel)
         self._io = WorkerIO(channel, self._capture, self._interrupts)
-        self._agents = Agents()
+        self._mains = TaskMains()
         self._codes: dict[int, Json] = {}
         self._modules = LocalModules()
         self._streams = (sys.stdin, sys.stdout, sys.stderr)
@@ -89,7 +90,7 @@ class Worker:
         for fd, output in enumerate(self._outputs, start=1):
             os.dup2(output, fd)  # an attempt before may have closed or redirected them
         self._capture.begin(attempt.log_bytes, performance.masker.text if attempt.secrets else None)
-        with self._capture.python():
+        with self._capture.python(), self._mains.fresh():
             outcome = self._perform(performance)
         if os.getpid() != self._pid:
             os._exit(1)  # a child that the phase forked came back as its parent: it is not this worker
@@ -100,7 +101,7 @@ class Worker:
     def _perform(self, performance: Performance) -> Outcome:
         try:
             self._interrupts.armed = True
-            outcome = performance.perform(self._agents)
+            outcome = performance.perform()
             self._interrupts.armed = False
         except KeyboardInterrupt:  # a moment late: the phase was over, and this line not reached
             return Outcome(ResultStatus.CANCELLED, error=cancelled_error(performance.attempt.phase))
@@ -111,8 +112,9 @@ class Worker:
         try:
             set_variables(header["env"], header["secrets"], header["found"], masker)
             code = self._code(header, payload)
-            agent = self._agents.load(header["agent"], code, folder_at(header["objects_url"]))
-            spec = agent.described().model_dump(mode="json")
+            with self._mains.fresh():
+                agent = load_agent(header["agent"], code, folder_at(header["objects_url"]))
+                spec = agent.described().model_dump(mode="json")
         except Exception as error:  # what a person's module or factory raises
             answer = _refusal(describe_failure(error), masker)
         except SystemExit as error:
@@ -123,7 +125,6 @@ class Worker:
 
     def _release(self) -> None:
         """Forget the task."""
-        self._agents.clear()
         self._codes.clear()
         cwd, path, environment = self._home
         os.chdir(cwd)

@@ -35,8 +35,7 @@ from phasenb.dto.task_state import State, TaskState
 from phasenb.dto.values import Json
 from phasenb.errors import ApprovalNeeded, LaunchError
 from phasenb.executors.failures import error_info
-from phasenb.executors.loading import Agents
-from phasenb.executors.performing import Performance
+from phasenb.executors.performing import Load, Performance
 from phasenb.executors.reports import Reports
 from phasenb.testing.fakes import FakeClock, FakeStore, RecordingPublisher
 
@@ -211,18 +210,6 @@ def _errors(phase: str, given: Any) -> list[BaseException | None]:
     return errors
 
 
-class _Loaded(Agents):
-    """Agents that are there already: nothing is pickled."""
-
-    def __init__(self, agent: ExtendedAgent, others: Mapping[str, Any]) -> None:
-        super().__init__()
-        self._agent = agent
-        self._others = others
-
-    def load(self, agent: str | None, code: Json, folder: ObjectFolder) -> ExtendedAgent:
-        return self._agent if agent is None else ExtendedAgent.of(self._others[agent])
-
-
 class _Run(Reports):
     """ports.Run of one attempt in a thread."""
 
@@ -231,8 +218,8 @@ class _Run(Reports):
         loop = asyncio.get_running_loop()
         self._performance = Performance(attempt, lambda report: _soon(loop, self.put, report))
 
-    async def perform(self, agents: Agents) -> None:
-        self.put(await asyncio.to_thread(self._performance.perform, agents))
+    async def perform(self, load: Load) -> None:
+        self.put(await asyncio.to_thread(self._performance.perform, load))
 
     async def stop(self, grace_s: float) -> None:
         self._performance.cancel()
@@ -257,7 +244,6 @@ class _Here:
         self._agent = agent
         self._others = others
         self._fail = fail
-        self._loaded = _Loaded(agent, others)
         self._busy: set[asyncio.Task[None]] = set()
 
     async def idle(self) -> None:
@@ -272,7 +258,7 @@ class _Here:
         if error is not None:
             run.put(Outcome(ResultStatus.FAILED, error=error_info(error)))
         else:
-            work = asyncio.create_task(run.perform(self._loaded))
+            work = asyncio.create_task(run.perform(self._load))
             self._busy.add(work)
             work.add_done_callback(self._busy.discard)
         return run
@@ -301,4 +287,11 @@ class _Here:
         env: Mapping[str, str] = NONE,
         secrets: Mapping[str, str] = NONE,
     ) -> AgentSpec:
-        return (self._agent if agent is None else ExtendedAgent.of(self._others[agent])).spec()
+        return self._given(agent).spec()
+
+    def _load(self, agent: str | None, code: Json, folder: ObjectFolder) -> ExtendedAgent:
+        """An agent that is there already, built anew for an attempt: nothing is pickled."""
+        return self._given(agent).anew()
+
+    def _given(self, agent: str | None) -> ExtendedAgent:
+        return self._agent if agent is None else ExtendedAgent.of(self._others[agent])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from phasenb.agents.packing import pack
 from phasenb.agents.workflow import Workflow
 from phasenb.client.launching import _options
+from phasenb.codecs.names.reading import read_code
 from phasenb.core.context import Context
 from phasenb.core.extended_agent import ExtendedAgent
 from phasenb.core.launch_check import check_launch
@@ -108,7 +108,7 @@ def test_packing_takes_them_along() -> None:
     def with_capture() -> str:
         return word
 
-    loaded = pickle.loads(pack(flow))
+    loaded = read_code(pack(flow))
     assert loaded.spec() == flow.spec()
     assert loaded.run_fallback("planning", context(), VALUES) == "captured"
     assert loaded.run_compensation("implementation", context(), VALUES) == "undone None of 2"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import functools
-import pickle
 import sqlite3
 import subprocess
 import sys
@@ -18,6 +17,7 @@ import pytest
 
 from phasenb.agents.packing import code_json, pack
 from phasenb.agents.workflow import Workflow
+from phasenb.codecs.names.reading import read_code
 from phasenb.core.context import Context
 from phasenb.core.extended_agent import ExtendedAgent
 from phasenb.errors import CapturedTooLarge, UnpicklableCode
@@ -32,10 +32,11 @@ def python(script: Path, *arguments: str, cwd: Path | None = None) -> str:
 
 
 LOADER = """
-import base64, pickle, sys, traceback
+import base64, sys, traceback
+from phasenb.codecs.names.reading import read_code
 from phasenb.core.context import Context
 
-agent = pickle.loads(base64.b64decode(sys.stdin.read() if sys.argv[1] == "-" else open(sys.argv[1]).read()))
+agent = read_code(base64.b64decode(sys.stdin.read() if sys.argv[1] == "-" else open(sys.argv[1]).read()))
 values = {"path": "abc"}
 ctx = Context(print, store_artifact=None, store_checkpoint=None)
 for phase in agent.phases:
@@ -128,7 +129,7 @@ def test_a_round_trip_keeps_the_agent_and_drops_options() -> None:
     flow.phase("a")(lambda goal: goal + 1)
     flow.phase("b")(lambda a: a * 2)
     bound = flow.with_options(client=threading.Lock(), key="k")
-    loaded = pickle.loads(pack(bound))
+    loaded = read_code(pack(bound))
     assert isinstance(loaded, Workflow)
     assert (loaded.name, loaded.phases, loaded.options) == ("w", ("a", "b"), {})
     assert loaded.run(goal=1) == 4
@@ -146,11 +147,11 @@ def test_a_factory_travels_unbuilt() -> None:
 
     extended = ExtendedAgent(factory=lambda: Agent())
     assert extended.phases == ("implementation",)  # built here: what was made does not travel
-    loaded = pickle.loads(pack(extended))
+    loaded = read_code(pack(extended))
     assert not loaded.built
     ctx = Context(lambda report: None, store_artifact=None, store_checkpoint=None)  # type: ignore[arg-type]
     assert loaded.run_phase("implementation", ctx, {"goal": "g"}) == "g"
-    assert pickle.loads(pack(ExtendedAgent(Agent))).name == "Agent"
+    assert read_code(pack(ExtendedAgent(Agent))).name == "Agent"
 
 
 # --- what can't travel -------------------------------------------------------------------------------------------
@@ -274,7 +275,7 @@ def test_large_variables_are_refused_by_name_before_they_are_pickled(large: Any,
     def explore() -> Any:
         return large
 
-    monkeypatch.setattr("phasenb.agents.packing._dumps", None)
+    monkeypatch.setattr("phasenb.agents.packing.write_code", None)
     with pytest.raises(CapturedTooLarge) as caught:
         pack(flow_of(explore))
     assert str(caught.value) in {

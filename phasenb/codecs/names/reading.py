@@ -1,0 +1,193 @@
+"""Reading what a notebook's code and values were written as, by the reader's own names.
+
+Rules: a name is the reader's own object. Where that is another thing than the one of then (another kind, or fields of
+which none is shared), or can't hold the value any more, it is the definition beside the value, with one warning. A
+task's ``__main__`` adopts definitions; a notebook's is left as it is.
+"""
+
+from __future__ import annotations
+
+import builtins
+import io
+import pickle
+import warnings
+from collections.abc import Collection
+from types import ModuleType
+from typing import Any, BinaryIO
+
+from phasenb.codecs.names import marks
+from phasenb.codecs.names.home import Home, current
+from phasenb.codecs.names.shapes import shape, unrelated
+from phasenb.codecs.names.tail import Tail, read_tail
+
+
+class Loader(pickle.Unpickler):
+    """``by_name``: whether code is the reader's own where it has the name; a task's code comes as it is.
+
+    ``distrusted``: names of which the reader's own are not used.
+    """
+
+    def __init__(
+        self, file: BinaryIO, home: Home, tail: Tail, *, by_name: bool = True, distrusted: Collection[str] = ()
+    ) -> None:
+        super().__init__(file)
+        self._home = home
+        self._tail = tail
+        self._by_name = by_name
+        self.distrusted = distrusted if isinstance(distrusted, set) else set(distrusted)
+        self._names = home.names if home.adopts else {"__name__": "__main__", "__builtins__": builtins}
+        self._blobs = list(tail.blobs) if by_name else []
+        self._defined: dict[str, Any] = {}
+        self._fresh: dict[int, Any] = {}  # made by this load and not filled yet
+        self._made: set[str] = set()
+        self._marks = {each.__name__: each for each in (self.main_names, self.make, self.fill, self.named)}
+
+    def find_class(self, module: str, name: str, /) -> Any:
+        if module == "__main__":
+            return self.named(name)
+        if module == marks.__name__:
+            return self._marks[name]
+        return super().find_class(module, name)
+
+    # --- what marks stand for --------------------------------------------------------------------------------------
+
+    def main_names(self) -> dict[str, Any]:
+        return self._names
+
+    def make(self, name: str | None, ident: str | None, build: Any, arguments: tuple[Any, ...]) -> Any:
+        found = self._own(name, inherited=False) if name and self._by_name else None
+        if found is None and ident is not None:
+            found = self._home.with_id(ident)
+        if found is not None:
+            return found
+        made = build(*arguments)
+        self._fresh[id(made)] = made
+        if ident is not None:
+            self._home.remember(ident, made)
+            if name and not self._home.adopts:
+                self._home.foreign[made] = name
+        if name and "." not in name:
+            self._made.add(name)
+            self._names.setdefault(name, made)
+        return made
+
+    def fill(self, made: Any, state: tuple[Any, Any, dict[str, Any]]) -> None:
+        if self._fresh.pop(id(made), None) is None:
+            return
+        fill, own, names = state
+        for name, value in names.items():
+            self._names.setdefault(name, value)
+        fill(made, own)
+
+    def named(self, name: str) -> Any:
+        """Raises AttributeError, in words, for a name that is nowhere."""
+        found = self._own(name, inherited=True)
+        if found is None:
+            found = self._definition(name)
+        if found is None:
+            found = find_spare(self._home, name)
+        if found is None:
+            raise AttributeError(f"this needs `{name}`, which __main__ does not have: run its cell first")
+        return found
+
+    # --- names ---------------------------------------------------------------------------------------------------
+
+    def _own(self, name: str, *, inherited: bool) -> Any:
+        """The reader's own object of that name, where it may be used. Not ``inherited``: of a class only what it holds
+        itself, as a definition of ``P.__init__`` is not ``object``'s.
+        """
+        first = name.partition(".")[0]
+        if first in self.distrusted or first in self._made:
+            return None
+        found = self._home.find(name)
+        if not inherited and "." in name:
+            owner, _, last = name.rpartition(".")
+            holder = self._home.find(owner)
+            found = vars(holder).get(last) if isinstance(holder, type) else None
+            if isinstance(found, staticmethod | classmethod):
+                found = found.__func__
+        then = self._tail.shapes.get(name)
+        if found is None or then is None or not unrelated(then, shape(found)):
+            return found
+        self.distrusted.add(first)
+        _warn(f"`{name}` of this notebook is not the {then[0]} that this value was made with: it comes with its own")
+        return None
+
+    def _definition(self, name: str) -> Any:
+        """What the tail has for a name, loaded with all that stands beside it there."""
+        if name not in self._defined:
+            with self._home.lock:
+                for blob in [each for each in self._blobs if name in each[0]]:
+                    self._blobs.remove(blob)
+                    self._defined.update(self._nested(blob[1]))
+        return self._defined.get(name)
+
+    def _nested(self, data: bytes) -> dict[str, Any]:
+        loader = Loader(io.BytesIO(data), self._home, self._tail, distrusted=self.distrusted)
+        loader._names = self._names
+        loaded: dict[str, Any] = loader.load()
+        return loaded
+
+
+def read_value(file: BinaryIO) -> Any:
+    """The value that ``file`` has. Raises what unpickling raises."""
+    if not file.seekable():
+        file = io.BytesIO(file.read())
+    home, tail = current(), read_tail(file)
+    try:
+        return Loader(file, home, tail).load()
+    except Exception as error:
+        changed = sorted(name for name, then in tail.shapes.items() if _differs(home.find(name), then))
+        for names in (*([each] for each in changed), changed):  # as few as can be
+            file.seek(0)
+            first = {name.partition(".")[0] for name in names}
+            try:
+                found = Loader(file, home, tail, distrusted=first).load()
+            except Exception:  # noqa: S112 - the first error is told, where no way leads to the value
+                continue
+            why = f"{type(error).__name__}: {error}"
+            _warn(f"`{', '.join(names)}` of this notebook can't hold this value ({why}): it comes with its own")
+            return found
+        raise
+
+
+def read_code(data: bytes) -> Any:
+    """What ``data`` is, in the home that counts here. Raises what unpickling raises."""
+    home, file = current(), io.BytesIO(data)
+    tail = read_tail(file)
+    if home.keep_code is not None:
+        home.keep_code(data)
+    loaded = Loader(file, home, tail, by_name=False).load()
+    home.spare = list(tail.blobs)
+    return loaded
+
+
+def find_spare(home: Home, name: str) -> Any:
+    """A definition that came with a task's code and that the code does not name; None where there is none."""
+    first = name.partition(".")[0]
+    with home.lock:
+        for blob in [each for each in home.spare if first in each[0]]:
+            home.spare.remove(blob)
+            for each, value in Loader(io.BytesIO(blob[1]), home, Tail()).load().items():
+                home.names.setdefault(each, value)
+    return home.find(name)
+
+
+def give_spare(module: ModuleType, home: Home) -> None:
+    """Have ``module``, which is ``home``'s, find spare definitions when somebody asks for them by name."""
+
+    def find(name: str) -> Any:
+        found = None if name.startswith("__") else find_spare(home, name)
+        if found is None:
+            raise AttributeError(f"module '__main__' has no attribute {name!r}")
+        return found
+
+    vars(module)["__getattr__"] = find  # PEP 562
+
+
+def _differs(found: Any, then: tuple[str, ...]) -> bool:
+    return found is not None and shape(found) != tuple(then)
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, stacklevel=2)

@@ -1,0 +1,402 @@
+"""Picklers for a notebook's code and for values. What they call when they are read is in ``building`` and ``marks``.
+
+Rules: what an importable module has goes by name, also modules themselves and a library's sentinels. What ``__main__``
+defines goes by value in code, by name in values. Functions of ``__main__`` share the reader's ``__main__`` afterwards.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import enum
+import functools
+import io
+import pickle
+import sys
+import types
+import typing
+from collections import ChainMap
+from collections.abc import Callable
+from typing import Any, BinaryIO, ClassVar
+
+import cloudpickle
+
+from phasenb.codecs.names import building, marks, parts
+from phasenb.codecs.names.annotations import annotated_names
+from phasenb.codecs.names.bounded import TooLargeError
+from phasenb.codecs.names.home import Home, at, current
+from phasenb.codecs.names.plain import is_plain
+from phasenb.codecs.names.sentinels import is_bare, may_be_sentinel, places_of
+from phasenb.codecs.names.shell import stand_in
+
+LRU = type(functools.lru_cache(len))
+_DISPATCH = functools.singledispatch(len).__code__  # type: ignore[attr-defined]  # a function, whatever it is typed as
+_TYPE_VARIABLES = tuple(
+    getattr(typing, name) for name in ("TypeVar", "ParamSpec", "TypeVarTuple", "NewType") if hasattr(typing, name)
+)
+_OF_ENUM = ("_value_", "_name_", "__objclass__", "_sort_order_")
+_OF_CACHE = ("__wrapped__", "cache_parameters")  # what functools.lru_cache sets itself
+_OF_DISPATCH = ("register", "dispatch", "registry", "_clear_cache")
+
+Reduced = Any  # a reduce value, or NotImplemented for what pickle does by itself
+
+
+def goes_by_name(code: Any) -> bool:
+    """Whether a function or class can be imported by its name, and is not of ``__main__``."""
+    module_name, path = code.__module__, getattr(code, "__qualname__", None)
+    module = None if module_name in (None, "__main__") else sys.modules.get(module_name)
+    if module is None or not isinstance(path, str) or _is_shipped(module_name):
+        return False
+    return at(vars(module), path) is code
+
+
+def _is_shipped(module_name: str) -> bool:
+    """Whether a person has registered the module, or its package, with cloudpickle to go by value."""
+    shipped = cloudpickle.list_registry_pickle_by_value()
+    return bool(shipped) and any(f"{module_name}.".startswith(f"{each}.") for each in shipped)
+
+
+def is_dispatch(function: Any) -> bool:
+    """Whether ``functools.singledispatch`` made it."""
+    return getattr(function, "__code__", None) is _DISPATCH and hasattr(function, "registry")
+
+
+def _reduce_code(code: types.CodeType) -> Reduced:
+    return building.code_of_file, (*parts.reduce_code(code), code.co_filename)
+
+
+def _reduce_file(file: io.TextIOWrapper) -> Reduced:
+    for name in ("stdout", "stderr"):
+        if file is getattr(sys, name):
+            return building.module_attribute, ("sys", name)
+    raise pickle.PicklingError(f"an open file, of {getattr(file, 'name', 'no name')}")
+
+
+_TABLE = ChainMap({types.CodeType: _reduce_code, io.TextIOWrapper: _reduce_file}, parts.REDUCERS)
+
+
+class PlainPickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
+    """cloudpickle's, but code keeps the name of the file that it comes from, and an open file is refused."""
+
+    dispatch_table: ClassVar = _TABLE
+
+
+class NamesPickler(PlainPickler):
+    """``named``: what of ``__main__`` went along, by name. ``data``: whether functions take all their variables along,
+    or code and plain constants only. ``largest``: the bytes that one array may have.
+    """
+
+    by_reference: ClassVar = False
+
+    def __init__(self, file: BinaryIO, *, data: bool = True, largest: int | None = None) -> None:
+        super().__init__(file, protocol=5)
+        self.named: dict[str, Any] = {}
+        self._home: Home = current()
+        self._main = self._home.all_names()
+        self._data = data
+        self._largest = largest
+        self._plans: dict[int, Callable[[Any], Reduced]] = {}
+        self._sentinels: dict[type, dict[int, Any]] = {}
+        self._cells: dict[int, tuple[types.CellType, types.CellType]] = {}
+        self._other_globals: dict[int, dict[str, Any]] = {}
+
+    def reducer_override(self, value: Any) -> Reduced:
+        kind = type(value)
+        plan = self._plans.get(id(kind))  # by id: a metaclass may make its classes unhashable
+        if plan is None:
+            plan = self._plans[id(kind)] = self._plan(kind)
+        return plan(value)
+
+    def _plan(self, kind: Any) -> Callable[[Any], Reduced]:
+        plans: tuple[tuple[bool, Callable[[Any], Reduced]], ...] = (
+            (issubclass(kind, type), self._class),
+            (kind is types.FunctionType, self._function),
+            (kind is types.MethodType, self._method),
+            (kind is LRU, self._cached),
+            (issubclass(kind, types.ModuleType), self._module),
+            (kind in _TYPE_VARIABLES, self._type_variable),
+            (issubclass(kind, functools.cached_property), _reduce_cached_property),
+            (self._largest is not None and hasattr(kind, "nbytes"), self._array),
+            (may_be_sentinel(kind, _TABLE), self._sentinel),
+            (_reduces_itself(kind), self._self_reduced),
+        )
+        return next((plan for fits, plan in plans if fits), _as_pickle_does)
+
+    # --- names ---------------------------------------------------------------------------------------------------
+
+    def _reference(self, value: Any) -> Reduced:
+        """By name where values do so and it has one, else None."""
+        if not self.by_reference or value.__module__ != "__main__":
+            return None
+        name = self._home.name_of(value)
+        if name is not None:
+            self.named[name] = value
+            # What any unpickler can read, where the process's own __main__ is meant.
+            ours = self._home.behind is None and isinstance(value, type | types.FunctionType)
+            return NotImplemented if ours else (marks.named, (name,))
+        name = self._home.foreign.get(value) if isinstance(value, type) else None
+        if name is not None:
+            self.named[name] = value
+            return marks.named, (name,)
+        return None
+
+    def _made(self, value: Any, build: Any, arguments: tuple[Any, ...], fill: Any, state: Any, names: Any) -> Reduced:
+        """By value: made empty, and filled once it can be referred to."""
+        name = self._home.name_of(value)
+        ident = None
+        if isinstance(value, type):
+            name = name or self._home.foreign.get(value)
+            ident = self._home.id_of(value)
+        if name is not None:
+            self.named[name] = value
+        return marks.make, (name, ident, build, arguments), (fill, state, names), None, None, marks.fill
+
+    def _needed(self, code: Any) -> dict[str, Any]:
+        """What code needs by name and not by its bytecode: its owner, and what its string annotations name."""
+        names: dict[str, Any] = {}
+        for main in self._main:
+            owner, _, inner = code.__qualname__.partition(".")
+            if inner and owner in main and code.__module__ == "__main__":
+                names.setdefault(owner, main[owner])
+            for word in annotated_names(code):
+                if _may_annotate(main.get(word)):
+                    names.setdefault(word, main[word])
+        return names
+
+    # --- code ----------------------------------------------------------------------------------------------------
+
+    def _class(self, cls: Any) -> Reduced:
+        if cls.__module__ == "builtins" or goes_by_name(cls):
+            return super().reducer_override(cls)
+        reference = self._reference(cls)
+        if reference is not None:
+            return reference
+        attributes = parts.class_state(cls)
+        names = self._needed(cls)
+        given = {key: vars(cls)[key] for key in ("__module__",) if key in vars(cls)}
+        given["__qualname__"] = cls.__qualname__
+        if issubclass(cls, enum.Enum):
+            members = {key: member._value_ for key, member in cls.__members__.items()}
+            own = {
+                key: {name: value for name, value in vars(member).items() if name not in _OF_ENUM}
+                for key, member in cls.__members__.items()
+                if key == member._name_
+            }
+            attributes = {key: value for key, value in attributes.items() if key not in members}
+            arguments = (cls.__bases__, cls.__name__, given, members)
+            return self._made(cls, building.build_enum, arguments, building.fill_enum, (attributes, own), names)
+        bases = _take_bases(cls, attributes, given)
+        _take_slots(cls, attributes, given)
+        made_of = (type(cls), cls.__name__, bases, given)
+        return self._made(cls, building.build_class, made_of, building.fill_class, attributes, names)
+
+    def _function(self, function: types.FunctionType) -> Reduced:
+        standing_in = None if self.by_reference else stand_in(function)
+        if standing_in is not None:
+            return building.module_attribute, (standing_in.__module__, standing_in.__name__)
+        if goes_by_name(function):
+            return NotImplemented
+        reference = self._reference(function)
+        if reference is not None:
+            return reference
+        if is_dispatch(function):
+            return self._dispatch(function)
+        state, slots = parts.function_state(function)
+        used = {name: value for name, value in slots["__globals__"].items() if self._takes(value)}
+        names = {}
+        of_main = any(function.__globals__ is main for main in self._main)
+        if of_main:
+            names = {**self._needed(function), **{key: value for key, value in used.items() if not _is_dunder(key)}}
+            used = {}
+        slots["__globals__"] = used
+        where = _MAIN_NAMES if of_main else self._others(function)
+        closure = function.__closure__ and tuple([self._cell(cell) for cell in function.__closure__])
+        arguments = (function.__code__, where, closure)
+        return self._made(function, building.build_function, arguments, building.fill_function, (state, slots), names)
+
+    def _takes(self, value: Any) -> bool:
+        return self._data or isinstance(value, _CODE) or is_plain(value)
+
+    def _cell(self, cell: types.CellType) -> types.CellType:
+        """An empty one in its place, the same for all functions that share it: its content may be the function."""
+        return self._cells.setdefault(id(cell), (_new_cell(), cell))[0]
+
+    def _others(self, function: types.FunctionType) -> dict[str, Any]:
+        """The globals to be of a function that is not of ``__main__``, shared as they are here."""
+        names = function.__globals__
+        own: dict[str, Any] = {
+            key: names[key] for key in ("__package__", "__name__", "__path__", "__file__") if key in names
+        }
+        return self._other_globals.setdefault(id(names), own)
+
+    def _dispatch(self, function: Any) -> Reduced:
+        registry = dict(function.registry)
+        base = registry.pop(object)
+        attributes = {key: value for key, value in vars(function).items() if key not in _OF_DISPATCH}
+        state = (list(registry.items()), attributes)
+        return self._made(function, building.build_dispatch, (base,), building.fill_dispatch, state, {})
+
+    def _cached(self, cached: Any) -> Reduced:
+        if goes_by_name(cached):
+            return NotImplemented
+        reference = self._reference(cached)
+        if reference is not None:
+            return reference
+        options = cached.cache_parameters()
+        arguments = (cached.__wrapped__, options["maxsize"], options["typed"])
+        attributes = {key: value for key, value in vars(cached).items() if key not in _OF_CACHE}
+        return self._made(cached, building.build_cached, arguments, building.fill_attributes, attributes, {})
+
+    def _method(self, method: types.MethodType) -> Reduced:
+        if not self.by_reference:
+            standing_in = stand_in(method)
+            if standing_in is not None:
+                return building.module_attribute, (standing_in.__module__, standing_in.__name__)
+            return NotImplemented
+        owner, name = method.__self__, method.__func__.__name__
+        try:
+            found = getattr(owner, name) == method
+        except Exception:  # of a person's __getattr__ or __eq__
+            found = False
+        return (getattr, (owner, name)) if found else NotImplemented
+
+    def _type_variable(self, variable: Any) -> Reduced:
+        if variable.__module__ != "__main__":
+            return NotImplemented
+        reference = self._reference(variable)
+        if reference is not None:
+            return reference
+        kind, options = type(variable), {}
+        if kind is typing.NewType:
+            arguments = (variable.__name__, variable.__supertype__)
+        else:
+            arguments = (variable.__name__, *getattr(variable, "__constraints__", ()))
+            for option in ("covariant", "contravariant", "bound"):
+                if hasattr(variable, f"__{option}__"):
+                    options[option] = getattr(variable, f"__{option}__")
+        name = self._home.name_of(variable)
+        if name is not None:
+            self.named[name] = variable
+        return building.build_type_variable, (kind, arguments, options)
+
+    def _module(self, module: types.ModuleType) -> Reduced:
+        if sys.modules.get(module.__name__) is module and not _is_shipped(module.__name__):
+            return building.module, (module.__name__,)
+        return parts.REDUCERS[types.ModuleType](module) if type(module) is types.ModuleType else NotImplemented
+
+    # --- values --------------------------------------------------------------------------------------------------
+
+    def _array(self, array: Any) -> Reduced:
+        assert self._largest is not None
+        if array.nbytes > self._largest:
+            raise TooLargeError
+        return NotImplemented
+
+    def _sentinel(self, value: Any) -> Reduced:
+        if not is_bare(value):
+            return NotImplemented
+        kind = type(value)
+        places = self._sentinels.get(kind)
+        if places is None:
+            places = self._sentinels[kind] = {**places_of(kind)}
+            if self.by_reference:
+                for main in self._main:
+                    for name, each in list(main.items()):
+                        if type(each) is kind and not name.startswith("_"):
+                            places.setdefault(id(each), name)
+        place = places.get(id(value))
+        if place is None:
+            return NotImplemented
+        if isinstance(place, tuple):
+            return building.module_attribute, place
+        self.named[place] = value
+        return marks.named, (place,)
+
+    def _self_reduced(self, value: Any) -> Reduced:
+        """What says of itself "I am the global NAME", which is one of ``__main__``."""
+        said = value.__reduce__()
+        if not isinstance(said, str):
+            return said
+        if self.by_reference:
+            self.named[said] = value
+            return marks.named, (said,)
+        return copyreg.__newobj__, (type(value),), value.__getstate__()  # type: ignore[attr-defined]
+
+
+class CodePickler(NamesPickler):
+    """For agents and definitions."""
+
+
+class ValuePickler(NamesPickler):
+    """For inputs, outputs, checkpoints and artifacts."""
+
+    by_reference: ClassVar = True
+
+
+class _MainNames:
+    def __reduce__(self) -> Reduced:
+        return marks.main_names, ()
+
+
+class _Cell:
+    """An empty cell to be."""
+
+    def __reduce__(self) -> Reduced:
+        return building.empty_cell, ()
+
+
+_MAIN_NAMES = _MainNames()
+_CODE = (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType, LRU, *_TYPE_VARIABLES)
+
+
+def _new_cell() -> Any:
+    return _Cell()
+
+
+def _as_pickle_does(value: Any) -> Reduced:
+    return NotImplemented
+
+
+def _is_dunder(name: str) -> bool:
+    return name.startswith("__") and name.endswith("__")
+
+
+def _may_annotate(value: Any) -> bool:
+    return isinstance(value, _CODE) or hasattr(value, "__origin__")
+
+
+def _reduces_itself(kind: Any) -> bool:
+    return bool(
+        kind.__module__ == "__main__"
+        and kind.__reduce_ex__ is object.__reduce_ex__
+        and kind.__reduce__ is not object.__reduce__
+    )
+
+
+def _reduce_cached_property(found: Any) -> Reduced:
+    """Without its lock, which no pickle takes."""
+    attributes = {key: value for key, value in vars(found).items() if key not in ("lock", "func")}
+    return building.build_cached_property, (type(found), found.func, attributes)
+
+
+def _take_bases(cls: Any, attributes: dict[str, Any], given: dict[str, Any]) -> tuple[Any, ...]:
+    """The bases that the class is to be made with. A NamedTuple's ``__orig_bases__`` would run its metaclass."""
+    if "__orig_bases__" not in vars(cls):
+        bases: tuple[Any, ...] = cls.__bases__
+        return bases
+    original: tuple[Any, ...]
+    original = given["__orig_bases__"] = attributes.pop("__orig_bases__", cls.__orig_bases__)
+    # A TypedDict's own bases are (dict,), which its metaclass refuses.
+    return original if type(cls).__name__ == "_TypedDictMeta" else cls.__bases__
+
+
+def _take_slots(cls: Any, attributes: dict[str, Any], given: dict[str, Any]) -> None:
+    """``__slots__`` count when a class is made, not afterwards; their descriptors come of themselves."""
+    if isinstance(vars(cls).get("__dict__"), property):
+        given["__dict__"] = vars(cls)["__dict__"]
+    slots = vars(cls).get("__slots__")
+    if slots is None:
+        return
+    descriptors = [key for key, value in vars(cls).items() if type(value) is types.MemberDescriptorType]
+    given["__slots__"] = slots if isinstance(slots, str | tuple | list | dict) else tuple(descriptors)
+    for key in ("__slots__", *descriptors):
+        attributes.pop(key, None)
