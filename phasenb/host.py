@@ -123,7 +123,9 @@ class Host:
 
     def _make_executors(self) -> dict[str, Executor]:
         made: dict[str, Executor] = {
-            "process": ProcessExecutor(self.settings.workers, silence_s=self.settings.lease_s / 2)
+            "process": ProcessExecutor(
+                self.settings.workers, silence_s=self.settings.lease_s / 2, objects_url=self.store.objects_url
+            )
         }
         if self.embedded:
             # Only here: a server's process never runs user code (design.md section 7).

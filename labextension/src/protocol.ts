@@ -490,7 +490,7 @@ export interface Resume {
   launches?: true | null;
 }
 
-/** `code` as in `launch`; it replaces the launch's. */
+/** `code` and `runtime` as in `launch`; they replace the launch's. */
 export interface RetryTask {
   id: string;
   type: 'retry';
@@ -498,13 +498,15 @@ export interface RetryTask {
   from_phase?: string | null;
   if_seq?: number | null;
   code?: Json;
+  runtime?: Runtime | null;
 }
 
 /**
  * Where a launch comes from. `python` is `"3.11.7"`; `host` identifies the machine (core of `is it ours`).
  *
  * `sys_path` are the launcher's additions, to be put before the interpreter's own entries, in this order.
- * `notebook` is the absolute path of the notebook that launches, where it is one.
+ * `notebook` is the absolute path of the notebook that launches, where it is one. `variables` names the object (of
+ * the launcher's owner) that has the environment variables which go along, as a JSON object; for this machine only.
  */
 export interface Runtime {
   python: string;
@@ -513,6 +515,7 @@ export interface Runtime {
   sys_path?: string[];
   host: string;
   notebook?: string | null;
+  variables?: string | null;
 }
 
 export type State =
@@ -754,6 +757,7 @@ export interface Unsubscribe {
   feed?: true | null;
 }
 
+/** `machine`: the host's, as config.machine.machine_digest says it. A client of the same one has its paths. */
 export interface Welcome {
   reply_to: string;
   type: 'welcome';
@@ -762,6 +766,7 @@ export interface Welcome {
   server: string;
   session: string;
   owner: string;
+  machine: string | null;
   agents: string[];
   limits: Limits;
 }

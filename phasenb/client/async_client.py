@@ -13,21 +13,24 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from weakref import WeakValueDictionary
 
 from phasenb.client.backend import Backend
 from phasenb.client.callbacks import tell
 from phasenb.client.channel import Channel
 from phasenb.client.discovery import backend_for
-from phasenb.client.launching import Prepared, prepare
+from phasenb.client.launching import NOTHING, Prepared, prepare
 from phasenb.client.selection import labels_of, state_of, time_of
 from phasenb.client.sessions import check_session, current_session
 from phasenb.client.task_model import NO_EPOCH, TaskModel
 from phasenb.client.values import Values
+from phasenb.client.variables import LaunchersVariables
+from phasenb.config.machine import machine_digest
+from phasenb.core.variables import note_of
 from phasenb.dto.events import BaseEvent, Event, PhaseLog, PhaseUpdate
 from phasenb.dto.task_state import State, TaskState
-from phasenb.errors import PhasenbError
+from phasenb.errors import PhasenbError, UnknownObject
 from phasenb.web import message_protocol as protocol
 
 if TYPE_CHECKING:
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from phasenb.client.async_task import AsyncTaskHandle
     from phasenb.core.extended_agent import ExtendedAgent
 
+R = TypeVar("R", bound=protocol.Reply)
 PAGE = 1000
 FeedCallback = Callable[[TaskState], None]
 
@@ -69,6 +73,7 @@ class AsyncClient:
         self._end_callbacks: list[Callable[[PhasenbError], None]] = []
         self._feed_scope: str | None = None
         self._cursor: str | None = None
+        self._left: set[str] = set()  # variables that stay behind, and were told of
         self.notice = notice = partial(tell, notice)
         self._chores: set[asyncio.Task[None]] = set()
         self._channel = Channel(
@@ -83,7 +88,11 @@ class AsyncClient:
     async def open(self) -> Self:
         """Connect. Raises ServerUnreachable, AccessDenied, StoreUnavailable."""
         await self._channel.open()
+        self._welcomed()
         return self
+
+    def _welcomed(self) -> None:
+        self.values.near = self.backend.embedded or self.welcome.machine == machine_digest()
 
     async def close(self) -> None:
         """Tasks go on where they run; handles that wait raise ServerUnreachable. Idempotent."""
@@ -132,12 +141,35 @@ class AsyncClient:
 
     async def send_launch(self, prepared: Prepared) -> tuple[TaskModel, bool]:
         """(the task, whether it was there before: launched with a key that was known)."""
-        for note in prepared.notes:
+        for note in (*prepared.notes, *self._left_behind(prepared)):
             self.notice(note)
-        await self._upload(prepared)
-        reply, model = await self._channel.ask("launch", protocol.Launched, **prepared.command)
+        reply, model = await self._ask_with("launch", protocol.Launched, prepared)
         await model.until_known()
         return model, reply.duplicate
+
+    def _left_behind(self, prepared: Prepared) -> list[str]:
+        """Of variables that look like secrets, what is to be told: of each once."""
+        found = prepared.variables
+        new = [name for name in found.secret if name not in self._left] if found else []
+        self._left.update(new)
+        return [note_of(new, found.short)] if found and new else []
+
+    async def _ask_with(self, kind: str, answer: type[R], prepared: Prepared, **fields: Any) -> tuple[R, Any]:
+        """Ask for what was prepared, once the host has all that it names."""
+        await self._upload(prepared)
+        await self._give(prepared.variables)
+        try:
+            return await self._channel.ask(kind, answer, **fields, **prepared.command)
+        except UnknownObject as error:
+            if prepared.variables is None or error.hash != prepared.variables.name:
+                raise
+        self.values.forget(prepared.variables.name)  # another store than before, or it was removed there
+        await self._give(prepared.variables)
+        return await self._channel.ask(kind, answer, **fields, **prepared.command)
+
+    async def _give(self, variables: LaunchersVariables | None) -> None:
+        if variables is not None and not self.values.given(variables.name):
+            await asyncio.to_thread(self.values.give, variables.name, variables.data)
 
     async def _upload(self, prepared: Prepared) -> None:
         try:
@@ -153,10 +185,7 @@ class AsyncClient:
 
         Raises UnknownTask, IllegalTransition, Conflict, and what the host has against it.
         """
-        if prepared is not None:
-            await self._upload(prepared)
-            fields |= prepared.command
-        await self._channel.ask(command, protocol.Ok, task_id=task_id, **fields)
+        await self._ask_with(command, protocol.Ok, prepared or NOTHING, task_id=task_id, **fields)
 
     def steer_soon(
         self, command: str, task_id: str, answer: Callable[[PhasenbError | None], None], /, **fields: Any
@@ -349,6 +378,7 @@ class AsyncClient:
 
     def _resume(self) -> None:
         """A link came back: take up the feed, and every task that may still have news."""
+        self._welcomed()
         models = [model for model in self._models.values() if model.state is None or model.state.state != "completed"]
         self._chore(self._take_up(models))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from phasenb.agents.packing import code_json, pack
 from phasenb.client.runtime import runtime
 from phasenb.client.values import Values
+from phasenb.client.variables import LaunchersVariables, launchers_variables
 from phasenb.codecs import encode, json_object
 from phasenb.codecs.objects import ObjectFolder
 from phasenb.core.extended_agent import ExtendedAgent
@@ -43,7 +44,7 @@ NOT_SENT = ("client", "session", "show")  # options of the launcher's own side
 @dataclass(frozen=True)
 class Prepared:
     """``command``: the fields of a message. ``uploads``: (hash, file) of objects to be there before it. ``notes``: what
-    its launcher should be told, although it can be launched.
+    its launcher should be told, although it can be launched. ``variables``: those of this process that go along.
     """
 
     name: str
@@ -51,11 +52,15 @@ class Prepared:
     uploads: tuple[tuple[str, Path], ...] = ()
     folder: Path | None = None
     notes: tuple[str, ...] = ()
+    variables: LaunchersVariables | None = None
 
     def discard(self) -> None:
         """Remove the files to be uploaded. Idempotent."""
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+NOTHING = Prepared("", {})
 
 
 def prepare(
@@ -67,7 +72,17 @@ def prepare(
     CapturedTooLarge, ValueNotStorable.
     """
     prepared = _staged(values, lambda folder, written: _launch(agent, inputs, options, folder, written))
-    return replace(prepared, notes=_notes(prepared.command["options"]))
+    said = prepared.command["options"]
+    return replace(_with_variables(prepared, values, said.env, said.secrets), notes=_notes(said))
+
+
+def _with_variables(prepared: Prepared, values: Values, env: Mapping[str, str], secrets: Collection[str]) -> Prepared:
+    """With this process's variables, where the host is on its machine: elsewhere they would name paths of another."""
+    if "runtime" not in prepared.command or not values.near:
+        return prepared
+    found = launchers_variables(env, secrets)
+    here = prepared.command["runtime"].changed(variables=found.name)
+    return replace(prepared, command={**prepared.command, "runtime": here}, variables=found)
 
 
 def _notes(options: LaunchOptions) -> tuple[str, ...]:
@@ -115,13 +130,17 @@ def prepare_edit(value: Any, values: Values) -> Prepared:
 
 
 def prepare_code(agent: Any, values: Values) -> Prepared:
-    """Pack the code that a retry brings. Raises LaunchError, UnpicklableCode, CapturedTooLarge."""
+    """Pack the code that a retry brings, which runs as this process would run it.
+
+    Raises LaunchError, UnpicklableCode, CapturedTooLarge.
+    """
+    extended = ExtendedAgent.of(agent)
 
     def code(folder: ObjectFolder, written: list[ObjectRef]) -> tuple[str, dict[str, Any]]:
-        extended = ExtendedAgent.of(agent)
-        return extended.name, {"code": _code(pack(extended), folder, written)}
+        packed = _code(pack(extended), folder, written)
+        return extended.name, {"code": packed, "runtime": runtime()} if values.near else {"code": packed}
 
-    return _staged(values, code)
+    return _with_variables(_staged(values, code), values, {}, frozenset(extended.options.get("secrets") or ()))
 
 
 def _staged(values: Values, make: Callable[[ObjectFolder, list[ObjectRef]], tuple[str, dict[str, Any]]]) -> Prepared:

@@ -6,6 +6,7 @@ host's own folder is read as it is. ``load`` blocks and runs what unpickling run
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import threading
 from pathlib import Path
@@ -19,12 +20,14 @@ from phasenb.dto.values import Json, as_reference
 
 
 class Values:
-    """The values of one backend."""
+    """The values of one backend. ``near``: whether its host is on this machine."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._lock = threading.Lock()
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self.near = backend.embedded
+        self._given: set[str] = set()
 
     def load(self, value: Json) -> Any:
         """The value that inline JSON or a reference stands for; always a fresh object.
@@ -58,6 +61,27 @@ class Values:
             return folder, None
         path = self._folder() / new_ulid()
         return ObjectFolder(str(path)), path
+
+    def given(self, hash: str) -> bool:
+        """Whether ``give`` gave it to the host."""
+        return hash in self._given
+
+    def give(self, hash: str, data: bytes) -> None:
+        """Have the host keep what many launches name. Blocks. Raises ServerUnreachable."""
+        folder, path = self.staging()
+        try:
+            folder.put(data)
+            file = folder.local_path(hash)
+            if path is not None and file is not None:
+                self._backend.upload(hash, file)
+        finally:
+            if path is not None:
+                shutil.rmtree(path, ignore_errors=True)
+        self._given.add(hash)
+
+    def forget(self, hash: str) -> None:
+        """The host does not have it any more."""
+        self._given.discard(hash)
 
     def close(self) -> None:
         with self._lock:

@@ -26,6 +26,12 @@ def machine_id() -> str:
 
 
 @cache
+def machine_digest() -> str:
+    """What a host may tell any client of ``machine_id``: whoever knows that one is told paths of this machine."""
+    return hashlib.sha256(f"phasenb {machine_id()}".encode()).hexdigest()[:32]
+
+
+@cache
 def process_space() -> str:
     """``machine_id`` and this process's PID namespace: where two processes have it equal, each can look the other up by
     its pid. Containers that share a folder, and even a root file system, need not.

@@ -29,7 +29,7 @@ from phasenb.core.thresholds import SessionFailures
 from phasenb.core.told import Told
 from phasenb.dto.agent_spec import AgentSpec
 from phasenb.dto.events import Event, PhaseUpdate
-from phasenb.dto.launch import Launch
+from phasenb.dto.launch import Launch, Runtime
 from phasenb.dto.policies import RecoveryPolicy
 from phasenb.dto.task_state import Queue, TaskState
 from phasenb.dto.values import Json
@@ -222,12 +222,13 @@ class PhaseManager:
         from_phase: str | None = None,
         if_seq: int | None = None,
         code: Json = None,
+        runtime: Runtime | None = None,
     ) -> TaskState:
         """Run a task that failed or was cancelled again, here: finished phases before ``from_phase`` stay.
 
-        ``code`` replaces the launch's. Raises IllegalTransition (it has not ended, or is complete), Conflict
-        (``if_seq`` is not the newest), LaunchError (as for code that lacks a phase still to run). With ``if_seq`` the
-        same may be asked twice.
+        ``code`` and ``runtime`` replace the launch's. Raises IllegalTransition (it has not ended, or is complete),
+        Conflict (``if_seq`` is not the newest), LaunchError (as for code that lacks a phase still to run). With
+        ``if_seq`` the same may be asked twice.
         """
         stored = await self._stored(owner, task_id)
         task_id = stored.task.task_id
@@ -243,6 +244,9 @@ class PhaseManager:
         kind = self._launching.executor_of(launch)
         if code is not None:
             launch = launch.changed(agent=None, code=code)
+        if runtime is not None:
+            launch = launch.changed(runtime=runtime)
+        changed = code is not None or runtime is not None
         found = await folded(self.store, task_id)
         state, history = found.task, found.history
         if if_seq is not None and if_seq != state.seq:
@@ -252,7 +256,7 @@ class PhaseManager:
         start = decision.retry(by, from_phase, new_code=code is not None)
         if code is not None:
             await self._launching.check_code(owner, launch, kind, history.phases, start)
-        appended, gone = await to_its_end(self._take(decision, owner, launch if code is not None else None, kind))
+        appended, gone = await to_its_end(self._take(decision, owner, launch if changed else None, kind))
         live = LiveTask(owner, state, launch, plan, kind, history, found.values, appended.lease)
         live.take(decision)
         self._live.begin(live, decision.events, found)

@@ -13,7 +13,9 @@ from phasenb.dto.values import Json
 ExecutorKind = Literal["inline", "process"]
 VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,254}$")]
 SecretSource = Annotated[str, StringConstraints(pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$")]
+ObjectName = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 
+SHORTEST_SECRET = 6  # characters: a shorter text could not be told from others where it is to be hidden
 
 # What a process itself needs to run; as a secret each would also be hidden wherever its value is written.
 NO_SECRETS = frozenset(
@@ -48,7 +50,8 @@ class Runtime(Frozen):
     """Where a launch comes from. ``python`` is ``"3.11.7"``; ``host`` identifies the machine (core of `is it ours`).
 
     ``sys_path`` are the launcher's additions, to be put before the interpreter's own entries, in this order.
-    ``notebook`` is the absolute path of the notebook that launches, where it is one.
+    ``notebook`` is the absolute path of the notebook that launches, where it is one. ``variables`` names the object (of
+    the launcher's owner) that has the environment variables which go along, as a JSON object; for this machine only.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,6 +62,7 @@ class Runtime(Frozen):
     sys_path: tuple[str, ...] = ()
     host: str
     notebook: str | None = None
+    variables: ObjectName | None = None
 
 
 class Launch(Frozen):

@@ -32,6 +32,7 @@ from time import monotonic
 
 WORD = struct.Struct("!d")
 ANSWER = struct.Struct("!ci")
+FOR_WORKER = "PHASENB_FOR_WORKER_"  # begins the names of the variables that are the worker's, and not this process's
 STARTED, NOT_STARTED, ENDED = b"+", b"-", b"."
 _READ_BYTES = 65_536
 _LOOK_S = 1.0  # at whether the host is there still, where the kernel doesn't tell
@@ -196,7 +197,7 @@ def _spawned(words: list[str], passed: list[int]) -> int:
         return os.posix_spawn(
             words[0],
             [*words, *map(str, passed)],
-            os.environ,
+            {name.removeprefix(FOR_WORKER): os.environ[name] for name in os.environ if name.startswith(FOR_WORKER)},
             setsid=True,
             setsigmask=[],
             setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # as Python ignores them, and a program would begin so

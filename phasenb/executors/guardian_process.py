@@ -54,6 +54,7 @@ class GuardianProcess(asyncio.Protocol):
     ) -> GuardianProcess:
         """Start a process; its last words are the numbers of the ``descriptors``, which are passed to it.
 
+        ``variables``: its whole environment.
         ``output``: its stdout and stderr. ``silence_s``: how long it may live without a word of this host; None: as
         long as the host is there. Raises OSError.
         """
@@ -161,7 +162,8 @@ async def _guardian(
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output[0],
             stderr=output[1],
-            env=variables,
+            # What a launcher's interpreter needs (LD_LIBRARY_PATH) may break this one, which the guardian runs in.
+            env={**os.environ, **{guardian.FOR_WORKER + name: value for name, value in variables.items()}},
             pass_fds=(line, *descriptors),
             start_new_session=True,  # neither Ctrl-C nor Ctrl-Z is for it
         )

@@ -3,6 +3,8 @@
 Rules:
 
 * A worker serves one (owner, launcher's runtime). Until its first task it is blank: any owner, any directory.
+* It has the launcher's environment variables. Those that are read when a process starts choose the worker; all others
+  are given to it, whichever they were before, so another value of them costs no worker.
 * It starts with the launcher's interpreter, in the launcher's directory, where that is on this machine; else with this
   process's own, and then code must come from the same minor Python version.
 * It is used again only if its task left nothing behind: after imports of a person's own modules, a cancel, threads or
@@ -16,7 +18,7 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from platform import python_version
@@ -26,10 +28,12 @@ from pydantic import ValidationError
 
 from phasenb.config.machine import machine_id
 from phasenb.core.ports import NONE, Slot
+from phasenb.core.variables import AtStart, at_start
 from phasenb.dto.agent_spec import AgentSpec
 from phasenb.dto.launch import Runtime
 from phasenb.dto.values import Json
 from phasenb.errors import LaunchError, PhasenbError, RuntimeMismatch, WorkerLost
+from phasenb.executors.environment import Variables, VariableSets, started_with
 from phasenb.executors.frames import Header
 from phasenb.executors.process_run import Codes, LostSlot, WorkerSlot
 from phasenb.executors.secrets import named_in
@@ -42,10 +46,18 @@ _DESCRIBING = 2
 
 
 @dataclass(frozen=True, slots=True)
+class Start:
+    """How a worker's process is started. ``variables``: those that must be there by then (core.variables)."""
+
+    executable: str
+    variables: AtStart
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """Where a worker runs. ``python``: the version that the launcher says its interpreter has."""
 
-    executable: str
+    start: Start
     cwd: str
     sys_path: tuple[str, ...]
     python: str
@@ -59,27 +71,49 @@ class Key:
     place: Place
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The worker that a launch needs. ``variables``: its launcher's; None: those of this host. ``mismatch``: why that
+    launcher's code can't run here, where it can't.
+    """
+
+    key: Key
+    variables: Variables | None = None
+    mismatch: RuntimeMismatch | None = None
+
+
 class ProcessExecutor:
     """ports.Executor. ``workers``: how many at most, by default one for each processor and at least two.
 
     ``idle_s``: how long a worker without work is kept. ``silence_s``: how long workers live on without a word of this
-    host, which may be frozen while another one takes over; None: as long as it is there.
+    host, which may be frozen while another one takes over; None: as long as it is there. ``objects_url(owner)``: the
+    folder of an owner's objects, where a launch's variables are.
     """
 
     kind = "process"
     sets_variables = True
 
-    def __init__(self, workers: int | None = None, *, idle_s: float = 300.0, silence_s: float | None = None) -> None:
+    def __init__(
+        self,
+        workers: int | None = None,
+        *,
+        idle_s: float = 300.0,
+        silence_s: float | None = None,
+        objects_url: Callable[[str], str] = str,
+    ) -> None:
         self.capacity = workers or max(2, os.cpu_count() or 1)
         self._silence_s = silence_s
         self._idle_s = idle_s
-        self._own = Place(sys.executable, str(Path.cwd()), tuple(path for path in sys.path if path), python_version())
+        start = Start(sys.executable, at_start(os.environ))
+        self._own = Place(start, str(Path.cwd()), tuple(path for path in sys.path if path), python_version())
+        self._sets = VariableSets(objects_url)
         self._workers: set[WorkerProcess] = set()
         self._retiring: set[WorkerProcess] = set()
         self._idle: dict[WorkerProcess, Key | None] = {}  # in the order they became idle
+        self._starts: dict[WorkerProcess, Start] = {}
         self._keys: dict[WorkerProcess, Key] = {}
         self._timers: dict[WorkerProcess, asyncio.TimerHandle] = {}
-        self._starting: dict[str, list[asyncio.Task[WorkerProcess]]] = {}
+        self._starting: dict[Start, list[asyncio.Task[WorkerProcess]]] = {}
         self._background: set[asyncio.Task[Any]] = set()
         self._describing = asyncio.Semaphore(_DESCRIBING)
         self._closed = False
@@ -88,24 +122,28 @@ class ProcessExecutor:
 
     def refusal(self, runtime: Runtime | None) -> RuntimeMismatch | None:
         """See ports.Executor."""
-        return self._key("", runtime)[1]
+        return self._mismatch(runtime)
 
     def warm(self, owner: str, runtime: Runtime | None) -> Slot | None:
         """See ports.Executor. Looks at a few file times, and does nothing that could wait."""
-        key, mismatch = self._key(owner, runtime)
-        worker = None if self._closed else self._take(key)
-        if worker is None or not self._bind(worker, key):
+        name = _variables_of(runtime)
+        variables = self._sets.known(owner, name) if name else None
+        if self._closed or (name and variables is None):
             return None
-        return WorkerSlot(worker, self._give_back, mismatch)
+        wanted = self._wanted(owner, runtime, variables)
+        worker = self._take(wanted.key)
+        if worker is None or not self._bind(worker, wanted):
+            return None
+        return WorkerSlot(worker, self._give_back, wanted.mismatch)
 
     async def reserve(self, owner: str, runtime: Runtime | None) -> Slot:
         """See ports.Executor."""
-        key, mismatch = self._key(owner, runtime)
+        wanted = await self._read(owner, runtime)
         try:
-            worker = await self._worker_for(key)
+            worker = await self._worker_for(wanted)
         except WorkerLost as error:
             return LostSlot(error)
-        return WorkerSlot(worker, self._give_back, mismatch)
+        return WorkerSlot(worker, self._give_back, wanted.mismatch)
 
     async def describe(
         self,
@@ -119,12 +157,12 @@ class ProcessExecutor:
         secrets: Mapping[str, str] = NONE,
     ) -> AgentSpec:
         """See ports.Executor. Beyond ``capacity``: at most two workers at once describe."""
-        key, mismatch = self._key(owner, runtime)
-        if mismatch is not None and code is not None:
-            raise mismatch
+        wanted = await self._read(owner, runtime)
+        if wanted.mismatch is not None and code is not None:
+            raise wanted.mismatch
         number, payload = Codes().number(code)
         async with self._describing:
-            worker = await self._worker_for(key)
+            worker = await self._worker_for(wanted)
             try:
                 header: Header = {"type": "describe", "agent": agent, "objects_url": objects_url, "code": number}
                 header.update(env=dict(env), secrets=dict(secrets), found=named_in(secrets, os.environ))
@@ -159,20 +197,27 @@ class ProcessExecutor:
 
     # --- choosing a worker ---------------------------------------------------------------------------------------
 
-    def _key(self, owner: str, runtime: Runtime | None) -> tuple[Key, RuntimeMismatch | None]:
-        """Whom to serve, and why that launcher's code can't run here, where it can't."""
-        if runtime is not None and runtime.host == machine_id():
-            return Key(owner, Place(runtime.executable, runtime.cwd, runtime.sys_path, runtime.python)), None
-        mismatch = None
-        if runtime is not None and _minor(runtime.python) != _minor(self._own.python):
-            mismatch = RuntimeMismatch(f"Python {runtime.python}", f"Python {self._own.python}")
-        return Key(owner, self._own), mismatch
+    def _mismatch(self, runtime: Runtime | None) -> RuntimeMismatch | None:
+        if runtime is None or _is_ours(runtime) or _minor(runtime.python) == _minor(self._own.python):
+            return None
+        return RuntimeMismatch(f"Python {runtime.python}", f"Python {self._own.python}")
+
+    def _wanted(self, owner: str, runtime: Runtime | None, variables: Variables | None) -> Wanted:
+        if runtime is None or not _is_ours(runtime):
+            return Wanted(Key(owner, self._own), mismatch=self._mismatch(runtime))
+        start = Start(runtime.executable, self._own.start.variables if variables is None else variables.start)
+        return Wanted(Key(owner, Place(start, runtime.cwd, runtime.sys_path, runtime.python)), variables)
+
+    async def _read(self, owner: str, runtime: Runtime | None) -> Wanted:
+        """The worker that a launch needs, its variables read. Raises LaunchError where they can't be."""
+        name = _variables_of(runtime)
+        return self._wanted(owner, runtime, await self._sets.read(owner, name) if name else None)
 
     def _take(self, key: Key) -> WorkerProcess | None:
-        """An idle worker that is bound to ``key``, else a blank one of its interpreter."""
+        """An idle worker that is bound to ``key``, else a blank one that was started alike."""
         blank: WorkerProcess | None = None
         for worker, bound in list(self._idle.items()):
-            if bound is None and worker.executable == key.place.executable:
+            if bound is None and self._starts[worker] == key.place.start:
                 blank = blank or worker
             elif bound != key:
                 continue
@@ -192,41 +237,48 @@ class ProcessExecutor:
             timer.cancel()
         return worker
 
-    async def _worker_for(self, key: Key) -> WorkerProcess:
+    async def _worker_for(self, wanted: Wanted) -> WorkerProcess:
+        key = wanted.key
         worker = self._take(key)
         if worker is None:
-            claimed = self._starting.get(key.place.executable)
-            worker = await (claimed.pop(0) if claimed else self._start(key.place.executable))
+            claimed = self._starting.get(key.place.start)
+            worker = await (claimed.pop(0) if claimed else self._start(key.place.start))
         if self._keys.get(worker) != key:
             try:
                 problem = await asyncio.to_thread(_missing, key.place) or _mismatch(worker, key.place)
             except BaseException:  # whoever waited for it was cancelled: it is nobody's yet
                 self._keep(worker, None)
                 raise
-            if problem is None and self._bind(worker, key):
-                return worker
-            self._keep(worker, None)
-            raise problem or LaunchError(f"the directory {key.place.cwd} of this launch can't be entered")
+            if problem is not None:
+                self._keep(worker, None)
+                raise problem
+        if not self._bind(worker, wanted):
+            raise LaunchError(f"the directory {key.place.cwd} of this launch can't be entered")
         return worker
 
-    def _bind(self, worker: WorkerProcess, key: Key) -> bool:
-        """Give a blank worker its place; whether it has it."""
-        if worker in self._keys:
-            return self._keys[worker] == key
-        place = key.place
-        if _mismatch(worker, place) is not None or _missing(place) is not None:
+    def _bind(self, worker: WorkerProcess, wanted: Wanted) -> bool:
+        """Give a worker that is blank, or was such a launcher's, its place and variables; whether it has them."""
+        place, variables = wanted.key.place, wanted.variables
+        bound = self._keys.get(worker)
+        if bound is None and (_mismatch(worker, place) is not None or _missing(place) is not None):
             self._keep(worker, None)
             return False
-        self._keys[worker] = key
-        worker.send({"type": "bind", "cwd": place.cwd, "sys_path": place.sys_path})
+        name = None if variables is None else variables.name
+        if bound is None or worker.variables != name:
+            self._keys[worker] = wanted.key
+            worker.variables = name
+            header: Header = {"type": "bind", "cwd": place.cwd, "sys_path": place.sys_path}
+            worker.send(header, b"" if variables is None else variables.data)
         return True
 
     # --- starting and ending -------------------------------------------------------------------------------------
 
-    async def _start(self, executable: str) -> WorkerProcess:
+    async def _start(self, start: Start) -> WorkerProcess:
         while len(self._workers) >= self.capacity and self._idle:
             self._retire(self._checked_out(next(iter(self._idle))))
-        worker = await WorkerProcess.start(executable, self._silence_s)
+        variables = started_with(start.variables, os.environ)
+        worker = await WorkerProcess.start(start.executable, self._silence_s, variables)
+        self._starts[worker] = start
         self._workers.add(worker)
         worker.on_exit = self._gone
         return worker
@@ -237,6 +289,7 @@ class ProcessExecutor:
         self._keys.pop(worker, None)
         if worker in self._idle:
             self._checked_out(worker)
+        self._starts.pop(worker, None)
 
     async def _give_back(self, worker: WorkerProcess) -> None:
         """After a task: keep the worker, or have another one take its place."""
@@ -246,8 +299,9 @@ class ProcessExecutor:
             worker.send({"type": "release"})
             self._keep(worker, self._keys.get(worker))
             return
+        start = self._starts.get(worker, self._own.start)
         self._retire(worker)
-        self._replace(worker.executable)
+        self._replace(start)
 
     def _keep(self, worker: WorkerProcess, key: Key | None) -> None:
         if not worker.alive or self._closed:
@@ -267,18 +321,18 @@ class ProcessExecutor:
             self._keys.pop(worker, None)
             self._later(worker.retire())
 
-    def _replace(self, executable: str) -> None:
+    def _replace(self, start: Start) -> None:
         """Start a blank worker in the background, unless one is there or there are enough."""
-        blank = any(key is None and worker.executable == executable for worker, key in self._idle.items())
+        blank = any(key is None and self._starts[worker] == start for worker, key in self._idle.items())
         starting = sum(map(len, self._starting.values()))
-        if self._closed or blank or self._starting.get(executable) or len(self._workers) + starting >= self.capacity:
+        if self._closed or blank or self._starting.get(start) or len(self._workers) + starting >= self.capacity:
             return
-        task = asyncio.get_running_loop().create_task(self._start(executable), name=f"start {executable}")
-        self._starting.setdefault(executable, []).append(task)
-        task.add_done_callback(lambda done: self._started(executable, done))
+        task = asyncio.get_running_loop().create_task(self._start(start), name=f"start {start.executable}")
+        self._starting.setdefault(start, []).append(task)
+        task.add_done_callback(lambda done: self._started(start, done))
 
-    def _started(self, executable: str, task: asyncio.Task[WorkerProcess]) -> None:
-        waiting = self._starting[executable]
+    def _started(self, start: Start, task: asyncio.Task[WorkerProcess]) -> None:
+        waiting = self._starting[start]
         if task not in waiting:
             return  # a launch waits for it, and hears its error
         waiting.remove(task)
@@ -298,6 +352,16 @@ class ProcessExecutor:
         task.add_done_callback(self._background.discard)
 
 
+def _is_ours(runtime: Runtime) -> bool:
+    """Whether a launcher's paths are those of this machine. Its variables are full of them, and count as they do."""
+    return runtime.host == machine_id()
+
+
+def _variables_of(runtime: Runtime | None) -> str | None:
+    """The object that has a launch's variables, where they count here."""
+    return runtime.variables if runtime is not None and _is_ours(runtime) else None
+
+
 def _missing(place: Place) -> LaunchError | None:
     if os.path.isdir(place.cwd):  # noqa: PTH112 - called for each launch: Path costs more than the stat
         return None
@@ -312,7 +376,7 @@ def _mismatch(worker: WorkerProcess, place: Place) -> RuntimeMismatch | None:
         return None
     return RuntimeMismatch(
         f"Python {place.python}",
-        f"Python {worker.python} ({place.executable})",
+        f"Python {worker.python} ({place.start.executable})",
         "the environment was changed since the notebook's kernel started: restart the kernel",
     )
 

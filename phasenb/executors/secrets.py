@@ -19,11 +19,11 @@ from urllib.parse import quote, quote_plus
 
 import orjson
 
+from phasenb.dto.launch import SHORTEST_SECRET
 from phasenb.dto.values import Json
 from phasenb.errors import SecretUnavailable
 
 SHOWN = "***"
-SHORTEST = 6
 _LARGEST_BYTES = 65_536
 
 
@@ -41,8 +41,8 @@ def resolved(sources: Mapping[str, str], environment: Mapping[str, str]) -> dict
         value = environment.get(where) if kind == "env" else _read(name, source, Path(where))
         if value is None:
             raise SecretUnavailable(name, source, f"the variable {where} is not set where the phase runs")
-        if len(value) < SHORTEST or "\0" in value:
-            raise SecretUnavailable(name, source, f"what is there is no text of at least {SHORTEST} characters")
+        if len(value) < SHORTEST_SECRET or "\0" in value:
+            raise SecretUnavailable(name, source, f"what is there is no text of at least {SHORTEST_SECRET} characters")
         found[name] = value
     return found
 
@@ -94,4 +94,4 @@ def _forms(secret: str) -> set[str]:
     in_urls = {quote(secret), quote(secret, safe=""), quote_plus(secret)}
     whole = {secret, *in_urls, repr(secret)[1:-1], orjson.dumps(secret).decode()[1:-1]}
     lines = {line.strip() for line in secret.splitlines()}
-    return {form for form in whole | lines if len(form) >= SHORTEST}
+    return {form for form in whole | lines if len(form) >= SHORTEST_SECRET}

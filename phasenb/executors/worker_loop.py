@@ -23,6 +23,7 @@ from phasenb.dto.phase_result import ResultStatus
 from phasenb.dto.values import Json
 from phasenb.errors import PhasenbError
 from phasenb.executors.capture import Capture, use_pipes
+from phasenb.executors.environment import become
 from phasenb.executors.frames import Header
 from phasenb.executors.loading import describe_failure, load_agent
 from phasenb.executors.local_modules import LocalModules, site_directories
@@ -48,6 +49,7 @@ class Worker:
         self._streams = (sys.stdin, sys.stdout, sys.stderr)
         self._outputs = (os.dup(1), os.dup(2))
         self._pid = os.getpid()
+        self._own = dict(os.environ)
         self._home = self._state()
 
     def serve(self) -> None:
@@ -68,12 +70,13 @@ class Worker:
             elif kind == "release":
                 self._release()
             elif kind == "bind":
-                self._bind(header)
+                self._bind(header, payload)
 
     # --- commands ------------------------------------------------------------------------------------------------
 
-    def _bind(self, header: Header) -> None:
-        """Take a launcher's place: its directory, and its path before the interpreter's own."""
+    def _bind(self, header: Header, payload: bytes) -> None:
+        """Take a launcher's place: its variables, its directory, and its path before the interpreter's own."""
+        become(self._own, payload)
         os.chdir(header["cwd"])
         added = [path for path in header["sys_path"] if path not in sys.path]
         sys.path[:0] = added

@@ -1,6 +1,7 @@
 """What host and worker say to each other, as headers of frames; two releases of phasenb may meet here.
 
-Host to worker: ``bind`` (directory and path of a launcher), ``run``, ``cancel``, ``describe``, ``release``, ``exit``.
+Host to worker: ``bind`` (a launcher's directory and path, its variables as payload; again where these differ), ``run``,
+``cancel``, ``describe``, ``release``, ``exit``.
 Worker to host: ``hello``, ``ready``, ``step``, ``log``, ``checkpoint``, ``beat``, ``outcome``, ``described``,
 ``refused``.
 

@@ -15,7 +15,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -52,6 +52,7 @@ class WorkerProcess(asyncio.Protocol):
         self.clean = True
         self.run: ProcessRun | None = None
         self.site: dict[str, int] = {}
+        self.variables: str | None = None  # the name of those that its launcher gave it
         self.on_exit: Callable[[WorkerProcess], None] | None = None
         self.returncode: int | None = None
         self.runs = 0
@@ -79,15 +80,17 @@ class WorkerProcess(asyncio.Protocol):
     # --- its life ------------------------------------------------------------------------------------------------
 
     @classmethod
-    async def start(cls, executable: str, silence_s: float | None = None) -> WorkerProcess:
-        """A worker that is ready; ``silence_s``: see GuardianProcess.
+    async def start(
+        cls, executable: str, silence_s: float | None = None, variables: Mapping[str, str] = os.environ
+    ) -> WorkerProcess:
+        """A worker that is ready; ``silence_s``: see GuardianProcess. ``variables``: its process's environment.
 
         Raises LaunchError, RuntimeMismatch; WorkerLost where another time may do.
         """
         worker = cls(executable)
         try:
             async with asyncio.timeout(START_S):
-                await worker._spawn(silence_s)
+                await worker._spawn(silence_s, variables)
                 await worker._greet()
         except BaseException as error:
             if worker.pid:
@@ -99,7 +102,7 @@ class WorkerProcess(asyncio.Protocol):
             raise
         return worker
 
-    async def _spawn(self, silence_s: float | None) -> None:
+    async def _spawn(self, silence_s: float | None, variables: Mapping[str, str]) -> None:
         with ExitStack() as theirs, ExitStack() as ours:
             sock, its_sock = socket.socketpair()
             ours.callback(sock.close)
@@ -114,7 +117,7 @@ class WorkerProcess(asyncio.Protocol):
                 writes.append(write)
             self._guardian = await GuardianProcess.start(
                 (self.executable, "-P", "-m", "phasenb.executors.worker"),
-                {"MPLBACKEND": "Agg", **os.environ},  # a worker has no windows to draw in
+                variables,
                 (its_sock.fileno(), *reads),
                 (writes[0], writes[1]),
                 silence_s,

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from phasenb.core.phase_manager import Launched, PhaseManager
 from phasenb.core.ports import Store
-from phasenb.dto.launch import Launch
+from phasenb.dto.launch import Launch, Runtime
 from phasenb.dto.values import ObjectRef, as_reference, is_reference
 from phasenb.errors import BadMessage, UnknownObject
 from phasenb.web.identity import Identity
@@ -70,6 +70,14 @@ async def _check_objects(store: Store, owner: str, command: LaunchRequest) -> No
     for name, value in command.inputs.items():
         if is_reference(value):
             await check_object(store, owner, value, f"inputs.{name}")
+    await check_runtime(store, owner, command.runtime)
+
+
+async def check_runtime(store: Store, owner: str, runtime: Runtime | None) -> None:
+    """Raises UnknownObject where this owner has not the object that has the launcher's variables."""
+    variables = runtime and runtime.variables
+    if variables and not await store.has_object(owner, variables):
+        raise UnknownObject(variables)
 
 
 async def check_object(store: Store, owner: str, value: object, path: str) -> None:

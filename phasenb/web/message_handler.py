@@ -22,6 +22,7 @@ from typing import Any
 
 import orjson
 
+from phasenb.config.machine import machine_digest
 from phasenb.core.phase_manager import PhaseManager
 from phasenb.core.replay import Snapshot, plan_replay
 from phasenb.dto.events import Event
@@ -191,6 +192,7 @@ class WebSocketMessageHandler:
             server=self._server,
             session=command.session,
             owner=self._identity.owner,
+            machine=machine_digest(),
             agents=tuple(sorted(self._manager.agents)),
             limits=protocol.Limits(
                 max_message_bytes=settings.max_message_bytes,

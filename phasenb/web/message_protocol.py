@@ -150,13 +150,14 @@ class Deny(Command):
 
 
 class RetryTask(Command):
-    """``code`` as in ``launch``; it replaces the launch's."""
+    """``code`` and ``runtime`` as in ``launch``; they replace the launch's."""
 
     type: Literal["retry"] = "retry"
     task_id: str
     from_phase: PhaseName | None = None
     if_seq: int | None = None
     code: Json = None
+    runtime: Runtime | None = None
 
 
 class ListTasks(Command):
@@ -196,12 +197,15 @@ class Limits(Frozen):
 
 
 class Welcome(Reply):
+    """``machine``: the host's, as config.machine.machine_digest says it. A client of the same one has its paths."""
+
     type: Literal["welcome"] = "welcome"
     protocol: int = PROTOCOL
     epoch: str
     server: str
     session: SessionName
     owner: str
+    machine: str | None = None
     agents: tuple[str, ...] = ()
     limits: Limits
 

@@ -13,7 +13,7 @@ from phasenb.errors import BadMessage
 from phasenb.web import message_protocol as protocol
 from phasenb.web.identity import Identity
 from phasenb.web.keeping import kept
-from phasenb.web.launching import check_object
+from phasenb.web.launching import check_object, check_runtime
 
 JsonObject = dict[str, Any]
 
@@ -47,8 +47,8 @@ async def steer(manager: PhaseManager, identity: Identity, session: str, command
     elif isinstance(command, protocol.Deny):
         await manager.deny(owner, task_id, by, command.phase, command.if_seq, command.reason, command.redo)
     elif isinstance(command, protocol.RetryTask):
-        await _check_retry(manager, identity, command.code)
-        await manager.retry(owner, task_id, by, command.from_phase, command.if_seq, command.code)
+        await _check_retry(manager, identity, command)
+        await manager.retry(owner, task_id, by, command.from_phase, command.if_seq, command.code, command.runtime)
 
 
 async def _edit(manager: PhaseManager, identity: Identity, command: protocol.Approve) -> tuple[Json] | None:
@@ -63,9 +63,13 @@ async def _edit(manager: PhaseManager, identity: Identity, command: protocol.App
     return (values["edit"],)
 
 
-async def _check_retry(manager: PhaseManager, identity: Identity, code: Json) -> None:
+async def _check_retry(manager: PhaseManager, identity: Identity, command: protocol.RetryTask) -> None:
     """A retry runs a task, as a launch does; new code is code."""
     await identity.require("execute")
+    if command.runtime is not None:
+        await identity.require("code", what="another interpreter (`runtime`)")
+        await check_runtime(manager.store, identity.owner, command.runtime)
+    code = command.code
     if code is None:
         return
     await identity.require("code", what="code")
