@@ -5,10 +5,10 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 from platform import python_version
 
+import orjson
 import pytest
 
 from phasenb.config.machine import machine_id
@@ -130,13 +130,12 @@ def test_what_is_read_at_a_start_chooses_the_worker(launcher, in_workers, name, 
 
 
 def test_the_loader_finds_libraries_where_the_launcher_does(launcher, in_workers, tmp_path):
-    library = next(Path(sysconfig.get_path("platstdlib"), "lib-dynload").glob("_json.*.so"))
-    shutil.copy(library, tmp_path / "libphasenbtest.so")
+    shutil.copy(orjson.orjson.__file__, tmp_path / "libphasenbtest.so")  # any library
 
     def loads():
         import ctypes
 
-        return hasattr(ctypes.CDLL("libphasenbtest.so"), "PyInit__json")
+        return hasattr(ctypes.CDLL("libphasenbtest.so"), "PyInit_orjson")
 
     before = os.environ.get("LD_LIBRARY_PATH")
     path = str(tmp_path) if before is None else f"{tmp_path}:{before}"
