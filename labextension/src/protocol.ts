@@ -158,7 +158,7 @@ export interface Head {
 /**
  * `tasks`: how many this host carries. `problem`: why its store can't be written to, as it found at its newest
  * beat (four in `lease_s`). `store`: told to who may run code here, and asks as `machine`, which must be the
- * server's own.
+ * server's own. `anywidget`: whether the pages of this server can draw an anywidget.
  */
 export interface Health {
   status: 'ok' | 'store_unavailable';
@@ -169,6 +169,7 @@ export interface Health {
   host: string;
   tasks: number;
   store: StorePlace | null;
+  anywidget: boolean;
 }
 
 export interface Hello {

@@ -113,6 +113,9 @@ def server(call: Call) -> Iterator[Finding]:
         yield Finding("server", "wrong", str(error), "its log says more")
     else:
         yield Finding("server", "ok", f"{found.url} answers over HTTP and socket; you are {owner} there")
+        if found.socket_path is not None:
+            text = f"{found.socket_path} (UNIX): no password, certificate, name or proxy is in the way"
+            yield Finding("way to the server", "ok", text)
         yield from _fitting(health)
 
 

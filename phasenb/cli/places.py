@@ -6,17 +6,14 @@ needs a server. A server that was named or found and does not answer is an error
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from phasenb.cli.frame import Call
-from phasenb.errors import NoServer, PhasenbError
+from phasenb.errors import NoServer
 
 if TYPE_CHECKING:
     from phasenb.client.backend import Backend
@@ -28,49 +25,10 @@ SESSION = "cli"  # of a connection that launches nothing: tasks of all sessions 
 
 
 def find_server(call: Call) -> HttpBackend | None:
-    """What client.discovery finds; else a Jupyter server of this user that runs on this machine, the newest first.
+    """What client.discovery finds. Raises ServerUnreachable, AccessDenied, ConfigError."""
+    from phasenb.client.discovery import server_for
 
-    Raises ServerUnreachable, AccessDenied.
-    """
-    from phasenb.client.discovery import HEALTH_S, server_for
-    from phasenb.client.http_backend import HttpBackend
-
-    found = server_for(call.url, call.token)
-    if found is not None:
-        return found
-    for told in running_servers():
-        server = HttpBackend(told["url"], told.get("token"))
-        try:
-            if server.health(HEALTH_S) is not None:
-                return server
-        except PhasenbError:
-            continue  # nobody said that it should be this one
-    return None
-
-
-def running_servers() -> list[dict[str, Any]]:
-    """What the Jupyter servers that run here tell of themselves: this terminal's own first, then the newest."""
-    from jupyter_core.paths import jupyter_runtime_dir
-    from psutil import pid_exists
-
-    files = sorted(Path(jupyter_runtime_dir()).glob("jpserver-*.json"), key=_changed, reverse=True)
-    found = []
-    for path in files:
-        try:
-            told = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue  # it has just gone, or is being written
-        if not told.get("sock") and pid_exists(told["pid"]):
-            found.append(told)
-    own = os.environ.get("JUPYTER_SERVER_URL", "").rstrip("/")  # set in the terminals of JupyterLab
-    return sorted(found, key=lambda told: told["url"].rstrip("/") != own)
-
-
-def _changed(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0
+    return server_for(call.url, call.token)
 
 
 def need_server(call: Call, command: str, instead: str = "") -> HttpBackend:

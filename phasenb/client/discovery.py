@@ -1,9 +1,8 @@
-"""Where launches go: the server that is named, the Jupyter server of this kernel, or this process itself.
+"""Where launches of a kernel, a script and the command go: one order, in ``server_for``; else this process itself.
 
-The Jupyter server of this kernel comes before the host that ``phasenb serve`` runs, and that before this process.
-
-Rules: a server that was found and does not answer is an error, never a silent fall-back; only one that answers and has
-no phasenb extension leaves the kernel to its embedded host.
+Rules: a server that was named, or that started this kernel, and does not answer is an error, never a silent fall-back;
+one that answers and has no phasenb extension is passed over. A server that only runs beside is taken where it answers,
+and where this process is not configured for another store.
 """
 
 from __future__ import annotations
@@ -12,10 +11,13 @@ import json
 import os
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from phasenb.client.backend import Backend
 from phasenb.client.http_backend import HttpBackend
-from phasenb.errors import ServerUnreachable
+from phasenb.client.own_socket import socket_of
+from phasenb.config.machine import machine_id
+from phasenb.errors import PhasenbError, ServerUnreachable
 
 HEALTH_S = 10.0
 
@@ -32,11 +34,11 @@ def backend_for(url: str | None = None, token: str | None = None) -> Backend:
 
 def server_for(url: str | None = None, token: str | None = None) -> HttpBackend | None:
     """The named server; else ``PHASENB_URL`` (and ``PHASENB_TOKEN``); else the Jupyter server that started this
-    kernel, where it has the extension; else the host that ``phasenb serve`` runs for this store; else None. Blocks
-    for at most one question to that server.
+    kernel, where it has the extension; else the host that ``phasenb serve`` runs for this store; else a Jupyter server
+    of this user on this machine; else None. Blocks for one question to each that is there.
 
-    Raises ValueError for an empty ``url``, ServerUnreachable, AccessDenied, and what keeps the server's extension
-    from working.
+    Raises ValueError for an empty ``url``, ServerUnreachable, AccessDenied, ConfigError, and what keeps the server's
+    extension from working.
     """
     if url == "":
         raise ValueError("url is empty: name a server, or leave it out to have one found")
@@ -48,7 +50,7 @@ def server_for(url: str | None = None, token: str | None = None) -> HttpBackend 
         return server
     from phasenb.client.served import served_backend
 
-    return served_backend()
+    return served_backend() or _server_beside()
 
 
 def is_kernels_server(url: str) -> bool:
@@ -63,13 +65,16 @@ def is_kernels_server(url: str) -> bool:
 @cache
 def page_has_anywidget() -> bool:
     """Whether the page of this kernel can draw an anywidget. One of a Jupyter server has an error in its place where it
-    is not installed there; others (VS Code, Colab) have it, or fetch it. Blocks for at most one question.
+    is not installed there; others (VS Code, Colab) have it, or fetch it. Blocks for two questions at most.
     """
     try:
         server = kernels_server()
-    except ServerUnreachable:
+        told = server.health(HEALTH_S) if server is not None else {"anywidget": True}
+    except PhasenbError:
         return False
-    return server is None or server.has_labextension("anywidget", HEALTH_S)
+    if told is not None and "anywidget" in told:
+        return bool(told["anywidget"])
+    return server is not None and server.has_labextension("anywidget", HEALTH_S)  # one without our extension
 
 
 def kernels_server() -> HttpBackend | None:
@@ -84,6 +89,66 @@ def kernels_server() -> HttpBackend | None:
         told = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None  # started by something else: nbclient, a console, VS Code
+    return backend_of(told)
+
+
+def _server_beside() -> HttpBackend | None:
+    """The first of ``running_servers`` that has our extension and this process's store; any store, where none is
+    configured here. Raises ConfigError.
+    """
+    found = running_servers()
+    if not found:
+        return None
+    from phasenb.config.jupyter_files import settings_here
+    from phasenb.store.location import locate
+
+    configured = settings_here().store.url
+    store = None if configured is None else locate(configured).shown
+    for told in found:
+        try:
+            server = backend_of(told)
+            health = server.health(HEALTH_S, machine=machine_id())
+        except PhasenbError:
+            continue  # nobody said that it should be this one
+        if health is not None and store in (None, (health.get("store") or {}).get("url")):
+            return server
+    return None
+
+
+def running_servers() -> list[dict[str, Any]]:
+    """What the Jupyter servers that run here tell of themselves: this terminal's own first, then the newest."""
+    from jupyter_core.paths import jupyter_runtime_dir
+    from psutil import pid_exists
+
+    files = sorted(Path(jupyter_runtime_dir()).glob("jpserver-*.json"), key=_changed, reverse=True)
+    found = []
+    for path in files:
+        try:
+            told = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue  # it has just gone, or is being written
+        if pid_exists(told["pid"]) and told["pid"] != os.getpid():
+            found.append(told)
+    own = os.environ.get("JUPYTER_SERVER_URL", "").rstrip("/")  # set in the terminals of JupyterLab
+    return sorted(found, key=lambda told: told["url"].rstrip("/") != own)
+
+
+def _changed(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def backend_of(told: dict[str, Any]) -> HttpBackend:
+    """The Jupyter server whose file says ``told``: by the UNIX socket that its extension opens for its own user, else
+    by its URL and token. Raises ServerUnreachable where it has neither.
+    """
+    sock = socket_of(told["pid"])
+    if sock is not None:
+        return HttpBackend.over_socket(sock, told["base_url"], url=told["url"])
     if told.get("sock"):
-        raise ServerUnreachable(told["sock"], "it listens on a UNIX socket only, which phasenb can't use")
+        raise ServerUnreachable(
+            told["sock"], "it listens on a UNIX socket of its own only, and has no phasenb extension"
+        )
     return HttpBackend(told["url"], told.get("token"))

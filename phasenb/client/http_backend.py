@@ -1,4 +1,4 @@
-"""HttpBackend: a Jupyter server with the extension, over its socket and its HTTP paths.
+"""HttpBackend: a Jupyter server with the extension, over its websocket and its HTTP paths, by TCP or by UNIX socket.
 
 Rules: the token goes in a header, never in a URL that might be logged; a loopback address is never asked through a
 proxy; objects are streamed, so one of any size takes a few buffers of memory. ``websockets`` and the standard library's
@@ -23,8 +23,9 @@ from phasenb.errors import AccessDenied, PhasenbError, ServerUnreachable, StoreU
 from phasenb.web.http_protocol import ARROW, JSON
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
     from http.client import HTTPResponse
-    from urllib.request import Request
+    from urllib.request import BaseHandler, Request
 
     import pandas as pd
     from websockets.asyncio.client import ClientConnection
@@ -95,10 +96,21 @@ class HttpBackend:
     """``url``: the server's base URL; ``token`` may be empty where the server asks for none."""
 
     embedded = False
+    socket_path: str | None = None
 
     def __init__(self, url: str, token: str | None = None) -> None:
-        self._url, self._token = parse_url(url, token)
+        self._base, self._token = parse_url(url, token)
+        self._url = self._base
         self._saver: MemorySaver | None = None
+
+    @classmethod
+    def over_socket(cls, path: str, base_url: str, *, url: str) -> HttpBackend:
+        """A server over its UNIX socket at ``path`` (server.own_socket), which needs no name, proxy, certificate or
+        token. ``url`` is what people call that server.
+        """
+        backend = cls(f"http://localhost{base_url}")
+        backend.socket_path, backend._url = path, url
+        return backend
 
     @property
     def url(self) -> str:
@@ -109,20 +121,13 @@ class HttpBackend:
     async def connect(self, receive: Receive, lost: Lost) -> Link:
         from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatus
 
-        from phasenb.client.redirects import SameOriginConnect, denied_redirect
+        from phasenb.client.redirects import denied_redirect
 
         try:
-            socket = await SameOriginConnect(
-                "ws" + self._url.removeprefix("http") + "phasenb/ws",
-                additional_headers=self._headers(),
-                compression=None,
-                max_size=None,  # a snapshot with large inline outputs is the server's to bound
-                open_timeout=TIMEOUT_S,
-                proxy=None if self._loopback else True,
-            )
+            socket = await self._upgraded()
         except InvalidStatus as error:
             status, location = error.response.status_code, error.response.headers.get("Location")
-            raise denied_redirect(self._url, status, location) or self._refused(status) from None
+            raise denied_redirect(self._base, status, location) or self._refused(status) from None
         except InvalidMessage as error:
             cut = isinstance(error.__cause__, EOFError)
             raise ServerUnreachable(self._url, _CUT if cut else _NOT_OURS) from None
@@ -130,12 +135,28 @@ class HttpBackend:
             raise ServerUnreachable(self._url, _plain(error)) from None
         return _SocketLink(socket, self._url, receive, lost)
 
+    def _upgraded(self) -> Awaitable[ClientConnection]:
+        from websockets.asyncio.client import unix_connect
+
+        from phasenb.client.redirects import SameOriginConnect
+
+        uri = "ws" + self._base.removeprefix("http") + "phasenb/ws"
+        how: dict[str, Any] = {
+            "additional_headers": self._headers(),
+            "compression": None,
+            "max_size": None,  # a snapshot with large inline outputs is the server's to bound
+            "open_timeout": TIMEOUT_S,
+        }
+        if self.socket_path is not None:
+            return unix_connect(self.socket_path, uri, **how)
+        return SameOriginConnect(uri, proxy=None if self._loopback else True, **how)
+
     def _headers(self) -> dict[str, str]:
         return {"Authorization": f"token {self._token}"} if self._token else {}
 
     @property
     def _loopback(self) -> bool:
-        host = urlsplit(self._url).hostname or ""
+        host = urlsplit(self._base).hostname or ""
         try:
             return ipaddress.ip_address(host).is_loopback
         except ValueError:
@@ -148,13 +169,14 @@ class HttpBackend:
 
     # --- calls -----------------------------------------------------------------------------------------------------
 
-    def health(self, timeout_s: float = TIMEOUT_S) -> JsonObject | None:
-        """What the extension says of itself; None where the server answers and has no extension. Blocks.
+    def health(self, timeout_s: float = TIMEOUT_S, machine: str | None = None) -> JsonObject | None:
+        """What the extension says of itself; None where the server answers and has no extension. Blocks. ``machine``:
+        this one, to be told of its store too.
 
         Raises ServerUnreachable, AccessDenied, and what keeps the extension from working (StoreUnavailable, ...).
         """
         try:
-            return self._json("health", timeout_s)
+            return self._json(_with_query("health", machine=machine), timeout_s)
         except _NotFound:
             return None
 
@@ -276,7 +298,7 @@ class HttpBackend:
     def _request(self, method: str, path: str, body: Any = None, below: str = "phasenb/api") -> Request:
         from urllib.request import Request
 
-        return Request(f"{self._url}{below}/{path}", body, self._headers(), method=method)  # noqa: S310 - http(s)
+        return Request(f"{self._base}{below}/{path}", body, self._headers(), method=method)  # noqa: S310 - http(s)
 
     def _open(self, request: Request, timeout_s: float | None) -> _Body:
         from http.client import HTTPException
@@ -285,7 +307,12 @@ class HttpBackend:
 
         from phasenb.client.redirects import SameOriginRedirects
 
-        opener = build_opener(SameOriginRedirects(self._url), *([ProxyHandler({})] if self._loopback else []))
+        how: list[BaseHandler] = [ProxyHandler({})] if self._loopback else []
+        if self.socket_path is not None:
+            from phasenb.client.unix_http import UnixHandler
+
+            how.append(UnixHandler(self.socket_path))
+        opener = build_opener(SameOriginRedirects(self._base), *how)
         try:
             return _Body(opener.open(request, timeout=timeout_s), self._url)
         except HTTPError as error:

@@ -78,7 +78,8 @@ class ServedBackend(HttpBackend):
         told = await asyncio.to_thread(read_served, self._store)
         if told is None:
             raise ServerUnreachable(self._url, "`phasenb serve` was stopped")
-        self._url, self._token = parse_url(told.url, told.token)
+        self._base, self._token = parse_url(told.url, told.token)
+        self._url = self._base
         return await super().connect(receive, lost)
 
 

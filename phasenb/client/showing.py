@@ -93,6 +93,8 @@ def _epoch(model: TaskModel, client: Client) -> str | None:
 def _notes(client: Client, note: str) -> list[str]:
     place = "kernel" if surroundings.in_kernel() else "process"
     here = [f"runs in this {place} and stops with it"] if client.embedded else []
+    if not client.embedded and place == "process":
+        here = [f"runs on {client.url}"]
     return [*here, note] if note else here
 
 

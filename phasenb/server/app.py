@@ -26,10 +26,12 @@ from phasenb.core.ports import Observer
 from phasenb.errors import ConfigError, PhasenbError, StoreUnavailable
 from phasenb.host import Host
 from phasenb.server.handlers import HANDLERS
+from phasenb.server.own_socket import OwnSocket
 from phasenb.server.state_events import StateEvents
 from phasenb.telemetry.metrics import Metrics
 from phasenb.telemetry.task_log import TaskLog
 from phasenb.web.api import TaskApi
+from phasenb.web.identity import operating_system_user
 
 _WHERE = "c.PhaseNB (jupyter_server_config or the command line)"
 _ACTIVITY_MS = 30_000  # idle cullers look every minute or so
@@ -74,6 +76,7 @@ class PhaseNB(ExtensionApp):
         self._listeners: list[Observer] = []
         self._activity: PeriodicCallback | None = None
         self._metrics: Metrics | None = None
+        self._own_socket: OwnSocket | None = None
 
     # --- jupyter_server's hooks ------------------------------------------------------------------------------------
 
@@ -102,6 +105,8 @@ class PhaseNB(ExtensionApp):
         await self.ready()
 
     async def stop_extension(self) -> None:
+        if self._own_socket is not None:
+            self._own_socket.stop()
         if self._again is not None:
             self._again.cancel()
         if self._activity is not None:
@@ -127,6 +132,7 @@ class PhaseNB(ExtensionApp):
     async def ready(self) -> None:
         """Return when the host runs, or could not be started (``problem``). Starts it at the first call."""
         if self._started is None:
+            self._open_own_socket()
             self._started = asyncio.create_task(self._start(), name="phasenb start")
         # A client that goes away meanwhile must not cancel the start for everybody.
         await asyncio.shield(self._started)
@@ -164,6 +170,12 @@ class PhaseNB(ExtensionApp):
         self._activity = PeriodicCallback(self._tell_activity, _ACTIVITY_MS)
         self._activity.start()
         self.log.info("phasenb %s: store %s", self.version, self._settings.store_url)
+
+    def _open_own_socket(self) -> None:
+        if self.serverapp is not None:
+            handlers = [(path, kind, {"name": self.name}) for path, kind in HANDLERS]
+            self._own_socket = OwnSocket(self.serverapp, handlers, self.owner or operating_system_user())
+            self._own_socket.start()
 
     def _start_again(self) -> None:
         self._started = asyncio.create_task(self._start(), name="phasenb start")
@@ -216,6 +228,14 @@ class PhaseNB(ExtensionApp):
         if root:
             page_config = self.serverapp.web_app.settings.setdefault("page_config_data", {})
             page_config["phasenbRoot"] = str(Path(root).absolute())
+
+    def pages_have(self, labextension: str) -> bool:
+        """Whether the pages of this server, JupyterLab's or Notebook's, have a labextension."""
+        manager = self.serverapp.extension_manager if self.serverapp is not None else None
+        apps: list[Any] = [app for apps in manager.extension_apps.values() for app in apps] if manager else []
+        names = ("labextensions_path", "extra_labextensions_path")
+        folders = [folder for app in apps for name in names for folder in getattr(app, name, ())]
+        return any(Path(folder, labextension, "package.json").is_file() for folder in folders)
 
     # --- configuration ---------------------------------------------------------------------------------------------
 

@@ -31,7 +31,8 @@ class HealthHandler(PhaseHandler):
     @permitted("read")
     async def get(self) -> None:
         api, identity, query = await self.caller(HealthQuery)
-        self.answer(await api.health(identity, query.machine))
+        health = await api.health(identity, query.machine)
+        self.answer(health.changed(anywidget=self.phasenb.pages_have("anywidget")))
 
 
 class AgentsHandler(PhaseHandler):

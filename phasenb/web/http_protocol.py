@@ -158,7 +158,7 @@ class StorePlace(Frozen):
 class Health(Frozen):
     """``tasks``: how many this host carries. ``problem``: why its store can't be written to, as it found at its newest
     beat (four in ``lease_s``). ``store``: told to who may run code here, and asks as ``machine``, which must be the
-    server's own.
+    server's own. ``anywidget``: whether the pages of this server can draw an anywidget.
     """
 
     status: Literal["ok", "store_unavailable"] = "ok"
@@ -169,6 +169,7 @@ class Health(Frozen):
     host: str
     tasks: int
     store: StorePlace | None = None
+    anywidget: bool = False
 
 
 class LaunchedTask(Frozen):
