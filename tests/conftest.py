@@ -71,7 +71,7 @@ class JupyterProcess:
         return client
 
     def wait_until_healthy(self, path):
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 150  # many tests may share the machine
         while True:
             try:
                 return self.request(path)
