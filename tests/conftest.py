@@ -51,11 +51,12 @@ class JupyterProcess:
     def port(self):
         return urlsplit(self.url).port
 
-    def request(self, path, body=None):
+    def request(self, path, body=None, method=None):
         headers = {"Authorization": f"token {self.token}", "Content-Type": "application/json"}
         data = None if body is None else json.dumps(body).encode()
-        with urllib.request.urlopen(urllib.request.Request(self.url + path, data, headers), timeout=30) as response:
-            return json.load(response)
+        asked = urllib.request.Request(self.url + path, data, headers, method=method)
+        with urllib.request.urlopen(asked, timeout=30) as response:
+            return json.loads(response.read() or "null")
 
     def kernel(self, notebook="one.ipynb", name="python3"):
         """A client of a kernel that this server started for a notebook."""

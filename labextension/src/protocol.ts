@@ -172,11 +172,13 @@ export interface Health {
   anywidget: boolean;
 }
 
+/** The session: one of its own choice, else the notebook's, whose name `welcome` says. At least one is given. */
 export interface Hello {
   id: string;
   type: 'hello';
   protocol: number;
-  session: string;
+  session?: string | null;
+  notebook?: NotebookPlace | null;
   client?: string | null;
 }
 
@@ -275,6 +277,16 @@ export interface LogLine {
   stream: 'stdout' | 'stderr' | 'log';
   text: string;
   at: string;
+}
+
+/**
+ * A notebook that a client runs in: its absolute `path` on the `machine` of its kernel (as a launch's
+ * `runtime.host`), and the id that its Jupyter server gave the `kernel`.
+ */
+export interface NotebookPlace {
+  path: string;
+  kernel?: string | null;
+  machine?: string | null;
 }
 
 /**

@@ -22,7 +22,7 @@ from phasenb.client.channel import Channel
 from phasenb.client.discovery import backend_for
 from phasenb.client.launching import NOTHING, Prepared, prepare
 from phasenb.client.selection import labels_of, state_of, time_of
-from phasenb.client.sessions import check_session, current_session
+from phasenb.client.sessions import check_session, chosen_session, current_place, current_session
 from phasenb.client.task_model import NO_EPOCH, TaskModel
 from phasenb.client.values import Values
 from phasenb.client.variables import LaunchersVariables
@@ -65,7 +65,9 @@ class AsyncClient:
         backend: Backend | None = None,
     ) -> None:
         self.backend: Backend = backend or backend_for(url, token)
-        self.session = check_session(session) if session is not None else current_session()
+        chosen = check_session(session) if session is not None else chosen_session()
+        notebook = current_place()
+        self._asked = chosen or current_session()
         self.values = Values(self.backend)
         self._models: WeakValueDictionary[str, TaskModel] = WeakValueDictionary()
         self._live: dict[str, TaskModel] = {}
@@ -77,11 +79,23 @@ class AsyncClient:
         self.notice = notice = partial(tell, notice)
         self._chores: set[asyncio.Task[None]] = set()
         self._channel = Channel(
-            self.backend, self.session, take=self._take, back=self._resume, ended=self._ended, notice=notice
+            self.backend,
+            self._asked if chosen or notebook is None else None,
+            notebook=notebook,
+            take=self._take,
+            back=self._resume,
+            ended=self._ended,
+            notice=notice,
         )
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.backend.url}, session {self.session!r}>"
+
+    @property
+    def session(self) -> str:
+        """Its name; before ``open``, a notebook's is what its path gives."""
+        welcome = self._channel.welcome
+        return self._asked if welcome is None else welcome.session
 
     # --- life ------------------------------------------------------------------------------------------------------
 

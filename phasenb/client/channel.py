@@ -39,6 +39,7 @@ from phasenb.web.message_protocol import (
     PROTOCOL,
     ErrorMessage,
     Feed,
+    NotebookPlace,
     Reply,
     ServerMessage,
     Welcome,
@@ -75,22 +76,24 @@ class _Pending:
 
 
 class Channel:
-    """``take(message)`` gets every message; what it returns for a reply goes along with it. ``back()`` is called when
-    a link came back. All on the loop that ``open`` was awaited on.
+    """``session`` None: the notebook's. ``take(message)`` gets every message; what it returns for a reply goes along
+    with it. ``back()`` is called when a link came back. All on the loop that ``open`` was awaited on.
     """
 
     def __init__(
         self,
         backend: Backend,
-        session: str,
+        session: str | None,
         *,
+        notebook: NotebookPlace | None = None,
         take: Callable[[ServerMessage], Any],
         back: Callable[[], None],
         ended: Callable[[PhasenbError], None],
         notice: Callable[[str], None],
     ) -> None:
         self.backend = backend
-        self.session = session
+        self._session = session
+        self._notebook = notebook
         self.welcome: Welcome | None = None
         self.problem: PhasenbError | None = None
         self._take = take
@@ -207,8 +210,11 @@ class Channel:
                 self._lost(final)
 
         link = await self.backend.connect(receive, lost)
-        hello = {"type": "hello", "id": "hello", "protocol": PROTOCOL, "session": self.session}
-        hello["client"] = f"phasenb-python/{version('phasenb')}"
+        hello = {"type": "hello", "id": "hello", "protocol": PROTOCOL, "client": f"phasenb-python/{version('phasenb')}"}
+        # The session that a notebook got stays this client's, whatever becomes of the notebook's path.
+        session = self._session if self.welcome is None else self.welcome.session
+        hello |= {} if session is None else {"session": session}
+        hello |= {} if self._notebook is None else {"notebook": self._notebook.model_dump(exclude_unset=True)}
         try:
             async with asyncio.timeout(HELLO_S):
                 await self._send(link, self._outgoing(hello))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from phasenb.client.client import Client
 from phasenb.client.handle import TaskHandle
-from phasenb.client.sessions import check_session, current_session
+from phasenb.client.sessions import check_session, chosen_session, current_session
 from phasenb.core.extended_agent import ExtendedAgent
 from phasenb.dto.task_state import State
 
@@ -30,12 +30,14 @@ _lock = threading.Lock()
 
 def default_client(session: str | None = None) -> Client:
     """Raises ServerUnreachable, AccessDenied, StoreUnavailable, ValueError for a session that can't be one."""
-    name = check_session(session) if session is not None else current_session()
-    key = (os.getpid(), name, *(os.environ.get(variable) for variable in _VARIABLES))
+    chosen = check_session(session) if session is not None else chosen_session()
+    # A notebook's own session may have another name than its path gives, which another notebook's may have.
+    name = (True, chosen) if chosen is not None else (False, current_session())
+    key = (os.getpid(), *name, *(os.environ.get(variable) for variable in _VARIABLES))
     with _lock:
         client = _clients.get(key)
         if client is None or client.problem is not None:
-            client = _clients[key] = Client(session=name)
+            client = _clients[key] = Client(session=chosen)
         return client
 
 

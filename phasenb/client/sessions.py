@@ -1,8 +1,11 @@
-"""Which session this process is: a notebook's outlives its kernels, a script's its runs (design.md section 9)."""
+"""Which session this process is: a notebook's outlives its kernels, a script's its runs (docs/sessions.md).
+
+Rules: a session that somebody chose is used as it is. Else a notebook says where it is, and its host which session that
+is (core.notebooks): so it follows a rename. The name made here from its path is for where no host was asked yet.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import sys
@@ -10,10 +13,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from phasenb.client.runners import executed_notebook, is_inherited
+from phasenb.config.machine import machine_id
+from phasenb.core.notebooks import session_of
 from phasenb.display.surroundings import shell
 from phasenb.dto.base import SESSION_PATTERN
+from phasenb.web.message_protocol import NotebookPlace
 
-_SLUG_LENGTH = 60
 _chosen: str | None = None
 
 
@@ -30,26 +36,52 @@ def check_session(name: str) -> str:
     return name
 
 
+def chosen_session() -> str | None:
+    """What ``pn.session`` was told, or PHASENB_SESSION says. Raises ValueError for a variable that can't be a name."""
+    return _chosen or (check_session(named) if (named := os.environ.get("PHASENB_SESSION")) else None)
+
+
 def current_session() -> str:
-    """The chosen session, or this notebook's (``nb:``), script's or directory's (``py:``)."""
-    if _chosen is not None:
-        return _chosen
+    """The chosen session, or this notebook's by its path (``nb:``), script's or directory's (``py:``)."""
+    chosen = chosen_session()
+    if chosen is not None:
+        return chosen
     notebook = current_notebook()
-    return _named("nb", notebook) if notebook else script_session(_script() or str(Path.cwd()))
+    return session_of(notebook) if notebook else script_session(_script() or str(Path.cwd()))
 
 
 def current_notebook() -> str | None:
-    """This notebook's absolute path: VS Code's variable, or what jupyter_server tells a kernel. None elsewhere."""
+    """This notebook's absolute path: VS Code's variable, what jupyter_server tells a kernel, or what the command says
+    that executes it. None elsewhere.
+    """
     running: Any = shell()
     if running is None:
         return None
-    path = running.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME")
-    return os.path.join(os.getcwd(), str(path)) if path else None  # noqa: PTH109, PTH118 - asked at each launch
+    path = running.user_ns.get("__vsc_ipynb_file__") or _told()
+    if not path:
+        return executed_notebook(running.user_ns)
+    return os.path.join(os.getcwd(), str(path))  # noqa: PTH109, PTH118 - asked at each launch
+
+
+def current_place() -> NotebookPlace | None:
+    """This notebook, as its host looks it up."""
+    path = current_notebook()
+    if path is None:
+        return None
+    # VS Code gives the server of its kernel another path.
+    kernel = None if "__vsc_ipynb_file__" in getattr(shell(), "user_ns", ()) else _kernel_id()
+    return NotebookPlace(path=path, kernel=kernel, machine=machine_id())
 
 
 def script_session(path: str) -> str:
     """The session that the script at ``path`` has when it runs."""
-    return _named("py", path)
+    return _script_session(path, os.getcwd())  # noqa: PTH109 - asked at each launch, where a Path costs too much
+
+
+@lru_cache(maxsize=16)
+def _script_session(path: str, folder: str) -> str:
+    # Not resolved: two links to one file are two places to a person, and a moved target keeps its session.
+    return session_of(str(Path(folder, path)), "py")
 
 
 def _script() -> str | None:
@@ -59,13 +91,21 @@ def _script() -> str | None:
     return str(path) if path else None
 
 
-def _named(kind: str, path: str) -> str:
-    return _named_in(kind, path, os.getcwd())  # noqa: PTH109 - asked at each launch, where a Path costs too much
+def _told() -> str | None:
+    """Set by jupyter_server for the kernels that it starts; what those start has it too, and is no notebook of it."""
+    path = os.environ.get("JPY_SESSION_NAME")
+    return path if path and not is_inherited() else None
 
 
-@lru_cache(maxsize=16)
-def _named_in(kind: str, path: str, folder: str) -> str:
-    # Not resolved: two links to one file are two places to a person, and a moved target keeps its session.
-    absolute = str(Path(folder, path))
-    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(absolute).stem).strip("-")[:_SLUG_LENGTH] or "unnamed"
-    return f"{kind}:{slug}-{hashlib.sha256(absolute.encode()).hexdigest()[:8]}"
+def _kernel_id() -> str | None:
+    """As its server knows this kernel: it is in the name of the connection file."""
+    if "ipykernel" not in sys.modules:
+        return None
+    from ipykernel.connect import get_connection_file
+
+    try:
+        file = get_connection_file()
+    except RuntimeError:
+        return None
+    found = re.fullmatch(r"kernel-(.+)\.json", Path(file).name)
+    return found[1] if found else None

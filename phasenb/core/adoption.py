@@ -84,7 +84,7 @@ class Adoption:
         launch = adopted.launch
         live = LiveTask(
             adopted.owner,
-            found.task,
+            found.task.changed(notebook=adopted.task.notebook),  # where it is now; the log knows where it was
             launch,
             self.launching.plan_of(launch, found.history.phases),
             self.launching.executor_of(launch),

@@ -21,6 +21,7 @@ from phasenb.core.gates import Answer, approval, denial
 from phasenb.core.launching import Launching
 from phasenb.core.live_task import LiveTask
 from phasenb.core.live_tasks import LiveTasks, to_its_end
+from phasenb.core.notebooks import Notebooks
 from phasenb.core.observers import Observers
 from phasenb.core.ports import Adopted, Appended, Clock, Executor, Observer, Publisher, Store, StoredTask, Taking
 from phasenb.core.repeats import answered_alike, retried_alike
@@ -93,6 +94,7 @@ class PhaseManager:
             self._observers.traceparent,
         )
         self._live = LiveTasks(self._carrier, told, self._observers, lambda: None if self.silent else self.host)
+        self.notebooks = Notebooks(store, self._live)
         self._adoption = Adoption(self._carrier, self._launching, told, self._observers, self._live.carry)
 
     @property
@@ -248,7 +250,7 @@ class PhaseManager:
             launch = launch.changed(runtime=runtime)
         changed = code is not None or runtime is not None
         found = await folded(self.store, task_id)
-        state, history = found.task, found.history
+        state, history = found.task.changed(notebook=stored.task.notebook), found.history
         if if_seq is not None and if_seq != state.seq:
             raise Conflict(task_id, f"it is at event {state.seq} now, not at {if_seq}")
         plan = self._launching.plan_of(launch, history.phases)
@@ -308,7 +310,8 @@ class PhaseManager:
                 self._carrier.heed(live)
                 return self.with_progress(live.task)
             found = await folded(self.store, stored.task.task_id)
-            decision = Decision(found.task, self._carrier.clock.now(), found.history)
+            known = found.task.changed(notebook=stored.task.notebook)
+            decision = Decision(known, self._carrier.clock.now(), found.history)
             decide(decision)
             if not decision.events:
                 return decision.state

@@ -236,6 +236,20 @@ class Store(Protocol):
         """The fsspec URL (or local path) of the folder of this owner's objects: codecs.objects.ObjectFolder(url)."""
         ...
 
+    # --- notebooks and their sessions --------------------------------------------------------------------------
+
+    async def notebook_session(self, owner: str, path: str) -> str:
+        """The session of the owner's notebook at this absolute path. A path that is not known gets one that no other
+        notebook has or had: by the path's own name where that is free (core.notebooks.session_of).
+        """
+        ...
+
+    async def move_notebooks(self, old: str, new: str | None) -> None:
+        """The notebook at ``old``, or all below it, are at ``new`` now, whoever's they are; nowhere for None. What was
+        known at ``new`` is nowhere any more.
+        """
+        ...
+
     # --- hosts and their leases --------------------------------------------------------------------------------
 
     async def join(self, host: HostInfo) -> None:

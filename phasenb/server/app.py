@@ -12,7 +12,6 @@ import logging
 from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from jupyter_server.extension.application import ExtensionApp
@@ -25,6 +24,7 @@ from phasenb.config import Settings, load_settings
 from phasenb.core.ports import Observer
 from phasenb.errors import ConfigError, PhasenbError, StoreUnavailable
 from phasenb.host import Host
+from phasenb.server.contents import Contents, root_of
 from phasenb.server.handlers import HANDLERS
 from phasenb.server.own_socket import OwnSocket
 from phasenb.server.state_events import StateEvents
@@ -77,6 +77,7 @@ class PhaseNB(ExtensionApp):
         self._activity: PeriodicCallback | None = None
         self._metrics: Metrics | None = None
         self._own_socket: OwnSocket | None = None
+        self._contents: Contents | None = None
 
     # --- jupyter_server's hooks ------------------------------------------------------------------------------------
 
@@ -114,6 +115,8 @@ class PhaseNB(ExtensionApp):
         if self._started is not None:
             await asyncio.wait([self._started])
         self._join_log(logging.getLogger())
+        if self._contents is not None:
+            self._contents.close()
         host, self.host, self.api = self.host, None, None
         if self._metrics is not None:
             REGISTRY.unregister(self._metrics)
@@ -167,6 +170,8 @@ class PhaseNB(ExtensionApp):
             return
         self.problem = None
         self.host, self.api = host, TaskApi(host.manager, version=self.version, place=host.place)
+        if self.serverapp is not None:
+            self._contents = Contents(self.serverapp, host.manager.notebooks)
         self._activity = PeriodicCallback(self._tell_activity, _ACTIVITY_MS)
         self._activity.start()
         self.log.info("phasenb %s: store %s", self.version, self._settings.store_url)
@@ -224,10 +229,10 @@ class PhaseNB(ExtensionApp):
         """
         if self.serverapp is None:
             return
-        root = getattr(self.serverapp.contents_manager, "root_dir", "")
-        if root:
+        root = root_of(self.serverapp)
+        if root is not None:
             page_config = self.serverapp.web_app.settings.setdefault("page_config_data", {})
-            page_config["phasenbRoot"] = str(Path(root).absolute())
+            page_config["phasenbRoot"] = str(root)
 
     def pages_have(self, labextension: str) -> bool:
         """Whether the pages of this server, JupyterLab's or Notebook's, have a labextension."""

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from sqlalchemy import ClauseElement
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from phasenb.core.notebooks import session_of
 from phasenb.dto.base import format_time
 from phasenb.errors import StoreUnavailable
 from phasenb.store import statements as sql
@@ -61,11 +62,32 @@ def index_changes(cursor: Cursor) -> None:
     cursor.execute("CREATE INDEX tasks_changed ON tasks (owner, updated_at)")
 
 
+def add_notebooks(cursor: Cursor) -> None:
+    """Notebooks keep their sessions when they move. Those that launched something are where they were then."""
+    for ddl in (
+        "CREATE TABLE notebooks ( id INTEGER NOT NULL, owner TEXT NOT NULL, session TEXT NOT NULL, path TEXT, "
+        "PRIMARY KEY (id), UNIQUE (owner, path), UNIQUE (owner, session) )",
+        "CREATE INDEX notebooks_at ON notebooks (path)",
+        "ALTER TABLE tasks ADD COLUMN notebook INTEGER",
+    ):
+        cursor.execute(ddl)
+    launched_by = "json_extract(snapshot, '$.notebook')"
+    cursor.execute(f"SELECT DISTINCT owner, {launched_by} FROM tasks WHERE {launched_by} IS NOT NULL")  # noqa: S608
+    rows = [(owner, session_of(path), path) for owner, path in cursor.fetchall()]
+    # Two paths whose digests begin alike are one session already: the second one stays without a row.
+    cursor.executemany("INSERT OR IGNORE INTO notebooks (owner, session, path) VALUES (?, ?, ?)", rows)
+    cursor.execute(
+        "UPDATE tasks SET notebook = (SELECT notebooks.id FROM notebooks "  # noqa: S608 - a constant of this function
+        f"WHERE notebooks.owner = tasks.owner AND notebooks.path = {launched_by})"
+    )
+
+
 # Later ones change tables step by step; the first is never run on a store that exists.
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(1, "the first tables", create_all),
     Migration(2, "hosts and their leases", add_hosts),
     Migration(3, "what changed since", index_changes),
+    Migration(4, "notebooks and their sessions", add_notebooks),
 )
 
 

@@ -19,9 +19,12 @@ Row = Sequence[Any]
 
 
 def stored_task(row: Row) -> StoredTask:
-    """From (owner, snapshot, inputs)."""
-    owner, snapshot, inputs = row
-    return StoredTask(owner, TaskState.model_validate({**orjson.loads(snapshot), "inputs": orjson.loads(inputs)}))
+    """From (owner, snapshot, inputs, notebook, path): a notebook that is known is where it is now."""
+    owner, snapshot, inputs, notebook, path = row
+    fields = {**orjson.loads(snapshot), "inputs": orjson.loads(inputs)}
+    if notebook is not None:
+        fields["notebook"] = path
+    return StoredTask(owner, TaskState.model_validate(fields))
 
 
 def task_values(task: TaskState) -> dict[str, Any]:

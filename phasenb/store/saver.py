@@ -25,7 +25,7 @@ from phasenb.dto.phase_result import PhaseResult
 from phasenb.dto.task_state import State, TaskState
 from phasenb.dto.values import Json
 from phasenb.errors import StoreUnavailable, UnknownTask
-from phasenb.store import hosts, queries, rows
+from phasenb.store import hosts, notebooks, queries, rows
 from phasenb.store import statements as sql
 from phasenb.store.appends import PreparedAppend, known_task
 from phasenb.store.artifacts import Artifacts
@@ -129,6 +129,15 @@ class MemorySaver:
 
     async def launched(self, owner: str, session: str, launch: Launch) -> str | None:
         return await self._database.aread(lambda cursor: known_task(cursor, owner, session, launch))
+
+    async def notebook_session(self, owner: str, path: str) -> str:
+        known = await self._database.aread(lambda cursor: notebooks.known(cursor, owner, path))
+        if known is None:
+            known = await self._database.writer.run(lambda cursor: notebooks.session(cursor, owner, path))
+        return known
+
+    async def move_notebooks(self, old: str, new: str | None) -> None:
+        await self._database.writer.run(lambda cursor: notebooks.move(cursor, old, new))
 
     async def join(self, host: HostInfo) -> None:
         await self._database.writer.run(hosts.join(host))

@@ -39,11 +39,24 @@ tasks = Table(
     Column("host", Text),  # whose it is while it lives: a host, "" for nobody's; null once it has ended
     Column("fence", Integer, nullable=False, server_default="0"),
     Column("executor", Text),
+    Column("notebook", Integer),  # notebooks.id: where the notebook that launched it is now
     Index("tasks_of_host", "host"),
     Index("tasks_of_owner", "owner", "task_id"),
     Index("tasks_of_session", "owner", "session", "task_id"),
     Index("tasks_in_state", "owner", "state", "task_id"),
     Index("tasks_changed", "owner", "updated_at"),
+)
+
+notebooks = Table(
+    "notebooks",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("session", Text, nullable=False),
+    Column("path", Text),  # absolute; null once it was deleted
+    UniqueConstraint("owner", "path"),
+    UniqueConstraint("owner", "session"),
+    Index("notebooks_at", "path"),
 )
 
 hosts = Table(

@@ -11,12 +11,24 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, Protocol
 
-from sqlalchemy import ClauseElement, Table, bindparam, delete, func, null, or_, select, update
+from sqlalchemy import ClauseElement, Integer, Table, Text, and_, bindparam, delete, func, null, or_, select, update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import Insert, insert
 
 from phasenb.dto.phase_result import FAILURES
-from phasenb.store.schema import checkpoints, code, events, hosts, launches, logs, meta, migrations, results, tasks
+from phasenb.store.schema import (
+    checkpoints,
+    code,
+    events,
+    hosts,
+    launches,
+    logs,
+    meta,
+    migrations,
+    notebooks,
+    results,
+    tasks,
+)
 
 _DIALECT = sqlite.dialect(paramstyle="named")
 
@@ -66,8 +78,14 @@ def _insert(table: Table) -> Insert:
 
 # --- writing -----------------------------------------------------------------------------------------------------
 
-# A new task's rows.
-INSERT_TASK = Statement(_insert(tasks))
+# A new task's rows. ``launched_by``: the path of its notebook, where one launched it.
+INSERT_TASK = Statement(
+    _insert(tasks).values(
+        notebook=select(notebooks.c.id)
+        .where(notebooks.c.owner == bindparam("owner"), notebooks.c.path == bindparam("launched_by"))
+        .scalar_subquery()
+    )
+)
 INSERT_LAUNCH = Statement(_insert(launches))
 INSERT_CODE = Statement(_insert(code).on_conflict_do_nothing())
 
@@ -133,7 +151,11 @@ NEWEST_TASK_OF_KEY = Statement(
 
 # --- reading -----------------------------------------------------------------------------------------------------
 
-_task = select(tasks.c.owner, tasks.c.snapshot, launches.c.inputs).join(launches)
+_task = (
+    select(tasks.c.owner, tasks.c.snapshot, launches.c.inputs, tasks.c.notebook, notebooks.c.path)
+    .join_from(tasks, launches)
+    .outerjoin(notebooks, tasks.c.notebook == notebooks.c.id)
+)
 
 TASK = Statement(_task.where(tasks.c.task_id == bindparam("task_id")))
 PLACE_OF_TASK = Statement(
@@ -244,6 +266,27 @@ def events_of_session(of_task: bool) -> Statement:
         clause = clause.where(events.c.task_id == bindparam("task_id"))
     return Statement(clause.order_by(events.c.id))
 
+
+# --- notebooks -----------------------------------------------------------------------------------------------------
+
+INSERT_NOTEBOOK = Statement(_insert(notebooks))
+SESSION_OF_NOTEBOOK = Statement(
+    select(notebooks.c.session).where(notebooks.c.owner == bindparam("owner"), notebooks.c.path == bindparam("path"))
+)
+NOTEBOOK_OF_SESSION = Statement(
+    select(notebooks.c.id).where(notebooks.c.owner == bindparam("owner"), notebooks.c.session == bindparam("session"))
+)
+# The file ``at`` a path, and what is below the folder: from its path and "/" to its path and the next character.
+_there = or_(
+    notebooks.c.path == bindparam("at"),
+    and_(notebooks.c.path >= bindparam("below"), notebooks.c.path < bindparam("above")),
+)
+FORGET_NOTEBOOKS = Statement(update(notebooks).where(_there).values(path=null()))
+MOVE_NOTEBOOKS = Statement(
+    update(notebooks)
+    .where(_there)
+    .values(path=bindparam("new", type_=Text).concat(func.substr(notebooks.c.path, bindparam("rest", type_=Integer))))
+)
 
 # --- hosts ---------------------------------------------------------------------------------------------------------
 

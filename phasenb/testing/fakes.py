@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from phasenb.core.notebooks import moved, session_of
 from phasenb.core.ports import NONE, Adopted, Append, Appended, Change, HostInfo, Lease, StoredTask
 from phasenb.core.reports import Attempt, Outcome, Report
 from phasenb.dto.agent_spec import AgentSpec, FunctionSpec
@@ -227,6 +228,7 @@ class FakeStore:
         self._gone: set[str] = set()
         self._kept: dict[str, _Kept] = {}
         self._objects: dict[tuple[str, str], bytes] = {}
+        self._notebooks: dict[tuple[str, str], str | None] = {}  # (owner, session) -> path
 
     async def append(self, append: Append) -> Appended:
         if self.refuse:
@@ -293,6 +295,22 @@ class FakeStore:
     async def checkpoint(self, task_id: str, phase: str, *, since: int = 1) -> Checkpoint | None:
         attempt, kept = self._of(task_id).checkpoints.get(phase, (0, None))
         return kept if attempt >= since else None
+
+    async def notebook_session(self, owner: str, path: str) -> str:
+        for (of_owner, session), known in self._notebooks.items():
+            if (of_owner, known) == (owner, path):
+                return session
+        session = session_of(path)
+        if (owner, session) in self._notebooks:
+            session = session_of(path, end=str(len(self._notebooks)))
+        self._notebooks[owner, session] = path
+        return session
+
+    async def move_notebooks(self, old: str, new: str | None) -> None:
+        for name, path in self._notebooks.items():
+            if path is not None:
+                there = moved(path, new, None) if new is not None else path
+                self._notebooks[name] = None if there is None else moved(path, old, new)
 
     async def join(self, host: HostInfo) -> None:
         self._gone.discard(host.host)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
+from phasenb.core.notebooks import OpenNotebook
 from phasenb.core.phase_manager import Launched, PhaseManager
 from phasenb.core.ports import Store
 from phasenb.dto.launch import Launch, Runtime
@@ -14,18 +15,30 @@ from phasenb.web.keeping import kept
 from phasenb.web.message_protocol import LaunchRequest, field_problems
 
 
-async def launch(manager: PhaseManager, identity: Identity, session: str, command: LaunchRequest) -> Launched:
-    """Launch for a client. Raises Forbidden, CodeNotAllowed, UnknownObject, BadMessage, PhaseManager's."""
+async def launch(
+    manager: PhaseManager,
+    identity: Identity,
+    session: str,
+    command: LaunchRequest,
+    notebook: OpenNotebook | None = None,
+) -> Launched:
+    """Launch for a client; ``notebook``: where it runs, which it need not know itself after a rename.
+
+    Raises Forbidden, CodeNotAllowed, UnknownObject, BadMessage, PhaseManager's.
+    """
     await identity.require("execute")
     await _check_code(identity, command)
     await _check_objects(manager.store, identity.owner, command)
+    runtime = command.runtime
+    if runtime is not None and notebook is not None:
+        runtime = runtime.changed(notebook=notebook.path or runtime.notebook)
     # The command was validated field by field: a second time would cost more than the launch's own commit.
     launch = Launch.model_construct(
         agent=command.agent,
         code=command.code,
         inputs=await kept(manager.store, identity.owner, command.inputs, manager.inline_bytes),
         options=command.options,
-        runtime=command.runtime,
+        runtime=runtime,
         idempotency_key=command.idempotency_key,
         traceparent=command.traceparent,
     )

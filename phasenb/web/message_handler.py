@@ -22,7 +22,8 @@ from typing import Any
 
 import orjson
 
-from phasenb.config.machine import machine_digest
+from phasenb.config.machine import machine_digest, machine_id
+from phasenb.core.notebooks import OpenNotebook, session_of
 from phasenb.core.phase_manager import PhaseManager
 from phasenb.core.replay import Snapshot, plan_replay
 from phasenb.dto.events import Event
@@ -84,6 +85,7 @@ class WebSocketMessageHandler:
         self._over_wire = True
         self._standing = Standing(identity, self._outbox, ask_every_s)
         self._subscriber: Subscriber | None = None
+        self._notebook: OpenNotebook | None = None
         self._bucket = TokenBucket(hub.settings.commands_per_second)
         self._timer: asyncio.TimerHandle | None = None
         self._launches: set[asyncio.Task[None]] = set()
@@ -182,15 +184,18 @@ class WebSocketMessageHandler:
         if command.protocol != protocol.PROTOCOL:
             raise UnsupportedProtocol(command.protocol, protocol.PROTOCOL)
         await self._identity.require("read")
+        notebook = await self._opened(command.notebook)
+        session = command.session or (notebook.session if notebook else "")
         if self._outbox.closed:
             return
+        self._notebook = notebook
         self._stop_timer()
         settings = self._hub.settings
         welcome = protocol.Welcome(
             reply_to=command.id,
             epoch=self._hub.store.epoch,
             server=self._server,
-            session=command.session,
+            session=session,
             owner=self._identity.owner,
             machine=machine_digest(),
             agents=tuple(sorted(self._manager.agents)),
@@ -202,9 +207,17 @@ class WebSocketMessageHandler:
                 replay_max_events=settings.replay_max_events,
             ),
         )
-        self._subscriber = self._hub.join(self._identity.owner, command.session, self._outbox)
+        self._subscriber = self._hub.join(self._identity.owner, session, self._outbox)
         self._outbox.reply(welcome)
         self._standing.start()
+
+    async def _opened(self, place: protocol.NotebookPlace | None) -> OpenNotebook | None:
+        """The notebook that the client runs in. One on another machine is known by nothing but its path."""
+        if place is None:
+            return None
+        if place.machine != machine_id():
+            return OpenNotebook(session_of(place.path), place.path)
+        return await self._manager.notebooks.open(self._identity.owner, place.path, place.kernel)
 
     async def _launch(self, command: protocol.LaunchCommand, subscriber: Subscriber) -> None:
         while len(self._launches) >= MAXIMUM_LAUNCHES:
@@ -216,7 +229,7 @@ class WebSocketMessageHandler:
     async def _launch_one(self, command: protocol.LaunchCommand, subscriber: Subscriber) -> None:
         try:
             with self._hub.births() as born:
-                launched = await launch(self._manager, self._identity, subscriber.session, command)
+                launched = await launch(self._manager, self._identity, subscriber.session, command, self._notebook)
                 events = born.pop(launched.task.task_id, ())
         except Exception as error:
             self._refuse(command.id, error)

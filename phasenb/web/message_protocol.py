@@ -36,16 +36,43 @@ class Command(Frozen):
     id: str = Field(min_length=1, max_length=64)
 
 
-class Hello(Command):
-    type: Literal["hello"] = "hello"
-    protocol: int
-    session: SessionName
-    client: str | None = Field(default=None, max_length=200)
+def _there(name: str) -> JsonDict:
+    return {"required": [name], "properties": {name: {"not": {"type": "null"}}}}
 
 
 def _exactly_one(*names: str) -> JsonDict:
     """In the schema, what a validator asks for: one of these fields is there and not null."""
-    return {"oneOf": [{"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in names]}
+    return {"oneOf": [_there(name) for name in names]}
+
+
+class NotebookPlace(Frozen):
+    """A notebook that a client runs in: its absolute ``path`` on the ``machine`` of its kernel (as a launch's
+    ``runtime.host``), and the id that its Jupyter server gave the ``kernel``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str = Field(min_length=1, max_length=4096)
+    kernel: str | None = Field(default=None, max_length=100)
+    machine: str | None = Field(default=None, max_length=64)
+
+
+class Hello(Command):
+    """The session: one of its own choice, else the notebook's, whose name ``welcome`` says. At least one is given."""
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": [_there("session"), _there("notebook")]})
+
+    type: Literal["hello"] = "hello"
+    protocol: int
+    session: SessionName | None = None
+    notebook: NotebookPlace | None = None
+    client: str | None = Field(default=None, max_length=200)
+
+    @model_validator(mode="after")
+    def _some_session(self) -> Self:
+        if self.session is None and self.notebook is None:
+            raise ValueError("give a session, a notebook, or both")
+        return self
 
 
 class LaunchRequest(Frozen):

@@ -21,7 +21,10 @@ ERROR = ErrorInfo(type="ValueError", message="no such column", traceback="Traceb
 class Story:
     """One task's decisions, each as an Append that is not yet told to any store. A second passes with each event."""
 
-    def __init__(self, owner="ada", session="nb:penguins", *, inputs=None, labels=None, task_id=None, **launch):
+    def __init__(
+        self, owner="ada", session="nb:penguins", *, inputs=None, labels=None, task_id=None, notebook=None, **launch
+    ):
+        self.notebook = notebook
         self.owner = owner
         self.task_id = task_id or new_ulid()
         self.session = session
@@ -53,6 +56,7 @@ class Story:
             inputs=self.inputs,
             labels=options.labels,
             key=options.key,
+            notebook=self.notebook,
         )
         return self.decide(created, launch=self.launch)
 

@@ -7,7 +7,8 @@ import pytest
 from phasenb.errors import StoreUnavailable
 from phasenb.store.saver import MemorySaver
 
-VERSION_1 = Path(__file__).parent / "data" / "version_1.sql"
+DATA = Path(__file__).parent / "data"
+VERSION_1 = DATA / "version_1.sql"
 
 
 def refused(url) -> str:

@@ -12,7 +12,7 @@ from phasenb.store.migrations import MIGRATIONS, Migration, migrate
 from phasenb.store.saver import MemorySaver
 from phasenb.store.schema import metadata
 
-from .refusals import VERSION_1, refused
+from .refusals import DATA, VERSION_1, refused
 
 
 def version(path) -> list[tuple[int, str]]:
@@ -45,11 +45,48 @@ def test_a_store_of_version_1_is_read_whole(tmp_path):
         await saver.close()
 
     asyncio.run(main())
+
+
+def restored(path, dump):
+    with sqlite3.connect(path) as made:
+        made.executescript(dump.read_text())
+    made.close()
+    return MemorySaver.open(path)
+
+
+DUMPS = sorted(DATA.glob("version_*.sql"))
+
+
+@pytest.mark.parametrize("dump", DUMPS, ids=lambda dump: dump.stem)
+def test_a_store_of_any_version_becomes_a_new_one(dump, tmp_path):
+    """Dumps are never made again: they are what those releases wrote."""
+    path = tmp_path / "phasenb.db"
+    asyncio.run(restored(path, dump).close())
     fresh = MemorySaver.open(tmp_path / "fresh.db", artifacts=str(tmp_path / "fresh"))
     asyncio.run(fresh.close())
     assert version(path) == version(tmp_path / "fresh.db")
     with sqlite3.connect(path) as old, sqlite3.connect(tmp_path / "fresh.db") as new:
         assert schema_of(old) == schema_of(new)
+
+
+@pytest.mark.parametrize("dump", DUMPS[1:], ids=lambda dump: dump.stem)
+def test_a_notebook_of_an_earlier_version_keeps_its_session_and_is_followed(dump, tmp_path):
+    """Version 2 did not know which notebook had launched a task: its path tells its session, as it did then."""
+
+    async def main():
+        saver = restored(tmp_path / "phasenb.db", dump)
+        session = await saver.notebook_session("ada", "/work/report.ipynb")
+        (task,) = await saver.tasks("ada", session=session)
+        assert (task.inputs, task.key) == ({"n": 1}, "once")
+        await saver.move_notebooks("/work", "/archive")
+        assert await saver.notebook_session("ada", "/archive/report.ipynb") == session
+        assert await saver.notebook_session("ada", "/work/report.ipynb") != session
+        found = {task.session: task.notebook for task in await saver.tasks("ada")}
+        now = None if dump.stem == "version_2" else "/archive/report.ipynb"
+        assert found == {session: now, "nightly": now, "py:job-1f0e9d8c": None}
+        await saver.close()
+
+    asyncio.run(main())
 
 
 def add_column(cursor):
