@@ -280,8 +280,8 @@ export interface LogLine {
 }
 
 /**
- * A notebook that a client runs in: its absolute `path` on the `machine` of its kernel (as a launch's
- * `runtime.host`), and the id that its Jupyter server gave the `kernel`.
+ * A notebook that a client runs in: its absolute `path` on the `machine` of its kernel (named as `welcome`
+ * names the host's), and the id that its Jupyter server gave the `kernel`.
  */
 export interface NotebookPlace {
   path: string;

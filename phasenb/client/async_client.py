@@ -22,7 +22,14 @@ from phasenb.client.channel import Channel
 from phasenb.client.discovery import backend_for
 from phasenb.client.launching import NOTHING, Prepared, prepare
 from phasenb.client.selection import labels_of, state_of, time_of
-from phasenb.client.sessions import check_session, chosen_session, current_place, current_session
+from phasenb.client.sessions import (
+    check_session,
+    chosen_session,
+    current_place,
+    current_session,
+    keep_own_session,
+    own_session,
+)
 from phasenb.client.task_model import NO_EPOCH, TaskModel
 from phasenb.client.values import Values
 from phasenb.client.variables import LaunchersVariables
@@ -65,9 +72,11 @@ class AsyncClient:
         backend: Backend | None = None,
     ) -> None:
         self.backend: Backend = backend or backend_for(url, token)
-        chosen = check_session(session) if session is not None else chosen_session()
         notebook = current_place()
+        chosen = check_session(session) if session is not None else chosen_session()
+        chosen = chosen or own_session(self.backend.url, notebook)
         self._asked = chosen or current_session()
+        self._place = notebook if chosen is None else None
         self.values = Values(self.backend)
         self._models: WeakValueDictionary[str, TaskModel] = WeakValueDictionary()
         self._live: dict[str, TaskModel] = {}
@@ -103,6 +112,8 @@ class AsyncClient:
         """Connect. Raises ServerUnreachable, AccessDenied, StoreUnavailable."""
         await self._channel.open()
         self._welcomed()
+        if self._place is not None:
+            keep_own_session(self.url, self._place, self.session)
         return self
 
     def _welcomed(self) -> None:

@@ -59,7 +59,7 @@ def _program(command: Sequence[str]) -> tuple[str, Sequence[str]]:
     if rest and Path(rest[0]).name.lower().startswith("python"):
         rest = rest[1:]
         while rest and rest[0].startswith("-") and rest[0] != "-m":
-            rest = rest[1:]
+            rest = rest[2 if rest[0] in ("-X", "-W") else 1 :]
         if rest[:1] == ["-m"]:
             return _MODULES.get(rest[1] if len(rest) > 1 else "", ""), rest[2:]
     if not rest:

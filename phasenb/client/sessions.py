@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from phasenb.client.runners import executed_notebook, is_inherited
-from phasenb.config.machine import machine_id
+from phasenb.config.machine import machine_digest
 from phasenb.core.notebooks import session_of
 from phasenb.display.surroundings import shell
 from phasenb.dto.base import SESSION_PATTERN
 from phasenb.web.message_protocol import NotebookPlace
 
 _chosen: str | None = None
+_own: dict[tuple[str, str], str] = {}  # (a host's URL, this notebook's path) -> the session that the host said it has
 
 
 def session(name: str) -> None:
@@ -39,6 +40,17 @@ def check_session(name: str) -> str:
 def chosen_session() -> str | None:
     """What ``pn.session`` was told, or PHASENB_SESSION says. Raises ValueError for a variable that can't be a name."""
     return _chosen or (check_session(named) if (named := os.environ.get("PHASENB_SESSION")) else None)
+
+
+def own_session(host: str, place: NotebookPlace | None) -> str | None:
+    """What a host has called this notebook's session before: this process stays in it, whatever the notebook's path
+    becomes.
+    """
+    return None if place is None else _own.get((host, place.path))
+
+
+def keep_own_session(host: str, place: NotebookPlace, session: str) -> None:
+    _own[host, place.path] = session
 
 
 def current_session() -> str:
@@ -70,7 +82,7 @@ def current_place() -> NotebookPlace | None:
         return None
     # VS Code gives the server of its kernel another path.
     kernel = None if "__vsc_ipynb_file__" in getattr(shell(), "user_ns", ()) else _kernel_id()
-    return NotebookPlace(path=path, kernel=kernel, machine=machine_id())
+    return NotebookPlace(path=path, kernel=kernel, machine=machine_digest())
 
 
 def script_session(path: str) -> str:

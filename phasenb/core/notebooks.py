@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from phasenb.core.ports import Store
 
 _SLUG_LENGTH = 60
+_KERNELS = 1000  # remembered: more than a server has
+_Kernel = tuple[str, str | None, str]  # owner, id, and the path that its server tells
 
 
 @lru_cache(maxsize=16)  # asked at each launch
@@ -60,19 +62,30 @@ class Notebooks:
         self._store = store
         self._live = live
         self._open: WeakSet[OpenNotebook] = WeakSet()
+        self._of_kernels: dict[_Kernel, OpenNotebook] = {}
         self._seen: deque[tuple[str, str | None]] = deque()
         self._order = asyncio.Lock()
         self.path_of_kernel: Callable[[str], Awaitable[str | None]] = _of_no_kernel
 
     async def open(self, owner: str, path: str, kernel: str | None) -> OpenNotebook:
         """The notebook of a kernel; of the one at ``path`` where no more is known. Raises StoreUnavailable."""
-        known = await self.path_of_kernel(kernel) if kernel else None
+        told = await self.path_of_kernel(kernel) if kernel else None
         async with self._order:
             await self._record()
-            path = known or path
-            notebook = OpenNotebook(await self._store.notebook_session(owner, path), path)
-            self._open.add(notebook)
+            # The server may not have heard from a page that its kernel's notebook was moved: until it does, it is ours.
+            notebook = self._of_kernels.get((owner, kernel, told)) if told else None
+            if notebook is None or notebook.path is None:
+                at = told or path
+                notebook = OpenNotebook(await self._store.notebook_session(owner, at), at)
+                self._open.add(notebook)
+                if told:
+                    self._keep((owner, kernel, told), notebook)
         return notebook
+
+    def _keep(self, kernel: _Kernel, notebook: OpenNotebook) -> None:
+        self._of_kernels[kernel] = notebook
+        if len(self._of_kernels) > _KERNELS:
+            del self._of_kernels[next(iter(self._of_kernels))]
 
     async def changed(self, old: str, new: str | None) -> None:
         """A file or folder was moved; deleted or replaced by another where ``new`` is None. Raises StoreUnavailable:

@@ -12,6 +12,7 @@ import logging
 from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from jupyter_server.extension.application import ExtensionApp

@@ -22,7 +22,7 @@ from typing import Any
 
 import orjson
 
-from phasenb.config.machine import machine_digest, machine_id
+from phasenb.config.machine import machine_digest
 from phasenb.core.notebooks import OpenNotebook, session_of
 from phasenb.core.phase_manager import PhaseManager
 from phasenb.core.replay import Snapshot, plan_replay
@@ -215,7 +215,7 @@ class WebSocketMessageHandler:
         """The notebook that the client runs in. One on another machine is known by nothing but its path."""
         if place is None:
             return None
-        if place.machine != machine_id():
+        if place.machine != machine_digest():
             return OpenNotebook(session_of(place.path), place.path)
         return await self._manager.notebooks.open(self._identity.owner, place.path, place.kernel)
 

@@ -46,8 +46,8 @@ def _exactly_one(*names: str) -> JsonDict:
 
 
 class NotebookPlace(Frozen):
-    """A notebook that a client runs in: its absolute ``path`` on the ``machine`` of its kernel (as a launch's
-    ``runtime.host``), and the id that its Jupyter server gave the ``kernel``.
+    """A notebook that a client runs in: its absolute ``path`` on the ``machine`` of its kernel (named as ``welcome``
+    names the host's), and the id that its Jupyter server gave the ``kernel``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
