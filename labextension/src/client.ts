@@ -10,6 +10,7 @@ import { ServerConnection } from '@jupyterlab/services';
 import { type ISignal, Signal } from '@lumino/signaling';
 import { ConnectionLost, inTrouble, ServerError } from './errors';
 import { noteGates, spliced } from './exact';
+import { PollingSocket } from './polling';
 import {
   type Command,
   EVENT_TYPES,
@@ -23,13 +24,15 @@ import {
 
 /** How things stand with the server.
  *
- * `absent`: it has no phasenb; `forbidden`: this user may not; `outdated`: it speaks another version of the protocol;
- * `trouble`: it answers, and says why it can't serve tasks. `idle`: nobody has asked for anything yet. A kernel that
+ * `connected`, `blocked`: by HTTP, as the socket is blocked on its way. `absent`: it has no phasenb; `forbidden`: this user may not; `outdated`: it speaks another version of the protocol;
+ * `trouble`: it answers, and says why it can't serve tasks; `gateway`: a proxy answers in its place. `idle`: nobody has asked for anything yet. A kernel that
  * tells of a task (widget.ts) can be `busy`: it does what it is asked later; and `silent`.
  */
 export type Connection =
-  | { kind: 'idle' | 'connecting' | 'connected' | 'reconnecting' | 'absent' | 'forbidden' | 'outdated' }
+  | { kind: 'idle' | 'connecting' | 'reconnecting' | 'absent' | 'forbidden' | 'outdated' }
+  | { kind: 'connected'; blocked?: boolean }
   | { kind: 'busy' | 'silent' }
+  | { kind: 'gateway'; status: number }
   | { kind: 'trouble'; message: string };
 
 /** A command without its `id`, which is the client's. */
@@ -52,6 +55,9 @@ export const TIMING: Timing = { firstDelay: 0.5, longestDelay: 15, silence: 30, 
 export const SESSION = 'jupyterlab';
 
 const CLOSED_FOR = { outdated: 4002 } as const;
+/** So many sockets that a server refused, although it answers, are no server that was just starting. */
+const BLOCKED = 2;
+const GATEWAYS: ReadonlySet<string> = new Set(['http_502', 'http_503', 'http_504']);
 const OPEN = 1; // WebSocket.OPEN, which a settings' own WebSocket class need not have
 
 const EVENTS: ReadonlySet<string> = new Set([...EVENT_TYPES, 'phase_update', 'phase_log']);
@@ -166,10 +172,14 @@ export class Client {
   }
 
   /** A body of the HTTP interface: `path` is below `phasenb/api`. Rejects with ServerError or ConnectionLost. */
-  async get(path: string): Promise<Response> {
+  get(path: string): Promise<Response> {
+    return this._http(path, {});
+  }
+
+  private async _http(path: string, init: RequestInit): Promise<Response> {
     let response: Response;
     try {
-      response = await ServerConnection.makeRequest(this._url('phasenb/api', path), {}, this.settings);
+      response = await ServerConnection.makeRequest(this._url('phasenb/api', path), init, this.settings);
     } catch {
       throw new ConnectionLost(false);
     }
@@ -185,21 +195,22 @@ export class Client {
   private _open(): void {
     clearTimeout(this._retry);
     this._become({ kind: this._tries > 0 ? 'reconnecting' : 'connecting' });
-    const { wsUrl, token, appendToken, WebSocket } = this.settings;
-    const query = appendToken && token ? `?token=${encodeURIComponent(token)}` : '';
-    const socket = new WebSocket(`${URLExt.join(wsUrl, 'phasenb/ws')}${query}`);
+    const blocked = this._unopened >= BLOCKED;
+    const socket = blocked
+      ? new PollingSocket((path, body) => this._http(path, { method: 'POST', body }))
+      : this._made();
     this._socket = socket;
     let greeted = false;
     socket.onopen = () => {
       greeted = true;
-      this._greet();
+      this._greet(blocked);
     };
-    socket.onmessage = event => {
+    socket.onmessage = (event: { data: unknown }) => {
       if (this._socket === socket) {
         this._take(String(event.data));
       }
     };
-    socket.onclose = event => {
+    socket.onclose = (event: { code: number }) => {
       if (this._socket === socket) {
         this._drop(true);
         this._closed(greeted, event.code);
@@ -207,16 +218,22 @@ export class Client {
     };
   }
 
-  private _greet(): void {
+  private _made(): WebSocket {
+    const { wsUrl, token, appendToken, WebSocket } = this.settings;
+    const query = appendToken && token ? `?token=${encodeURIComponent(token)}` : '';
+    return new WebSocket(`${URLExt.join(wsUrl, 'phasenb/ws')}${query}`);
+  }
+
+  private _greet(blocked: boolean): void {
     this._listen();
     const hello: Request = { type: 'hello', protocol: PROTOCOL, session: this._session, client: 'phasenb-jupyterlab' };
     this._send({
       request: hello,
       given: {},
       take: reply => {
-        this._tries = 0;
+        this._tries = this._unopened = 0;
         this._welcome = reply as Welcome;
-        this._become({ kind: 'connected' });
+        this._become(blocked ? { kind: 'connected', blocked } : { kind: 'connected' });
         this._opened.emit(this._welcome);
       },
       resolve: () => undefined,
@@ -274,6 +291,7 @@ export class Client {
     if (refusal instanceof ServerError) {
       this._refused(refusal);
     } else {
+      this._unopened = refusal === null ? this._unopened + 1 : 0;
       this._again();
     }
   }
@@ -287,6 +305,8 @@ export class Client {
       this._again({ kind: 'trouble', message: error.message });
     } else if (error.code === 'not_found' || error.code === 'http_404') {
       this._become({ kind: 'absent' });
+    } else if (GATEWAYS.has(error.code)) {
+      this._again({ kind: 'gateway', status: Number(error.code.replace('http_', '')) });
     } else {
       this._again();
     }
@@ -387,12 +407,13 @@ export class Client {
   private _told = new Signal<this, Told>(this);
   private _welcome: Welcome | null = null;
   private _pending = new Map<string, Pending>();
-  private _socket: WebSocket | null = null;
+  private _socket: WebSocket | PollingSocket | null = null;
   private _probing: Promise<void> | null = null;
   private _retry: ReturnType<typeof setTimeout> | undefined;
   private _silence: ReturnType<typeof setTimeout> | undefined;
   private _ids = 0;
   private _tries = 0;
+  private _unopened = 0; // sockets in a row that did not open although the server answers
   private _isDisposed = false;
   private _session: string;
   private _timing: Timing;

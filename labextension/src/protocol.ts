@@ -311,6 +311,12 @@ export interface Ok {
   type: 'ok';
 }
 
+/** `connection` is known to its client alone; `wait_s`: how long an answer without frames takes at most. */
+export interface OpenedConnection {
+  connection: string;
+  wait_s: number;
+}
+
 export interface Pause {
   id: string;
   type: 'pause';

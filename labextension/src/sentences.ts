@@ -11,8 +11,16 @@ export const UNREACHED: ReadonlySet<Connection['kind']> = new Set(['absent', 'fo
 export function connectionSentence(connection: Connection, goesOn: boolean, trans: TranslationBundle): string | null {
   switch (connection.kind) {
     case 'idle':
-    case 'connected':
       return null;
+    case 'connected':
+      return connection.blocked
+        ? trans.__('Live updates are blocked between this page and the server: shown by HTTP, a little later.')
+        : null;
+    case 'gateway':
+      return trans.__(
+        'A proxy between this page and the server answers %1: the server is down, starting or busy. Trying again…',
+        connection.status
+      );
     case 'connecting':
       return trans.__('Connecting to the server…');
     case 'reconnecting':
@@ -66,6 +74,8 @@ export function refusalSentence(error: unknown, trans: TranslationBundle): strin
         return trans.__('The task has moved on meanwhile: look again, then decide.');
       case 'forbidden':
         return trans.__('You may not do this.');
+      case 'http_413':
+        return trans.__('Not done: a proxy between this page and the server takes no request as large as this.');
       case 'illegal_transition':
         return trans.__('The task is past that already.');
       default:

@@ -184,7 +184,8 @@ export class TaskView {
       problem === null
         ? connectionSentence(connection, goesOn, this._trans)
         : problemSentence(problem, elsewhere, this._trans);
-    const finished = task !== null && !goesOn && !HEARD.has(connection.kind) && problem === null;
+    const live = HEARD.has(connection.kind) && !('blocked' in connection);
+    const finished = task !== null && !goesOn && !live && problem === null;
     setHidden(this._connection, sentence === null || finished); // what has ended is as true as ever
     setText(this._sentence, sentence ?? '');
     setHidden(this._tryAgain, !UNREACHED.has(connection.kind));

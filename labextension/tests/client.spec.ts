@@ -216,4 +216,56 @@ describe('the client', () => {
     await until(() => server.connections === 1);
     expect(server.urls.length).toBe(1);
   });
+
+  describe('where a proxy lets no socket through', () => {
+    const BLOCKED = { kind: 'connected', blocked: true };
+
+    beforeEach(async () => {
+      server.refuse = 400;
+      client.connect();
+      await until(() => client.connection.kind === 'connected');
+    });
+
+    it('does the same by HTTP, and says so', async () => {
+      expect(client.connection).toEqual(BLOCKED);
+      expect(server.urls.length).toBe(2); // no server that was just starting
+      server.answer = (command, say) => say(command.type === 'ping' ? { type: 'pong' } : { type: 'ok' });
+      const answers = await Promise.all([
+        client.request({ type: 'ping' }),
+        client.request({ type: 'cancel', task_id: TASK_ID })
+      ]);
+      expect(answers.map(answer => answer.type)).toEqual(['pong', 'ok']);
+      const told: Told[] = [];
+      client.told.connect((_, message) => told.push(message));
+      server.say({ type: 'task_paused', task_id: TASK_ID, session: 's', seq: 3, at: '', by: 'ada' });
+      await until(() => told.length === 1);
+    });
+
+    it('comes back after a break, by the socket where that works now', async () => {
+      server.refuse = null;
+      server.cut();
+      await until(() => server.urls.length === 3 && client.connection.kind === 'connected');
+      expect(client.connection).toEqual({ kind: 'connected' });
+    });
+
+    it('tells what is too large for the proxy, and goes on', async () => {
+      server.refuseSent = [413, {}];
+      const launch = client.request({ type: 'launch', agent: 'a' } as never);
+      const refusal = await launch.catch(error => error);
+      expect([refusal.name, refusal.code]).toEqual(['ServerError', 'http_413']);
+      server.answer = (_, say) => say({ type: 'pong' });
+      expect((await client.request({ type: 'ping' })).type).toBe('pong');
+    });
+  });
+
+  it('names a proxy that answers in place of the server', async () => {
+    server.refuse = 502;
+    server.http = () => [502, {}];
+    client.connect();
+    await until(() => client.connection.kind === 'gateway');
+    expect(client.connection).toEqual({ kind: 'gateway', status: 502 });
+    server.http = () => [200, {}];
+    server.refuse = null;
+    await until(() => client.connection.kind === 'connected');
+  });
 });

@@ -1,6 +1,6 @@
 // A server that speaks the protocol's first words over a real socket; a test says the rest.
 
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { ServerConnection } from '@jupyterlab/services';
 import { type WebSocket as Socket, WebSocketServer } from 'ws';
@@ -25,6 +25,8 @@ export class FakeServer {
   /** Refuse the next handshakes with this status; null: take them. */
   refuse: number | null = null;
   answer: Answer = () => undefined;
+  /** What `phasenb/api/connections/ID/send` answers instead of taking a frame. */
+  refuseSent: [number, object] | null = null;
 
   static async start(port = 0): Promise<FakeServer> {
     const server = new FakeServer();
@@ -46,6 +48,10 @@ export class FakeServer {
     const http = createServer((request, response) => {
       // Without the number with which Lab goes past caches.
       const path = (request.url ?? '').replace('/a%40b/phasenb/api/', '').replace(/[?&]\d+$/, '');
+      if (path.startsWith('connections')) {
+        void this._poll(path, request, response);
+        return;
+      }
       const [status, body] = this.http(path);
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
     });
@@ -67,9 +73,56 @@ export class FakeServer {
     for (const socket of this._sockets) {
       socket.send(this.write(message));
     }
+    this._fetched(this.write(message));
+  }
+
+  /** Messages over HTTP, as the socket's. `cut` ends such a connection too. */
+  private async _poll(path: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const end = (status: number, body = '') => response.writeHead(status).end(body);
+    const gone = () => end(410, JSON.stringify({ code: 'connection_gone', message: 'gone', details: {} }));
+    if (path === 'connections') {
+      this.connections += 1;
+      this._polled = { lines: [], wake: () => undefined };
+      end(201, JSON.stringify({ connection: `c${this.connections}`, wait_s: 10 }));
+      return;
+    }
+    const polled = this._polled;
+    if (polled === null || path.split('/')[1] !== `c${this.connections}`) {
+      gone();
+    } else if (path.endsWith('/send')) {
+      let frame = '';
+      for await (const chunk of request) {
+        frame += chunk;
+      }
+      if (this.refuseSent === null || !frame.includes('"launch"')) {
+        this._hear(frame, line => this._fetched(line));
+        end(204);
+      } else {
+        end(this.refuseSent[0], JSON.stringify(this.refuseSent[1]));
+      }
+    } else {
+      if (polled.lines.length === 0) {
+        await new Promise<void>(resolve => {
+          polled.wake = resolve;
+        });
+      }
+      if (this._polled === polled) {
+        end(200, polled.lines.splice(0).join('\n'));
+      } else {
+        gone();
+      }
+    }
+  }
+
+  private _fetched(line: string): void {
+    this._polled?.lines.push(line);
+    this._polled?.wake();
   }
 
   cut(code?: number): void {
+    const polled = this._polled;
+    this._polled = null;
+    polled?.wake();
     for (const socket of this._sockets) {
       if (code === undefined) {
         socket.terminate();
@@ -90,16 +143,18 @@ export class FakeServer {
     this.connections += 1;
     this._sockets.add(socket);
     socket.on('close', () => this._sockets.delete(socket));
-    socket.on('message', data => {
-      const command = JSON.parse(String(data)) as Command;
-      this.frames.push(String(data));
-      this.heard.push(command);
-      const say = (message: object) => socket.send(this.write({ reply_to: command.id, ...message }));
-      if (command.type === 'hello') {
-        say(this.welcome(command.session));
-      }
-      this.answer(command, say);
-    });
+    socket.on('message', data => this._hear(String(data), line => socket.send(line)));
+  }
+
+  private _hear(frame: string, send: (line: string) => void): void {
+    const command = JSON.parse(frame) as Command;
+    this.frames.push(frame);
+    this.heard.push(command);
+    const say = (message: object) => send(this.write({ reply_to: command.id, ...message }));
+    if (command.type === 'hello') {
+      say(this.welcome(command.session));
+    }
+    this.answer(command, say);
   }
 
   welcome(session: string): Omit<Welcome, 'reply_to'> {
@@ -122,6 +177,7 @@ export class FakeServer {
   readonly urls: string[] = [];
   private _http: Server | null = null;
   private _sockets = new Set<Socket>();
+  private _polled: { lines: string[]; wake: () => void } | null = null;
 }
 
 export const TASK_ID = '01KC0000000000000000000000';

@@ -40,7 +40,7 @@ MEANINGS = {
 
 _OF_ERRORS: tuple[tuple[tuple[type[BaseException], ...], Exit], ...] = (
     ((errors.UnknownTask, errors.UnknownAgent, errors.UnknownObject), Exit.NOT_FOUND),
-    ((errors.ServerUnreachable, errors.NoServer, errors.StoreUnavailable), Exit.NO_SERVER),
+    ((errors.ServerUnreachable, errors.ProxyRefused, errors.NoServer, errors.StoreUnavailable), Exit.NO_SERVER),
     ((errors.LaunchError, errors.ValueNotStorable, errors.BadMessage, errors.ConfigError), Exit.USAGE),
     ((errors.ApprovalNeeded, errors.TaskPaused), Exit.WAITING),
     ((TimeoutError,), Exit.TIMEOUT),

@@ -30,7 +30,10 @@ Lost = Callable[[str, PhasenbError | None], None]
 
 
 class Link(Protocol):
-    """An open way for frames."""
+    """An open way for frames. ``note``: what its user should know of it, if anything."""
+
+    @property
+    def note(self) -> str | None: ...
 
     async def send(self, command: str | JsonObject) -> None:
         """``command`` as JSON text; as it is where the backend is ``embedded``.

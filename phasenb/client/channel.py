@@ -101,6 +101,7 @@ class Channel:
         self._ended = ended
         self._notice = notice
         self._link: Link | None = None
+        self._noted: str | None = None
         self._made = 0
         self._numbers = itertools.count(1)
         self._pending: dict[str, _Pending] = {}
@@ -226,17 +227,19 @@ class Channel:
             await link.close()
             raise
         self._link = link
+        if link.note is not None and link.note != self._noted:
+            self._noted = link.note
+            self._notice(link.note)
         await self._send_again(link)
 
     async def _send_again(self, link: Link) -> None:
         for pending in list(self._pending.values()):
             try:
-                self._check_size(pending.command)  # this server may take less than the one before
-            except TooLarge as error:
+                self._check_size(pending.command)  # this server, or its proxy, may take less than the one before
+                await self._send(link, pending.command)
+            except PhasenbError as error:
                 if not pending.future.done():
                     pending.future.set_exception(error)
-            else:
-                await self._send(link, pending.command)
 
     def _receive(self, frame: str | bytes | ServerMessage, welcomed: asyncio.Future[Welcome]) -> None:
         message = self._parsed(frame) if isinstance(frame, str | bytes) else frame

@@ -269,6 +269,8 @@ class _Pipe:
 class _MemoryLink:
     """The client's end."""
 
+    note = None
+
     def __init__(self, pipe: _Pipe, handler: WebSocketMessageHandler) -> None:
         self._pipe = pipe
         self._handler = handler

@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit, urlunsplit
 import orjson
 
 from phasenb.client.backend import AFTER_FAILURE_S, JsonObject, Link, Lost, Receive
-from phasenb.errors import AccessDenied, PhasenbError, ServerUnreachable, StoreUnavailable, from_wire
+from phasenb.errors import AccessDenied, PhasenbError, ProxyRefused, ServerUnreachable, StoreUnavailable, from_wire
 from phasenb.web.http_protocol import ARROW, JSON
 
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ _BLOCK = 1 << 20
 _FINAL_CLOSES = {4001: 401, 4003: 403}  # authentication expired, no longer authorised (protocol.md)
 _CUT = "the connection was cut in the middle of an answer"
 _NOT_OURS = "what answers there is no phasenb server"
-_NO_EXTENSION = "it has no phasenb extension: install phasenb where the Jupyter server runs, and start it again"
+_SETTLE_S = 1.0  # after a gateway's error: the server may have been starting
+_OPENING_S = 10.0
 
 
 def parse_url(url: str, token: str | None = None) -> tuple[str, str]:
@@ -127,7 +128,12 @@ class HttpBackend:
             socket = await self._upgraded()
         except InvalidStatus as error:
             status, location = error.response.status_code, error.response.headers.get("Location")
-            raise denied_redirect(self._base, status, location) or self._refused(status) from None
+            denied = denied_redirect(self._base, status, location)
+            if denied is not None:
+                raise denied from None
+            return await self._without_socket(f"the WebSocket was answered with {status}", status, receive, lost)
+        except TimeoutError:
+            return await self._without_socket("the WebSocket was not answered in time", None, receive, lost)
         except InvalidMessage as error:
             cut = isinstance(error.__cause__, EOFError)
             raise ServerUnreachable(self._url, _CUT if cut else _NOT_OURS) from None
@@ -151,6 +157,27 @@ class HttpBackend:
             return unix_connect(self.socket_path, uri, **how)
         return SameOriginConnect(uri, proxy=None if self._loopback else True, **how)
 
+    async def _without_socket(self, cause: str, status: int | None, receive: Receive, lost: Lost) -> Link:
+        """A link over HTTP, if that works where the socket does not. Raises what is wrong with HTTP too."""
+        from phasenb.client.polling import PollingLink
+        from phasenb.client.refusals import blocked_note
+
+        if status is not None and status >= 500:
+            await asyncio.sleep(_SETTLE_S)
+        try:
+            opened = await asyncio.to_thread(self._exchange, "connections", b"", _OPENING_S)
+        except _NotFound as error:  # an older phasenb, or none
+            health = await asyncio.to_thread(self.health, _OPENING_S)
+            raise (ProxyRefused(self._url, status or 0, cause) if health is not None else error.meant) from None
+        path = f"connections/{orjson.loads(opened)['connection']}"
+        return PollingLink(self._exchange, path, self._url, blocked_note(self._url, cause), receive, lost)
+
+    def _exchange(self, path: str, body: bytes, timeout_s: float = TIMEOUT_S) -> bytes:
+        request = self._request("POST", path, body)
+        request.add_header("Content-Type", JSON)
+        with self._open(request, timeout_s) as response:
+            return response.read()
+
     def _headers(self) -> dict[str, str]:
         return {"Authorization": f"token {self._token}"} if self._token else {}
 
@@ -163,9 +190,18 @@ class HttpBackend:
             return host == "localhost" or host.endswith(".localhost")
 
     def _refused(self, status: int) -> PhasenbError:
-        if status in (401, 403):
-            return AccessDenied(self._url, status)
-        return ServerUnreachable(self._url, _NO_EXTENSION if status == 404 else f"it answers {status}")
+        from phasenb.client.refusals import refusal
+
+        return refusal(self._url, status, self._known_as() if status == 403 else None)
+
+    def _known_as(self) -> str | None:
+        """As whom Jupyter knows the caller, who may do nothing there; None where the token is wrong. Blocks."""
+        try:
+            with self._open(self._request("GET", "me", below="api"), _OPENING_S, asking=True) as response:
+                identity = self._object(response).get("identity") or {}
+        except PhasenbError:
+            return None
+        return identity.get("display_name") or identity.get("username")
 
     # --- calls -----------------------------------------------------------------------------------------------------
 
@@ -300,7 +336,8 @@ class HttpBackend:
 
         return Request(f"{self._base}{below}/{path}", body, self._headers(), method=method)  # noqa: S310 - http(s)
 
-    def _open(self, request: Request, timeout_s: float | None) -> _Body:
+    def _open(self, request: Request, timeout_s: float | None, *, asking: bool = False) -> _Body:
+        """``asking``: who the caller is; a refusal needs no reason then."""
         from http.client import HTTPException
         from urllib.error import HTTPError
         from urllib.request import ProxyHandler, build_opener
@@ -320,6 +357,8 @@ class HttpBackend:
         except (OSError, HTTPException) as error:
             raise ServerUnreachable(self._url, _plain(error)) from None
         with _Body(cast("HTTPResponse", refused), self._url) as body:
+            if asking:
+                raise AccessDenied(self._url, refused.code)
             raise self._problem(refused.code, body.read())
 
     def _problem(self, status: int, body: bytes) -> PhasenbError:
@@ -346,6 +385,8 @@ class _NotFound(PhasenbError):
 
 
 class _SocketLink:
+    note = None
+
     def __init__(self, socket: ClientConnection, url: str, receive: Receive, lost: Lost) -> None:
         self._socket = socket
         self._url = url

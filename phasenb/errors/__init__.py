@@ -29,6 +29,7 @@ The tree (stable wire codes in brackets; protocol.md "Errors")::
     ├── TaskPaused                        the same of a task that is paused
     ├── PhaseRaised                       what a phase raised, as text: the cause of TaskFailed
     ├── ServerUnreachable                 a server was found or named, and does not answer
+    ├── ProxyRefused                      a proxy in front of the server answered in its place
     ├── NoServer                          a command needs a server, and there is none
     ├── AccessDenied                      the server refused the token or the user
     └── ProtocolError                     a frame that breaks protocol.md
@@ -38,6 +39,7 @@ The tree (stable wire codes in brackets; protocol.md "Errors")::
         ├── UnsupportedProtocol [unsupported_protocol]
         ├── TooLarge [too_large]
         ├── RateLimited [rate_limited]
+        ├── ConnectionGone [connection_gone]
         └── ServerError                   a code this release does not know, or [internal]
 
 Rule: an error's fields are facts that survive the wire (JSON); ``from_wire(code, message, details)`` builds
@@ -52,6 +54,7 @@ from typing import Any
 from phasenb.errors.base import PhasenbError, fact_names
 from phasenb.errors.protocol import (
     BadMessage,
+    ConnectionGone,
     HelloRequired,
     ProtocolError,
     RateLimited,
@@ -75,6 +78,7 @@ from phasenb.errors.tasks import (
     LeaseLost,
     NoServer,
     PhaseRaised,
+    ProxyRefused,
     QueueFull,
     RuntimeMismatch,
     SecretUnavailable,
@@ -100,6 +104,7 @@ __all__ = [
     "CodeNotAllowed",
     "ConfigError",
     "Conflict",
+    "ConnectionGone",
     "Forbidden",
     "HelloRequired",
     "IllegalTransition",
@@ -110,6 +115,7 @@ __all__ = [
     "PhaseRaised",
     "PhasenbError",
     "ProtocolError",
+    "ProxyRefused",
     "QueueFull",
     "RateLimited",
     "RuntimeMismatch",
@@ -135,7 +141,7 @@ __all__ = [
 _WIRE: tuple[type[PhasenbError], ...] = (
     LaunchError, UnknownTask, UnknownAgent, UnknownObject, IllegalTransition, Conflict, QueueFull, LaunchesPaused,
     CodeNotAllowed, Forbidden, RuntimeMismatch, SecretUnavailable, WorkerLost, StoreUnavailable, BadMessage,
-    UnknownType, HelloRequired, UnsupportedProtocol, TooLarge, RateLimited,
+    UnknownType, HelloRequired, UnsupportedProtocol, TooLarge, RateLimited, ConnectionGone,
 )  # fmt: skip
 BY_CODE: Mapping[str, type[PhasenbError]] = {cls.code: cls for cls in _WIRE}
 

@@ -67,6 +67,18 @@ class TooLarge(ProtocolError):
 
 
 @dataclass(eq=False)
+class ConnectionGone(ProtocolError):
+    """A connection over HTTP that has ended; ``close_code`` as a socket is closed with."""
+
+    code: ClassVar[str] = "connection_gone"
+    close_code: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"this connection has ended ({self.reason}): open another one"
+
+
+@dataclass(eq=False)
 class RateLimited(ProtocolError):
     code: ClassVar[str] = "rate_limited"
     retry_after_s: float

@@ -361,6 +361,18 @@ class ServerUnreachable(PhasenbError):
 
 
 @dataclass(eq=False)
+class ProxyRefused(PhasenbError):
+    """A proxy between here and the server answered ``status`` in its place."""
+
+    url: str
+    status: int
+    problem: str
+
+    def __str__(self) -> str:
+        return f"a proxy between here and the server at {self.url} answered {self.status}: {self.problem}"
+
+
+@dataclass(eq=False)
 class NoServer(PhasenbError):
     """No server was named or found, and ``command`` needs one. ``instead``: what does without."""
 
@@ -377,13 +389,21 @@ class NoServer(PhasenbError):
 
 @dataclass(eq=False)
 class AccessDenied(PhasenbError):
-    """The server refused the token or the user; or it leads to ``redirect``, where the token is not for."""
+    """The server refused the token or the user; or it leads to ``redirect``, where the token is not for. ``user``: as
+    whom it knows the caller, where the token is right and the permission is missing.
+    """
 
     url: str
     status: int = 403
     redirect: str | None = None
+    user: str | None = None
 
     def __str__(self) -> str:
+        if self.user is not None:
+            return (
+                f"the server at {self.url} knows you ({self.user}), but does not let you use phasenb ({self.status}): "
+                "its administrator permits `read` on the resource `phasenb`, `write` to steer, `execute` to launch"
+            )
         if self.redirect is not None:
             return (
                 f"the server at {self.url} leads elsewhere, to {self.redirect} ({self.status}), and your token is not "

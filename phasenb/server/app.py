@@ -33,6 +33,7 @@ from phasenb.telemetry.metrics import Metrics
 from phasenb.telemetry.task_log import TaskLog
 from phasenb.web.api import TaskApi
 from phasenb.web.identity import operating_system_user
+from phasenb.web.polling import PolledConnections
 
 _WHERE = "c.PhaseNB (jupyter_server_config or the command line)"
 _ACTIVITY_MS = 30_000  # idle cullers look every minute or so
@@ -69,6 +70,7 @@ class PhaseNB(ExtensionApp):
         super().__init__(**kwargs)
         self.host: Host | None = None
         self.api: TaskApi | None = None
+        self.polled = PolledConnections()
         self.problem: PhasenbError | None = None
         self.version = version("phasenb")
         self._settings: Settings | None = None
@@ -122,6 +124,7 @@ class PhaseNB(ExtensionApp):
         if self._metrics is not None:
             REGISTRY.unregister(self._metrics)
             self._metrics = None
+        self.polled.close()
         if host is not None:
             host.hub.close()
             await host.stop()

@@ -10,6 +10,7 @@ from typing import Any
 
 from phasenb.server import tasks
 from phasenb.server.objects import ObjectHandler
+from phasenb.server.polling import ConnectionsHandler, ReceiveHandler, SendHandler
 from phasenb.server.socket import PhaseSocket
 from phasenb.web.http_protocol import OPERATIONS
 
@@ -27,6 +28,9 @@ _HANDLERS: dict[str, type[Any]] = {
     "artifact": tasks.ArtifactHandler,
     **dict.fromkeys(("put_object", "get_object", "has_object"), ObjectHandler),
     **dict.fromkeys(("cancel", "pause", "resume", "approve", "deny", "retry"), tasks.SteeringHandler),
+    "open_connection": ConnectionsHandler,
+    "send": SendHandler,
+    "receive": ReceiveHandler,
     "asyncapi": tasks.AsyncApiHandler,
     "openapi": tasks.OpenApiHandler,
 }

@@ -25,6 +25,7 @@ HTTP_SESSION = "http"
 JSON = "application/json"
 ARROW = "application/vnd.apache.arrow.stream"
 BYTES = "application/octet-stream"
+LINES = "application/x-ndjson"
 CONTENT_TYPES = {
     "json": JSON,
     "png": "image/png",
@@ -180,6 +181,13 @@ class LaunchedTask(Frozen):
     duplicate: bool
 
 
+class OpenedConnection(Frozen):
+    """``connection`` is known to its client alone; ``wait_s``: how long an answer without frames takes at most."""
+
+    connection: str
+    wait_s: float
+
+
 class KeptObject(Frozen):
     """``hash`` is ``sha256:`` + hex, ``bytes`` the size."""
 
@@ -207,6 +215,7 @@ STATUS: dict[str, int] = {
     "not_acceptable": 406,
     "illegal_transition": 409,
     "conflict": 409,
+    "connection_gone": 410,
     "too_large": 413,
     "invalid_launch": 422,
     "unknown_agent": 422,
@@ -250,6 +259,7 @@ class Operation:
 
 _TASK = "/phasenb/api/tasks/{task_id}"
 _OBJECT = "/phasenb/api/objects/{sha256}"
+_CONNECTION = "/phasenb/api/connections"
 _STEERING: tuple[tuple[str, type[protocol.Command], str, tuple[str, ...]], ...] = (
     ("cancel", protocol.Cancel, "End a task: what runs is interrupted", ()),
     ("pause", protocol.Pause, "Start nothing new after the running attempt", ()),
@@ -314,6 +324,18 @@ OPERATIONS: tuple[Operation, ...] = (
             (*_STEER_ERRORS, *more), body=body,
         )
         for name, body, summary, more in _STEERING
+    ),
+    Operation(
+        "open_connection", "POST", _CONNECTION, "The socket's messages over HTTP, where no WebSocket gets through",
+        "read", OpenedConnection, ("rate_limited",), status=201,
+    ),
+    Operation(
+        "send", "POST", _CONNECTION + "/{connection}/send", "Send one message, as on the socket", "read", None,
+        ("connection_gone",), status=204,
+    ),
+    Operation(
+        "receive", "POST", _CONNECTION + "/{connection}/receive", "The next messages, a line each, in order", "read",
+        (LINES,), ("connection_gone",),
     ),
     Operation(
         "asyncapi", "GET", "/phasenb/api/asyncapi.json", "The socket's messages, as AsyncAPI 3", "read", (JSON,)

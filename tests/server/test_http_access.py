@@ -53,6 +53,7 @@ class Door:
             "name": "table",
             "sha256": DIGEST,
             "agent": "three",
+            "connection": "nobodys",
         } | place
         body = OBJECT if operation.method == "PUT" else None
         if operation.method == "POST":
@@ -262,6 +263,17 @@ class TestNamedUsers:
         body = {"agent": "three", "inputs": {"path": {"$object": f"sha256:{DIGEST}", "codec": "json"}}}
         answer = await door.fetch("phasenb/api/tasks", "POST", EVE, json.dumps(body))
         assert (answer.code, json.loads(answer.body)["code"]) == (404, "unknown_object")
+
+    async def test_a_connection_over_http_is_its_users_alone(self, door):
+        opened = await door.fetch("phasenb/api/connections", "POST", ADA, "")
+        assert opened.code == 201
+        path = f"phasenb/api/connections/{json.loads(opened.body)['connection']}"
+        hello = json.dumps({"type": "hello", "id": "1", "protocol": 1, "session": "s"})
+        assert (await door.fetch(f"{path}/send", "POST", EVE, hello)).code == 410
+        assert (await door.fetch(f"{path}/receive", "POST", EVE, "")).code == 410
+        assert (await door.fetch(f"{path}/send", "POST", ADA, hello)).code == 204
+        welcome = await door.fetch(f"{path}/receive", "POST", ADA, "")
+        assert json.loads(welcome.body)["owner"] == "ada"
 
     async def test_a_session_and_its_keys_are_one_owners(self, door):
         fields = {"session": "nb:one", "idempotency_key": "once", "options": {"key": "2026-W47"}}

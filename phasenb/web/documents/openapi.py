@@ -18,6 +18,7 @@ _IN_PATH: dict[str, JsonSchema] = {
     "phase": {"type": "string"},
     "attempt": {"type": "integer", "minimum": 1, "maximum": 10**15 - 1},
     "name": {"type": "string"},
+    "connection": {"type": "string"},
     "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
 }
 _IN_COMMAND_ONLY = ("id", "type", "task_id", "launches")
@@ -79,6 +80,8 @@ def _operation(operation: Operation, components: dict[str, JsonSchema]) -> JsonS
         needed = {*components[command.__name__].get("required", ())} - {*_IN_COMMAND_ONLY}
         content = {JSON: {"schema": _ref(command)}}
         described["requestBody"] = {"content": content, "required": bool(needed) or operation.name == "launch"}
+    elif operation.name == "send":
+        described["requestBody"] = {"content": {JSON: {"schema": {"type": "object"}}}, "required": True}
     elif operation.method == "PUT":
         described["requestBody"] = {"content": {BYTES: {"schema": _BINARY}}, "required": True}
     return described
