@@ -79,7 +79,7 @@ export class FakeServer {
   /** Messages over HTTP, as the socket's. `cut` ends such a connection too. */
   private async _poll(path: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const end = (status: number, body = '') => response.writeHead(status).end(body);
-    const gone = () => end(410, JSON.stringify({ code: 'connection_gone', message: 'gone', details: {} }));
+    const gone = () => end(404, JSON.stringify({ code: 'connection_gone', message: 'gone', details: {} }));
     if (path === 'connections') {
       this.connections += 1;
       this._polled = { lines: [], wake: () => undefined };

@@ -12,6 +12,7 @@ import platform
 import shutil
 import sqlite3
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -27,6 +28,7 @@ from phasenb.cli.places import client_of, find_server
 from phasenb.client.discovery import HEALTH_S
 from phasenb.config import Settings
 from phasenb.config.layers import Setting
+from phasenb.config.places import config_path, data_path
 from phasenb.display.surroundings import widget_is_built
 from phasenb.errors import AccessDenied, PhasenbError
 from phasenb.web.message_protocol import PROTOCOL
@@ -71,10 +73,9 @@ def configuration() -> tuple[Settings | None, list[Setting], Finding]:
 
 
 def extension() -> Iterator[Finding]:
-    from jupyter_core.paths import jupyter_config_path
     from jupyter_server.extension.config import ExtensionConfigManager
 
-    manager: Any = ExtensionConfigManager(read_config_path=jupyter_config_path())  # it has no types
+    manager: Any = ExtensionConfigManager(read_config_path=config_path())  # it has no types
     known = manager.get_jpserver_extensions()
     if known.get("phasenb"):
         yield Finding("extension", "ok", "Jupyter servers of this environment load it")
@@ -150,7 +151,7 @@ def store(settings: Settings) -> Iterator[Finding]:
             yield Finding("store", "note", "in memory: what is in it ends with its host", "set store.url to a path")
             return
         if settings.store.url is None and not path.parent.exists():
-            yield Finding("store", "ok", f"{path}: not there yet, made by the first launch")
+            yield _can_be_made(path)
             return
         check(location)
     except PhasenbError as error:
@@ -166,6 +167,17 @@ def store(settings: Settings) -> Iterator[Finding]:
         yield Finding("store", "wrong", f"{where}: the disk is nearly full", "make room, or set store.url elsewhere")
     else:
         yield _looked_into(path, where, settings)
+
+
+def _can_be_made(path: Path) -> Finding:
+    """Whether the first launch can make the default store's folder: it is tried, and taken back."""
+    there = next(folder for folder in path.parents if folder.exists())
+    try:
+        with tempfile.TemporaryDirectory(dir=there):
+            return Finding("store", "ok", f"{path}: not there yet, made by the first launch")
+    except OSError as error:
+        todo = "give yourself the right to write there, or set store.url (PHASENB_STORE_URL) to a path elsewhere"
+        return Finding("store", "wrong", f"{path}: its folder can't be made in {there} ({error.strerror})", todo)
 
 
 def _looked_into(path: Path, where: str, settings: Settings) -> Finding:
@@ -260,7 +272,5 @@ def browser() -> Iterator[Finding]:
 
 def _labextension(name: str) -> Path | None:
     """The package.json of a labextension that is installed."""
-    from jupyter_core.paths import jupyter_path
-
-    places = (Path(folder) / name / "package.json" for folder in jupyter_path("labextensions"))
+    places = (Path(folder) / name / "package.json" for folder in data_path("labextensions"))
     return next((place for place in places if place.is_file()), None)

@@ -17,6 +17,7 @@ from phasenb.client.backend import Backend
 from phasenb.client.http_backend import HttpBackend
 from phasenb.client.own_socket import socket_of
 from phasenb.config.machine import machine_id
+from phasenb.config.places import runtime_dir
 from phasenb.errors import PhasenbError, ServerUnreachable
 
 HEALTH_S = 10.0
@@ -82,9 +83,7 @@ def kernels_server() -> HttpBackend | None:
     parent = os.environ.get("JPY_PARENT_PID", "")
     if not parent.isdigit():
         return None
-    from jupyter_core.paths import jupyter_runtime_dir  # imported late: a script never needs it
-
-    path = Path(jupyter_runtime_dir()) / f"jpserver-{parent}.json"
+    path = runtime_dir() / f"jpserver-{parent}.json"
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -117,10 +116,9 @@ def _server_beside() -> HttpBackend | None:
 
 def running_servers() -> list[dict[str, Any]]:
     """What the Jupyter servers that run here tell of themselves: this terminal's own first, then the newest."""
-    from jupyter_core.paths import jupyter_runtime_dir
     from psutil import pid_exists
 
-    files = sorted(Path(jupyter_runtime_dir()).glob("jpserver-*.json"), key=_changed, reverse=True)
+    files = sorted(runtime_dir().glob("jpserver-*.json"), key=_changed, reverse=True)
     found = []
     for path in files:
         try:

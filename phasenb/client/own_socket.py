@@ -10,12 +10,12 @@ import os
 import stat
 from pathlib import Path
 
+from phasenb.config.places import runtime_dir
+
 
 def socket_place(pid: int) -> Path:
     """Where the socket of the Jupyter server ``pid`` is, or a link to it."""
-    from jupyter_core.paths import jupyter_runtime_dir  # imported late: a named server needs no folder
-
-    return Path(jupyter_runtime_dir()) / f"phasenb-{pid}.sock"
+    return runtime_dir() / f"phasenb-{pid}.sock"
 
 
 def socket_of(pid: int) -> str | None:

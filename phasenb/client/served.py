@@ -16,6 +16,7 @@ from pathlib import Path
 from phasenb.client.backend import Link, Lost, Receive
 from phasenb.client.http_backend import HttpBackend, parse_url
 from phasenb.config.machine import process_started
+from phasenb.config.places import runtime_dir
 from phasenb.errors import ServerUnreachable
 
 PREFIX = "phasenb-serve-"
@@ -84,6 +85,4 @@ class ServedBackend(HttpBackend):
 
 
 def _folder() -> Path:
-    from jupyter_core.paths import jupyter_runtime_dir  # imported late: a named server needs no folder
-
-    return Path(jupyter_runtime_dir())
+    return runtime_dir()

@@ -13,11 +13,11 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from jupyter_core.paths import jupyter_config_path
 from traitlets.config.loader import ConfigFileNotFound, JSONFileConfigLoader, LazyConfigValue, PyFileConfigLoader
 
 from phasenb.config.layers import Layer, Setting
 from phasenb.config.loading import explain
+from phasenb.config.places import config_path
 from phasenb.config.settings import Settings
 from phasenb.errors import ConfigError
 
@@ -55,7 +55,7 @@ def phasenb_sections() -> list[tuple[Path, dict[str, Any]]]:
     """(file, its ``c.PhaseNB``), the weakest first, as Jupyter reads them. Raises ConfigError for one that fails."""
     found = []
     for name in _NAMES:
-        for folder in reversed(jupyter_config_path()):
+        for folder in reversed(config_path()):
             for loader in (
                 PyFileConfigLoader(f"{name}.py", path=folder),
                 JSONFileConfigLoader(f"{name}.json", path=folder),

@@ -20,6 +20,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from phasenb.config import places
 from phasenb.config.layers import Layer, Setting, located, read_layer, settings_of, validated
 from phasenb.config.settings import Settings
 from phasenb.core.policy_check import OTHER, dead_rule, limit_of_nothing, matching_nothing, unknown_fallback
@@ -96,7 +97,7 @@ def _settings_layers(
 
 
 def _policy_layers(path: str | None, folders: Sequence[Path]) -> list[Layer]:
-    over = [read_layer(Path(path).expanduser())] if path else _found(folders, "error_recovery.yaml")
+    over = [read_layer(places.expanded(path))] if path else _found(folders, "error_recovery.yaml")
     return [read_layer(_HERE / "error_recovery.yaml"), *over]
 
 
@@ -164,9 +165,7 @@ def _value(text: str) -> Any:
 
 def _config_folders(config_path: Sequence[str] | None) -> list[Path]:
     if config_path is None:
-        from jupyter_core.paths import jupyter_config_path  # imported late: tests and `run` never need it
-
-        config_path = jupyter_config_path()
+        config_path = places.config_path()
     # Jupyter lists the strongest folder first; ours are laid in order, so the strongest comes last.
     return [Path(folder) / "phasenb" for folder in reversed(config_path)]
 

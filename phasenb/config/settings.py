@@ -113,6 +113,6 @@ def make_data_dir(settings: Settings) -> None:
 
 def default_data_dir() -> Path:
     """``jupyter_data_dir()/phasenb``: user-wide, so that server and embedded hosts share one store."""
-    from jupyter_core.paths import jupyter_data_dir  # imported late: only a host needs it
+    from phasenb.config.places import data_dir
 
-    return Path(jupyter_data_dir()) / "phasenb"
+    return data_dir() / "phasenb"

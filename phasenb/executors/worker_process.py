@@ -35,8 +35,15 @@ _EXIT_S = 3.0  # for the worker's own end: atexit handlers, temporary folders
 _LAST_BYTES_S = 0.5
 _PIPE_BYTES = 262_144  # a native writer that holds the GIL must not fill it: nobody could read then
 _WORDS_BYTES = 65_536
-# Of processes, memory or descriptors: fork(2), pipe(2).
-_SHORTAGES = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOBUFS})
+# fork(2), pipe(2): what there is too little of, for now.
+_SHORTAGES = {
+    errno.EAGAIN: "its user may start no more processes or threads now (`ulimit -u`), or the machine has too many",
+    errno.ENOMEM: "the machine is short of memory now",
+    errno.EMFILE: "this host has too many files open (`ulimit -n`)",
+    errno.ENFILE: "the machine has too many files open",
+    errno.ENOBUFS: "the machine is short of buffers now",
+}
+_NO_THREADS = "can't start new thread"  # CPython's words for EAGAIN of pthread_create(3)
 _KILLERS = "the system does when memory runs out, or the worker itself when a phase closed its line to the host"
 
 NOT_KEPT = "(its last words are not kept, as it had secrets)"  # nobody is left who knows what to hide of them
@@ -290,16 +297,17 @@ class WorkerProcess(asyncio.Protocol):
                 f"`{self.executable} -m pip install phasenb` and launch again"
             )
         how = f"{self.ended_by()}, before it could answer: {last}"
+        if _NO_THREADS in last:  # its own first ones; the host ended what was left of it
+            return WorkerLost(f"of {self.executable}", f"could not start its threads: {_SHORTAGES[errno.EAGAIN]}")
         if self.returncode is not None and self.returncode < 0:  # not its own doing: another one may live
             return WorkerLost(f"of {self.executable}", how)
         return LaunchError(f"a worker of {self.executable} {how}")
 
 
 def not_started(executable: str, error: OSError) -> PhasenbError:
-    if error.errno in _SHORTAGES:
-        return WorkerLost(
-            f"of {executable}", f"could not be started ({error.strerror}): the machine is short of it now"
-        )
+    shortage = _SHORTAGES.get(error.errno or 0)
+    if shortage is not None:
+        return WorkerLost(f"of {executable}", f"could not be started ({error.strerror}): {shortage}")
     return LaunchError(
         f"the interpreter {executable} of this launch can't be started ({error.strerror}): restart the notebook's "
         "kernel in an environment that is there, and launch again"

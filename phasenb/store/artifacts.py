@@ -20,6 +20,7 @@ from typing import BinaryIO
 
 from phasenb.codecs.local_objects import LocalFiles
 from phasenb.codecs.objects import PREFIX, ObjectFolder
+from phasenb.config.places import expanded
 from phasenb.errors import StoreUnavailable
 
 CHUNK_BYTES = 1024 * 1024
@@ -41,7 +42,7 @@ class Artifacts:
         self._temporary = tempfile.mkdtemp(prefix="phasenb-") if url is None else None
         base = self._temporary or url or ""
         # Workers run in other directories, where a relative path would be another folder.
-        self.url = base if "://" in base else str(Path(base).expanduser().absolute())
+        self.url = base if "://" in base else str(expanded(base).absolute())
         self._folders: dict[str, ObjectFolder] = {}
 
     def url_of(self, owner: str) -> str:

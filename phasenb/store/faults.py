@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+from pathlib import Path
 
 from phasenb.errors import StoreUnavailable
 
@@ -22,9 +24,21 @@ _SENTENCES = {
 }
 
 
+_LEAST_ROOM = 1 << 16  # bytes: what a store needs at once when it is made, for its -shm
+
+
 def unavailable(store: str, error: sqlite3.Error) -> StoreUnavailable:
-    """The error as a sentence; SQLite's own words stand behind it."""
+    """The error as a sentence; SQLite's own words stand behind it. ``store``: its path, where it has one."""
     code: int | None = getattr(error, "sqlite_errorcode", None)
+    if code is not None and code & 0xFF == sqlite3.SQLITE_IOERR and _full(store):
+        code = sqlite3.SQLITE_FULL  # where the shared memory of the WAL finds no room SQLite says I/O error
     sentence = _SENTENCES.get(code & 0xFF) if code is not None else None
     problem = f"{sentence} (SQLite: {error})" if sentence else f"SQLite says: {error}"
     return StoreUnavailable(store, problem)
+
+
+def _full(store: str) -> bool:
+    try:
+        return shutil.disk_usage(Path(store).parent).free < _LEAST_ROOM
+    except OSError:
+        return False

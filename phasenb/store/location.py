@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from phasenb.config.places import expanded
 from phasenb.errors import StoreUnavailable
 
 MEMORY = ":memory:"
@@ -34,7 +35,7 @@ class Location:
 
 
 def locate(url: str | Path) -> Location:
-    """Raises StoreUnavailable for a URL that is no SQLite file."""
+    """Raises StoreUnavailable for a URL that is no SQLite file, ConfigError for ``~`` without a home folder."""
     text = str(url)
     if text.startswith(_SCHEME):
         text = text.removeprefix(_SCHEME).removeprefix("/") or MEMORY
@@ -42,7 +43,7 @@ def locate(url: str | Path) -> Location:
         raise StoreUnavailable(text, "only SQLite is supported: give a path, or sqlite:///path")
     if text == MEMORY:
         return Location(MEMORY, None)
-    path = Path(text).expanduser().absolute()
+    path = expanded(text).absolute()
     return Location(str(path), path)
 
 

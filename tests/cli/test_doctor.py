@@ -136,3 +136,14 @@ def test_an_agent_that_can_not_be_loaded(examined, report, folder):
     assert checks["agent gone"][0] == "wrong"
     assert "No module named 'no_such_module'" in checks["agent gone"][1]
     assert "agents.gone" in checks["agent gone"][2]
+
+
+def test_a_default_store_whose_folder_cant_be_made_is_wrong(examined, environ, tmp_path):
+    in_the_way = tmp_path / "a file"
+    in_the_way.touch()
+    code, checks, _ = examined(PHASENB_STORE_URL=None, JUPYTER_DATA_DIR=str(in_the_way / "data"))
+    assert code == Exit.FAILED
+    status, text, todo = checks["store"]
+    assert status == "wrong"
+    assert f"its folder can't be made in {in_the_way} (Not a directory)" in text
+    assert "PHASENB_STORE_URL" in todo

@@ -269,8 +269,8 @@ class TestNamedUsers:
         assert opened.code == 201
         path = f"phasenb/api/connections/{json.loads(opened.body)['connection']}"
         hello = json.dumps({"type": "hello", "id": "1", "protocol": 1, "session": "s"})
-        assert (await door.fetch(f"{path}/send", "POST", EVE, hello)).code == 410
-        assert (await door.fetch(f"{path}/receive", "POST", EVE, "")).code == 410
+        assert (await door.fetch(f"{path}/send", "POST", EVE, hello)).code == 404
+        assert (await door.fetch(f"{path}/receive", "POST", EVE, "")).code == 404
         assert (await door.fetch(f"{path}/send", "POST", ADA, hello)).code == 204
         welcome = await door.fetch(f"{path}/receive", "POST", ADA, "")
         assert json.loads(welcome.body)["owner"] == "ada"

@@ -64,7 +64,7 @@ SCHEMA = schemathesis.openapi.from_dict(openapi())
 @SCHEMA.parametrize()
 @settings(max_examples=20, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 def test_every_request_is_answered_as_the_document_says(case, server, task_id):
-    # Which agents and connections there are, and what an upload's hash is, no schema can say: such a request may be refused.
+    # Which agents, connections and hashes there are, no schema can say: such a request may be refused.
     excluded = [positive_data_acceptance] if case.operation.label in BEYOND_A_SCHEMA else []
     real = {"task_id": task_id, "phase": "work", "attempt": 1, "name": "table", "agent": "quick"}
     if len(str(case.path_parameters)) % 2:  # about half are about a task that is there

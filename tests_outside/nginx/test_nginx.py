@@ -140,8 +140,9 @@ def test_cells_and_panel_go_on_without_the_socket_and_say_so(nginx, jupyter_proc
     server = jupyter_process("jupyterlab", options=["--expose-app-in-browser"])
     alone = DOCUMENTED.replace("location / {", "location /phasenb/ws { return 403; }\n    location / {")
     url = nginx(alone, server.port)
+    kernel = {"name": "python3", "display_name": "Python 3"}
     cells = [nbformat.v4.new_code_cell(FLOW), nbformat.v4.new_code_cell("task = flow.launch(n=3)")]
-    notebook = nbformat.v4.new_notebook(cells=cells)
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
     (server.folder / "cell.ipynb").write_text(nbformat.writes(notebook))
     through = type(server)(url, server.token, server.folder, server.process, server.log)
     open_notebook(through, page)
