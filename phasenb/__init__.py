@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from phasenb.agents import adapters
     from phasenb.agents.workflow import Workflow
     from phasenb.client.async_client import AsyncClient
     from phasenb.client.client import Client
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "AsyncClient", "Client", "ExtendedAgent", "PhasenbError", "Step", "TaskCancelled", "TaskFailed", "TaskHandle",
-    "Workflow", "connect", "launch", "memory", "results", "resume_launches", "session", "task", "tasks",
+    "Workflow", "adapters", "connect", "launch", "memory", "results", "resume_launches", "session", "task", "tasks",
 ]  # fmt: skip
 
 _HOMES = {
@@ -44,6 +45,7 @@ _HOMES = {
     "session": "client.sessions",
     "task": "client.defaults",
     "tasks": "client.defaults",
+    "adapters": "agents.adapters",
     "_jupyter_server_extension_points": "server",
 }
 
@@ -52,8 +54,9 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'phasenb' has no attribute {name!r}")
-    found = getattr(importlib.import_module(f"phasenb.{home}"), name)
-    if name in ("ExtendedAgent", "Workflow"):
+    module = importlib.import_module(f"phasenb.{home}")
+    found = module if home.rpartition(".")[2] == name else getattr(module, name)
+    if name in ("ExtendedAgent", "Workflow", "adapters"):
         _teach_to_launch()
     globals()[name] = found
     return found

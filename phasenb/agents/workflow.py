@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 
 from phasenb.core.extended_agent import ExtendedAgent
 from phasenb.core.launch_check import CONTEXT, nearest
-from phasenb.core.phase_functions import Functions, PhaseFunction, check_phase_name
+from phasenb.core.phase_functions import Functions, PhaseFunction, can_run, check_phase_name
 from phasenb.dto.phase import DEFAULT_PHASES
 from phasenb.errors import LaunchError
 
@@ -93,7 +93,7 @@ class Workflow(ExtendedAgent):
             )
 
         def decorate(function: F) -> F:
-            if not callable(function):
+            if not can_run(function):
                 raise LaunchError(f"the phase `{name}` needs a function, not {function!r:.80}", argument=name)
             functions[name] = function
             return function

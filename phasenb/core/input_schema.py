@@ -90,6 +90,10 @@ def _adapter(hint: Any) -> TypeAdapter[Any] | None:
 
 
 def _hints(function: PhaseFunction) -> dict[str, Any]:
+    told = getattr(function.call, "__signature__", None)
+    if told is not None and not inspect.isroutine(function.call):  # an adapter's: its own code knows no names
+        named = told.parameters.values()
+        return {each.name: each.annotation for each in named if each.annotation is not each.empty}
     call = _plain(function.call)
     try:
         return get_type_hints(call, include_extras=True)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from phasenb.core.adapting import adapted, has_adapter
 from phasenb.core.arguments import Arguments, read_arguments
 from phasenb.core.injection import PHASE
 from phasenb.core.launch_check import nearest
@@ -28,17 +29,19 @@ _STREAMS = ("process", "stream")  # what these return is taken for steps, even w
 
 
 class PhaseFunction:
-    """A phase's callable. ``method``: the agent's method that it is, which says how its steps are read. ``filled``: the
-    arguments that phasenb itself fills, at most those of ``inject``.
+    """A phase's callable, or an agent that an adapter makes one. ``method``: the agent's method that it is, which says
+    how its steps are read. ``filled``: the arguments that phasenb itself fills, at most those of ``inject``.
     """
 
     __slots__ = ("arguments", "call", "filled", "joins", "streams")
 
-    def __init__(self, call: Function, method: str = "", *, inject: Sequence[str]) -> None:
-        self.call = call
+    def __init__(self, call: Any, method: str = "", *, inject: Sequence[str]) -> None:
+        if has_adapter(call):
+            call, inject = adapted(call), ()  # its arguments are all its own
+        self.call: Function = call
         self.streams = method in _STREAMS
         self.joins = method == "stream"  # the texts that it yields are one text
-        self.arguments: Arguments = read_arguments(call)
+        self.arguments: Arguments = read_arguments(self.call)
         self.filled = tuple([name for name in self.arguments.injected if name in inject])
 
 
@@ -61,10 +64,19 @@ def is_agent_class(cls: type) -> bool:
     return any(name in vars(base) for base in cls.__mro__ for name in (*_METHODS, "__call__"))
 
 
+def can_run(target: Any) -> bool:
+    """Whether ``target`` itself can run a phase: what can be called, or has an adapter."""
+    return callable(target) or has_adapter(target)
+
+
 def mapped(agent: Any, phase: str, target: str | Function, inject: Sequence[str]) -> PhaseFunction:
     """The function that ``target`` names or is. Raises LaunchError for a method that ``agent`` does not have."""
-    if callable(target):
+    if can_run(target):
         return PhaseFunction(target, inject=inject)
+    if not isinstance(target, str):
+        raise LaunchError(
+            f"the phase `{phase}` needs a function or a method's name, not {target!r:.80}", argument=phase
+        )
     method = getattr(agent, target, None)
     if not callable(method):
         raise LaunchError(
@@ -100,9 +112,9 @@ def check_phase_name(phase: Any) -> None:
         )
 
 
-def _entry(agent: Any) -> tuple[Function, str]:
-    """The callable that an agent without mapped phases is run by, and the name of the method that it is."""
-    if inspect.isroutine(agent):
+def _entry(agent: Any) -> tuple[Any, str]:
+    """What an agent without mapped phases is run by, and the name of the method that it is."""
+    if inspect.isroutine(agent) or has_adapter(agent):
         return agent, ""
     for name in _METHODS:
         method = getattr(agent, name, None)

@@ -66,6 +66,13 @@ class Bounds:
 NO_BOUNDS = Bounds()
 
 
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Yielded last by an adapter whose result may be anything, None too: an async generator can't return one."""
+
+    value: Any
+
+
 class Steps:
     """Reports what one generator yields, and keeps what may become its result.
 
@@ -79,6 +86,7 @@ class Steps:
         self._bounds = bounds
         self._name = name
         self._taken = 0
+        self._result: Result | None = None
         self._pieces: list[str] | None = [] if joins else None
         self._end = ""  # of the text so far
         self._plain = 0
@@ -87,6 +95,9 @@ class Steps:
 
     def take(self, item: Any) -> bool:
         """Report one yielded item; whether the stream ends with it. Raises AgentStopped for one item too many."""
+        if isinstance(item, Result):
+            self._result = item
+            return True
         self._taken += 1
         most = self._bounds.max_steps
         if most is not None and self._taken > most:
@@ -118,6 +129,8 @@ class Steps:
 
     def result(self, returned: Any = None) -> Any:
         """The result of a generator that returned ``returned``."""
+        if self._result is not None:
+            return self._result.value
         if returned is not None:
             return returned
         if self._carried is not None:

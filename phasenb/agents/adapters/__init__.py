@@ -1,0 +1,7 @@
+"""Agents of other libraries as ExtendedAgents: ``pn.adapters``. A module for each; none imports its library."""
+
+from __future__ import annotations
+
+from phasenb.agents.adapters.langgraph_graph import langgraph
+
+__all__ = ["langgraph"]

@@ -1,0 +1,41 @@
+"""Agents of other libraries that need more than their methods' names: which adapter makes them callable.
+
+Rule: a library is known by the names of its object's classes and never imported to find out; who has such an object has
+imported it. The adapter is imported when the first such object comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+_ADAPTERS = {
+    # A class of the library, in the mro of its agents: the function that makes one callable.
+    ("langgraph.pregel", "Pregel"): ("phasenb.agents.adapters.langgraph_graph", "runnable"),
+    ("langgraph.graph.state", "StateGraph"): ("phasenb.agents.adapters.langgraph_graph", "runnable"),
+}
+_PACKAGES = frozenset(module.partition(".")[0] for module, _ in _ADAPTERS)
+
+
+def has_adapter(agent: Any) -> bool:
+    return _adapter(agent) is not None
+
+
+def adapted(agent: Any) -> Any:
+    """What runs ``agent``, or itself where no adapter is needed. Raises what the adapter raises."""
+    adapter = _adapter(agent)
+    if adapter is None:
+        return agent
+    module, name = adapter
+    adapt: Callable[[Any], Any] = getattr(import_module(module), name)
+    return adapt(agent)
+
+
+def _adapter(agent: Any) -> tuple[str, str] | None:
+    for cls in type(agent).__mro__:
+        if cls.__module__.partition(".")[0] in _PACKAGES:
+            for (module, name), adapter in _ADAPTERS.items():
+                if cls.__name__ == name and f"{cls.__module__}.".startswith(f"{module}."):
+                    return adapter
+    return None
