@@ -22,6 +22,7 @@ The tree (stable wire codes in brackets; protocol.md "Errors")::
     ├── LeaseLost                         another host has taken over what this one was doing
     ├── StoreUnavailable [store_unavailable]
     ├── AgentStopped                      an agent at the bound of its steps or cost, or that asks a person
+    ├── AgentCrashed                      an agent that gave up, by its own account
     ├── ValueNotStorable                  an output or artifact that no codec can keep
     ├── TaskFailed                        ``task.result()`` of a task that failed
     ├── TaskCancelled                     ``task.result()`` of a task that was cancelled
@@ -65,6 +66,7 @@ from phasenb.errors.protocol import (
 )
 from phasenb.errors.tasks import (
     AccessDenied,
+    AgentCrashed,
     AgentStopped,
     ApprovalNeeded,
     CapturedTooLarge,
@@ -97,6 +99,7 @@ from phasenb.errors.tasks import (
 
 __all__ = [
     "AccessDenied",
+    "AgentCrashed",
     "AgentStopped",
     "ApprovalNeeded",
     "BadMessage",

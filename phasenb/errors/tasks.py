@@ -60,6 +60,16 @@ class AgentStopped(PhasenbError):
 
 
 @dataclass(eq=False)
+class AgentCrashed(PhasenbError):
+    """A phase whose agent gave up, by its own account."""
+
+    problem: str
+
+    def __str__(self) -> str:
+        return self.problem
+
+
+@dataclass(eq=False)
 class UnknownTask(PhasenbError):
     """No such task for this user. The same for a task of somebody else: it never tells the difference."""
 
