@@ -1,6 +1,8 @@
-"""LangGraph's graphs launched, carried out by real workers."""
+"""LangGraph's graphs launched as they are, carried out by real workers."""
 
 from __future__ import annotations
+
+import pytest
 
 GRAPHS = """
     import operator
@@ -46,16 +48,21 @@ GRAPHS = """
 """
 
 
-def test_a_graph_runs_in_a_worker(script):
+@pytest.mark.parametrize("agent", ["graph_of(look, write)", "pn.adapters.langgraph(make_graph)"])
+def test_a_graph_runs_in_a_worker(script, agent):
     script(
-        """
-        task = pn.adapters.langgraph(make_graph).launch(topic="owls")
-        assert task.result() == {"topic": "owls", "notes": ["owls"], "answer": "owls"}
+        f"""
+        task = pn.launch({agent}, topic="owls")
+        assert task.result() == {{"topic": "owls", "notes": ["owls"], "answer": "owls"}}
         assert "looking at owls" in list(task.logs()["text"])
         assert task.percent == 100
         """,
         flow=GRAPHS,
     )
+
+
+def test_the_functional_api_runs_in_a_worker(script):
+    script("assert pn.launch(doubled, number=3).result() == 7", flow=GRAPHS)
 
 
 def test_an_interrupt_fails_the_task_at_once_and_says_what_to_do(script):
