@@ -128,6 +128,7 @@ class Worker:
 
     def _release(self) -> None:
         """Forget the task."""
+        self._mains.forget()
         self._codes.clear()
         cwd, path, environment = self._home
         os.chdir(cwd)

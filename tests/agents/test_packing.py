@@ -350,3 +350,24 @@ def test_what_a_function_only_names_as_an_attribute_is_not_captured() -> None:
     namespace: dict[str, Any] = {"big": b"x" * 20_000_000, "__name__": "__main__"}
     exec("def explore(thing):\n    return thing.big", namespace)
     assert len(pack(flow_of(namespace["explore"]))) < 5_000
+
+
+def test_what_a_cached_or_dispatching_function_uses_is_refused_by_its_name(tmp_path: Path) -> None:
+    lock, notes = threading.Lock(), (tmp_path / "notes").open("w+")
+
+    @functools.cache
+    def slow() -> Any:
+        return lock
+
+    @functools.singledispatch
+    def kind(value: Any) -> Any:
+        return value
+
+    @kind.register
+    def read(value: int) -> Any:
+        return notes
+
+    with pytest.raises(UnpicklableCode, match=r"`slow` uses `lock` \(_thread.lock\), which can't be sent to a worker"):
+        pack(flow_of(lambda: slow()))
+    with pytest.raises(UnpicklableCode, match=r"`read` uses `notes` .* \(PicklingError: an open file"):
+        pack(flow_of(lambda: kind(1)))

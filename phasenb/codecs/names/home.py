@@ -115,8 +115,7 @@ def empty_main(name: str = "__main__") -> ModuleType:
 
 # --- which one counts ------------------------------------------------------------------------------------------------
 
-NOTEBOOK = Home()
-_of_process = [NOTEBOOK]
+_of_process = [Home()]
 _of_context: ContextVar[Home | None] = ContextVar("phasenb_home", default=None)
 
 
@@ -138,7 +137,7 @@ def process_home(home: Home) -> Iterator[None]:
 @contextmanager
 def inline_home() -> Iterator[None]:
     """Within: this context's code has a ``__main__`` of its own beside the notebook's, which is not installed."""
-    token = _of_context.set(Home(empty_main(), behind=NOTEBOOK))
+    token = _of_context.set(Home(empty_main(), behind=_of_process[-1]))
     try:
         yield
     finally:

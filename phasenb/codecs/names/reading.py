@@ -40,13 +40,12 @@ class Loader(pickle.Unpickler):
         self._defined: dict[str, Any] = {}
         self._fresh: dict[int, Any] = {}  # made by this load and not filled yet
         self._made: set[str] = set()
-        self._marks = {each.__name__: each for each in (self.main_names, self.make, self.fill, self.named)}
 
     def find_class(self, module: str, name: str, /) -> Any:
         if module == "__main__":
             return self.named(name)
         if module == marks.__name__:
-            return self._marks[name]
+            return getattr(self, name)
         return super().find_class(module, name)
 
     # --- what marks stand for --------------------------------------------------------------------------------------

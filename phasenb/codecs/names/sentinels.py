@@ -31,6 +31,17 @@ def may_be_sentinel(kind: Any, reducers: Mapping[Any, Any]) -> bool:
     )
 
 
+_found: dict[int, tuple[str, str]] = {}
+
+
+def known_place(value: Any) -> tuple[str, str] | None:
+    """(module, name) of a sentinel that ``places_of`` has found before, where it still stands."""
+    place = _found.get(id(value))
+    if place is not None and vars(sys.modules.get(place[0], object)).get(place[1]) is value:
+        return place
+    return None
+
+
 def places_of(kind: type) -> dict[int, tuple[str, str]]:
     """{id: (module, name)} of the instances of ``kind`` that imported modules have as globals. Of a class, only modules
     of its own package are looked at.
@@ -46,6 +57,7 @@ def places_of(kind: type) -> dict[int, tuple[str, str]]:
             for name, value in list(vars(module).items()):
                 if type(value) is kind and is_bare(value):
                     places.setdefault(id(value), (module_name, name))
+    _found.update(places)
     return places
 
 

@@ -25,7 +25,7 @@ from phasenb.codecs.names.annotations import annotated_names
 from phasenb.codecs.names.bounded import TooLargeError
 from phasenb.codecs.names.home import Home, at, current
 from phasenb.codecs.names.plain import is_plain
-from phasenb.codecs.names.sentinels import is_bare, may_be_sentinel, places_of
+from phasenb.codecs.names.sentinels import is_bare, known_place, may_be_sentinel, places_of
 from phasenb.codecs.names.shell import stand_in
 
 LRU = type(functools.lru_cache(len))
@@ -294,22 +294,24 @@ class NamesPickler(PlainPickler):
     def _sentinel(self, value: Any) -> Reduced:
         if not is_bare(value):
             return NotImplemented
-        kind = type(value)
-        places = self._sentinels.get(kind)
-        if places is None:
-            places = self._sentinels[kind] = {**places_of(kind)}
-            if self.by_reference:
-                for main in self._main:
-                    for name, each in list(main.items()):
-                        if type(each) is kind and not name.startswith("_"):
-                            places.setdefault(id(each), name)
-        place = places.get(id(value))
+        place = known_place(value) or self._places(type(value)).get(id(value))
         if place is None:
             return NotImplemented
         if isinstance(place, tuple):
             return building.module_attribute, place
         self.named[place] = value
         return marks.named, (place,)
+
+    def _places(self, kind: type) -> dict[int, Any]:
+        """Of libraries' sentinels of that kind; for values also the notebook's own, by name alone."""
+        places = self._sentinels.get(kind)
+        if places is None:
+            places = self._sentinels[kind] = {**places_of(kind)}
+            for main in self._main if self.by_reference else ():
+                for name, each in list(main.items()):
+                    if type(each) is kind and not name.startswith("_"):
+                        places.setdefault(id(each), name)
+        return places
 
     def _self_reduced(self, value: Any) -> Reduced:
         """What says of itself "I am the global NAME", which is one of ``__main__``."""
