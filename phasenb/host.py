@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from phasenb.config.machine import process_space, process_started
 from phasenb.config.settings import make_data_dir
+from phasenb.core import real_clock
 from phasenb.core.attempts import EngineLimits
 from phasenb.core.keeper import Keeper
 from phasenb.core.phase_manager import PhaseManager
@@ -36,10 +36,10 @@ class SystemClock:
     """The machine's clock: ports.Clock."""
 
     def now(self) -> datetime:
-        return datetime.now(UTC)
+        return real_clock.now()
 
     def monotonic(self) -> float:
-        return time.monotonic()
+        return real_clock.monotonic()
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

@@ -217,7 +217,8 @@ export interface LaunchCommand {
  * Options of a launch. `key` names the work: launched twice, it is one task, unless `if_exists` says else.
  *
  * `env`: variables to be set for the task's phases. `secrets`: variable -> where it is found, `env:NAME` or
- * `file:PATH`; only that is stored, never the secret.
+ * `file:PATH`; only that is stored, never the secret. `fresh_worker`: a worker that ran nothing before, and that
+ * runs nothing after this task.
  */
 export interface LaunchOptions {
   name?: string | null;
@@ -232,6 +233,7 @@ export interface LaunchOptions {
   secrets?: { [name: string]: string };
   labels?: { [name: string]: string };
   priority?: number;
+  fresh_worker?: boolean;
 }
 
 export interface Launched {

@@ -61,12 +61,13 @@ def launch(
     ] = None,
     executor: Annotated[ExecutorKind | None, typer.Option(help="Where the phases run.")] = None,
     priority: Annotated[int | None, typer.Option(min=-100, max=100, help="Higher ones start first.")] = None,
+    fresh_worker: Annotated[bool, typer.Option("--fresh-worker", help="A worker that ran nothing before.")] = False,
 ) -> int:
     """Launch a task. Writes its id, or with --wait shows it until it has ended. With --json: snapshots."""
     given = {
         "key": key, "if_exists": if_exists if key else None, "name": name, "executor": executor, "priority": priority,
         "labels": _pairs("--label", label), "approve_before": approve_before, "env": _env(env),
-        "secrets": _pairs("--secret", secret),
+        "secrets": _pairs("--secret", secret), "fresh_worker": fresh_worker or None,
     }  # fmt: skip
     options = {option: value for option, value in given.items() if value not in (None, {}, [])}
     values = {name: _value(text) for name, text in _pairs("KEY=VALUE", inputs).items()}

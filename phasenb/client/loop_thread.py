@@ -1,7 +1,8 @@
 """The one background thread of this process on whose event loop the synchronous clients and the embedded host live.
 
 Rules: it is a daemon, so it never keeps a process alive; a forked child gets none and makes its own; it runs no user
-code, so a busy kernel does not hold up its messages.
+code, so a busy kernel does not hold up its messages; it keeps the real time, whatever clock a cell or an inline phase
+has put in its place.
 """
 
 from __future__ import annotations
@@ -12,14 +13,21 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from phasenb.core import real_clock
+
 T = TypeVar("T")
+
+
+class _RealTimeLoop(asyncio.SelectorEventLoop):
+    def time(self) -> float:
+        return real_clock.monotonic()
 
 
 class LoopThread:
     """An event loop that runs on a daemon thread until the process ends."""
 
     def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
+        self.loop = _RealTimeLoop()
         self._thread = threading.Thread(target=self._serve, name="phasenb", daemon=True)
         self._thread.start()
 

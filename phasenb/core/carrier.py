@@ -158,7 +158,11 @@ class Carrier:
             live.slot = None
             if slot is not None:
                 await slot.release()
-            slot = live.slot = await self.executors[live.executor].reserve(live.owner, live.launch.runtime)
+            launch = live.launch
+            reserving = self.executors[live.executor].reserve(
+                live.owner, launch.runtime, fresh=launch.options.fresh_worker
+            )
+            slot = live.slot = await reserving
         return slot
 
     async def _judged(self, live: LiveTask, ended: Ended) -> Ended:

@@ -11,19 +11,21 @@ Rules and invariants:
 - Nothing here knows of stores, pipes or clocks of the wall but for the time of a log line.
 - Cancelling is cooperative: ``ctx.cancelled`` becomes true, and the next round of ``ctx.track``, the next step of a
   generator or the next await of an async phase raises Cancelled. ``update`` and ``log`` never raise it.
+- A phase that has noticed the cancel is not interrupted any more: what it does from then on is its cleanup.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from math import inf
 from operator import length_hint
-from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakSet
 
+from phasenb.core.real_clock import monotonic, now
 from phasenb.core.reports import Beat, LogChunk, Report
 from phasenb.core.tracks import Track
 from phasenb.dto.phase import LogLine, Step
@@ -37,6 +39,7 @@ T = TypeVar("T")
 
 MESSAGE_CHARACTERS = 500
 _ROUNDING = 1e-3  # sums of fractions end a little beside 1; this much is rounding, more is a mistake
+_made: WeakSet[Context] = WeakSet()
 _BEATS = 6  # in each heartbeat_s: one may be late by as much again, on its way through a worker, and still be in time
 
 
@@ -98,7 +101,9 @@ class Context:
         self._began: tuple[float, float] | None = None  # (monotonic, fraction) of the first told fraction
         self._tracks: list[Track] = []
         self._cancelled = False
+        self.noticed = False  # the cancel, by the phase
         self._cancel_callbacks: list[Callable[[], object]] = []
+        _made.add(self)
 
     # --- progress ------------------------------------------------------------------------------------------------
 
@@ -197,7 +202,7 @@ class Context:
 
     def log(self, *parts: object) -> None:
         """Write a line to the phase's log, as print() does (which works too); a text of several lines is several."""
-        at = datetime.now(UTC)
+        at = now()
         lines = " ".join(map(text_of, parts)).splitlines() or [""]
         chunk = LogChunk(tuple(LogLine(stream="log", text=line, at=at) for line in lines))
         with self._lock:
@@ -228,6 +233,8 @@ class Context:
     @property
     def cancelled(self) -> bool:
         """Whether this attempt should stop: a long loop of its own asks now and then."""
+        if self._cancelled:
+            self.noticed = True
         return self._cancelled
 
     def cancel(self) -> None:
@@ -282,7 +289,7 @@ class Context:
     def _check(self, track: Track) -> None:
         """What a loop does a few times in each interval, and no oftener."""
         now = track.pace()
-        if self._cancelled:
+        if self.cancelled:
             raise Cancelled
         self._dirty = True
         if now >= self._due:
@@ -390,3 +397,12 @@ def _clamped(fraction: Any) -> float:
     percent = 1.0 < fraction <= 100.0
     hint = f" ({fraction / 100.0:g} for {fraction:g} percent, or done= and total=)" if percent else ""
     raise ValueError(f"ctx.update takes a fraction from 0 to 1, not {fraction!r}{hint}")
+
+
+def _renew_locks() -> None:
+    """In a forked child, whose parent's other threads may have held them at the fork."""
+    for context in _made:
+        context._lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_renew_locks)

@@ -77,7 +77,12 @@ def _in_loop(begin: Callable[[], Coroutine[Any, Any, Any]], ctx: Context) -> Any
     async def main() -> Any:
         loop = asyncio.get_running_loop()
         task = loop.create_task(begin())
-        with ctx.on_cancel(lambda: loop.call_soon_threadsafe(task.cancel)):
+
+        def cancel() -> None:
+            if task.cancel():
+                ctx.noticed = True
+
+        with ctx.on_cancel(lambda: loop.call_soon_threadsafe(cancel)):
             try:
                 return await task
             except asyncio.CancelledError:

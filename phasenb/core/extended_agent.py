@@ -50,7 +50,7 @@ Phases = Targets | Sequence[str]
 
 OPTIONS = (
     "name", "key", "if_exists", "client", "session", "show", "executor", "approve_before", "recovery", "timeouts",
-    "env", "secrets", "labels", "priority",
+    "env", "secrets", "labels", "priority", "fresh_worker",
 )  # fmt: skip
 
 Launcher = Callable[["ExtendedAgent", Mapping[str, Any], Mapping[str, Any]], Any]
@@ -201,8 +201,9 @@ class ExtendedAgent:
         """A copy whose launches have these options; the agent itself stays as it is.
 
         Known: name, key, if_exists, client, session, show, executor, approve_before, recovery, timeouts, env,
-        secrets, labels, priority. ``env`` names variables whose values are taken from this process at launch and set
-        where the phases run; a dict gives the values. ``secrets`` maps variables to where they are found there,
+        secrets, labels, priority, fresh_worker. ``env`` names variables whose values are taken from this process at
+        launch and set where the phases run; a dict gives the values. ``fresh_worker=True``: a worker process that ran
+        nothing before, and that runs nothing after this task. ``secrets`` maps variables to where they are found there,
         ``"env:NAME"`` or ``"file:PATH"``: the secret itself is never stored, and shows as ``***`` in logs, messages,
         errors, previews and in the strings of JSON values. Pickled values and tables are not searched.
         Raises LaunchError for any other option.

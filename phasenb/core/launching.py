@@ -49,11 +49,11 @@ class Launching:
             raise LaunchError(
                 f"executor {kind!r} is not offered by this host (it offers: {offered})", argument="executor"
             )
-        own = [name for name in ("env", "secrets") if getattr(launch.options, name)]
+        own = [name for name in ("env", "secrets", "fresh_worker") if getattr(launch.options, name)]
         if own and not self.executors[kind].sets_variables:
             raise LaunchError(
                 f"the option `{own[0]}` needs executor='process': with {kind!r} phases run in the launcher's own "
-                "process, whose variables they share",
+                "process, and share its variables",
                 argument=own[0],
             )
         return kind

@@ -145,7 +145,8 @@ class PhaseManager:
             if known is None:
                 raise
             return Launched(await self.snapshot(owner, known), duplicate=True)
-        slot = self._carrier.executors[kind].warm(owner, launch.runtime) if places.free else None
+        executor, fresh = self._carrier.executors[kind], launch.options.fresh_worker
+        slot = executor.warm(owner, launch.runtime, fresh=fresh) if places.free else None
         if slot:
             places.take()
         running = decision.proceed(slot.worker if slot else None, launch.inputs)

@@ -333,7 +333,7 @@ NONE: Mapping[str, str] = MappingProxyType({})
 class Executor(Protocol):
     """``capacity`` slots may be out at once; PhaseManager keeps the count, so ``reserve`` never queues.
 
-    ``sets_variables``: whether an attempt may have variables of its own (``env``, ``secrets``).
+    ``sets_variables``: whether an attempt may have variables of its own (``env``, ``secrets``), and a fresh worker.
     """
 
     @property
@@ -349,12 +349,16 @@ class Executor(Protocol):
         """Why code that was packed in this runtime can't run here; None where it can."""
         ...
 
-    def warm(self, owner: str, runtime: Runtime | None) -> Slot | None:
-        """A slot that is ready this moment, or None: lets a launch and its first start share one transaction."""
+    def warm(self, owner: str, runtime: Runtime | None, *, fresh: bool = False) -> Slot | None:
+        """A slot that is ready this moment, or None: lets a launch and its first start share one transaction.
+
+        ``fresh``: one in which nothing ran before, and nothing runs after its release.
+        """
         ...
 
-    async def reserve(self, owner: str, runtime: Runtime | None) -> Slot:
-        """A slot, started if need be; where none can be started for now, one in which attempts are lost.
+    async def reserve(self, owner: str, runtime: Runtime | None, *, fresh: bool = False) -> Slot:
+        """A slot, started if need be; where none can be started for now, one in which attempts are lost. ``fresh``: see
+        ``warm``.
 
         Raises RuntimeMismatch, LaunchError (interpreter or directory is gone).
         """

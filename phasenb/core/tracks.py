@@ -5,7 +5,7 @@ Rule: between two looks at the clock a turn costs an addition and a comparison; 
 
 from __future__ import annotations
 
-from time import monotonic
+from phasenb.core.real_clock import monotonic
 
 _LONGEST_STRIDE = 1 << 20
 

@@ -27,7 +27,8 @@ class LaunchOptions(Frozen):
     """Options of a launch. ``key`` names the work: launched twice, it is one task, unless ``if_exists`` says else.
 
     ``env``: variables to be set for the task's phases. ``secrets``: variable -> where it is found, ``env:NAME`` or
-    ``file:PATH``; only that is stored, never the secret.
+    ``file:PATH``; only that is stored, never the secret. ``fresh_worker``: a worker that ran nothing before, and that
+    runs nothing after this task.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +45,7 @@ class LaunchOptions(Frozen):
     secrets: dict[VariableName, SecretSource] = Field(default_factory=dict)
     labels: dict[str, str] = Field(default_factory=dict)
     priority: Whole = Field(default=0, ge=-100, le=100)
+    fresh_worker: bool = False
 
 
 class Runtime(Frozen):

@@ -5,7 +5,8 @@ Rules:
 * File descriptors 1 and 2 are pipes that the host made; everything below Python ends up there too. The host holds
   their other ends as well, so that the last words of a worker that dies are not lost.
 * Lines keep their order within each stream. All lines of an attempt are sent before its Outcome. What is written
-  between two attempts (by a thread that was left behind) belongs to none, and is dropped.
+  between two attempts belongs to none, and is dropped; so is what a thread writes that another attempt left behind.
+* A forked child writes what it logs to descriptor 2: it neither reads the pipes nor takes a lock of its parent's.
 * What is read is sent at once: lines that wait in this process would die with it. So the pipes are read once in
   SEND_S, or when they fill, and not at each write: two threads that wake each other for every line are slow. Of
   ``ctx.log`` and logging, which no pipe keeps, a crash takes SEND_S at most.
@@ -25,11 +26,14 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from time import monotonic
-from typing import Any, TextIO
+from io import TextIOWrapper
+from typing import TextIO, cast
 
+from phasenb.core.real_clock import monotonic, now
 from phasenb.core.reports import LogChunk
-from phasenb.executors.lines import LineFolder, LogBound, StreamName, now
+from phasenb.executors import forked
+from phasenb.executors.left_threads import LeftThreads, OwnedStream
+from phasenb.executors.lines import LineFolder, LogBound, StreamName
 
 SEND_S = 0.05
 _READ_BYTES = 65_536
@@ -85,13 +89,17 @@ class Pipe:
 class Capture:
     """The output of the attempt that runs. Any thread may call it; ``send`` gets chunks in order."""
 
-    def __init__(self, stdout_fd: int, stderr_fd: int, send: Callable[[LogChunk], None]) -> None:
+    def __init__(
+        self, stdout_fd: int, stderr_fd: int, send: Callable[[LogChunk], None], left: LeftThreads | None = None
+    ) -> None:
         self._pipes = (Pipe("stdout", stdout_fd), Pipe("stderr", stderr_fd))
         self._send = send
         self._lock = threading.RLock()
         self._bound: LogBound | None = None
         self._refresh_at = 0.0
         self._sent_at = 0.0
+        self._left = left or LeftThreads()
+        self._in_child = False
         self.fds = (stdout_fd, stderr_fd)
 
     @property
@@ -108,8 +116,7 @@ class Capture:
 
     def end(self) -> None:
         """Send all that the attempt wrote; it is over."""
-        for stream in (sys.stdout, sys.stderr):
-            _flush(stream)
+        forked.flush()
         _libc.fflush(None)  # what C code printed waits in C's own buffers
         with self._lock:
             bound, self._bound = self._bound, None
@@ -140,6 +147,11 @@ class Capture:
 
     def log(self, text: str) -> None:
         """Add to the stream ``log``, after what was printed before."""
+        if self._in_child:
+            forked.write(text)
+            return
+        if self._left.silent():
+            return
         with self._lock:
             self._take_in()
             if self._bound is not None:
@@ -158,6 +170,12 @@ class Capture:
             self._send(chunk)
             self._sent_at = monotonic()
 
+    def in_child(self) -> None:
+        """This is a forked child: the pipes are its parent's."""
+        self._in_child = True
+        for fd in self.fds:
+            os.close(fd)
+
     def add(self, chunk: LogChunk) -> None:
         """Lines of ``ctx.log``."""
         for line in chunk.lines:
@@ -165,7 +183,7 @@ class Capture:
 
     @contextmanager
     def python(self) -> Iterator[None]:
-        """Have logging and warnings told here inside the block; what a phase changed of them is put back after it."""
+        """Have logging and warnings told here inside the block; filters of warnings are put back after it."""
         root = logging.getLogger()
         handler = _Handler(self)
         root.addHandler(handler)
@@ -176,7 +194,7 @@ class Capture:
                 warnings.showwarning = self._warning
                 yield
         finally:
-            root.handlers.clear()
+            root.removeHandler(handler)
 
     def _warning(
         self,
@@ -205,23 +223,15 @@ class _Handler(logging.Handler):
         self._capture.log(text)
 
 
-def use_pipes() -> None:
+def use_pipes(left: LeftThreads) -> None:
     """Have print() write whole lines into the pipes at once, in UTF-8, whatever a person prints."""
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure: Any = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            # A line is one write, also under PYTHONUNBUFFERED: a crash between text and newline would lose the line.
-            reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True, write_through=False)
+    for name in ("stdout", "stderr"):
+        stream = OwnedStream(cast(TextIOWrapper, getattr(sys, name)).detach(), left)
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
 
 
 def _add(bound: LogBound, stream: StreamName, lines: list[str]) -> None:
     at = now()
     for line in lines:
         bound.add(stream, line, at)
-
-
-def _flush(stream: Any) -> None:
-    try:
-        stream.flush()
-    except (OSError, ValueError, AttributeError):  # a phase closed or replaced it: nothing of ours waits in there
-        return

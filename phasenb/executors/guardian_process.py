@@ -125,12 +125,16 @@ class GuardianProcess(asyncio.Protocol):
             self.pid = number
             self._started.set_result(number)
         else:
-            self._started.set_exception(OSError(number, os.strerror(number)))
+            self._fail(OSError(number, os.strerror(number)))
+
+    def _fail(self, error: OSError) -> None:
+        self._started.set_exception(error)
+        self._started.exception()  # heard: nobody may wait for it any more
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._be_silent()
         if not self._started.done():
-            self._started.set_exception(OSError(errno.EAGAIN, "its guardian was killed"))  # another one can start it
+            self._fail(OSError(errno.EAGAIN, "its guardian was killed"))  # another one can start it
         elif self.pid and not self._ended.done():
             self._burying = asyncio.get_running_loop().create_task(self._bury(), name=f"bury process {self.pid}")
 

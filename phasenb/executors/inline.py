@@ -5,9 +5,10 @@ Rules and what they cost:
 * Phases share this process: its memory, its GIL, its working directory. One that crashes in C takes the notebook along.
 * Arguments are decoded and outputs encoded in the thread, as in a worker: a phase never gets the launcher's objects.
   The code's variables are those of the launch; its classes are the notebook's own. ``__main__`` stays the notebook's.
-* Cancelling is ``ctx.cancelled``, then an exception in the phase's thread. Python raises it at the next bytecode: a
-  long call of C (``time.sleep``, a fit of a model) goes on until it returns, and no one can end it. After the grace
-  the attempt counts as cancelled although its thread may still be in that call; what it returns then is not kept.
+* Cancelling is ``ctx.cancelled``, then an exception in the phase's thread, unless it has noticed. Python raises it at
+  the next bytecode: a long call of C (``time.sleep``, a fit of a model) goes on until it returns, and nobody can end
+  it. After the grace the attempt counts as cancelled although its thread may still be in that call; what it returns
+  then is not kept.
 * The loop is woken once for what all threads have told since its last turn (executors.mailbox).
 """
 
@@ -131,13 +132,15 @@ class InlineRun(StoppableRun):
         import ctypes  # only a cancel needs it
 
         with self._lock:
-            if self._over or self._interrupted:
+            if self._over or self._interrupted or self.performance.noticed:
                 return
             self._interrupted = True
             if not self._begun:
                 return
-            thread = ctypes.c_ulong(self._thread.ident or 0)
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(Cancelled))
+            raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
+            thread, exception = ctypes.c_ulong(self._thread.ident or 0), ctypes.py_object(Cancelled)
+            if not self.performance.noticed:  # asked last: from here to the call no other thread has its turn
+                raise_in(thread, exception)
 
 
 def _receive(told: tuple[InlineRun, list[Report]]) -> None:
@@ -188,11 +191,11 @@ class InlineExecutor:
     def refusal(self, runtime: Runtime | None) -> None:
         """See ports.Executor: never."""
 
-    def warm(self, owner: str, runtime: Runtime | None) -> Slot | None:
+    def warm(self, owner: str, runtime: Runtime | None, *, fresh: bool = False) -> Slot | None:
         """See ports.Executor: always ready."""
         return InlineSlot(self)
 
-    async def reserve(self, owner: str, runtime: Runtime | None) -> Slot:
+    async def reserve(self, owner: str, runtime: Runtime | None, *, fresh: bool = False) -> Slot:
         """See ports.Executor: never waits."""
         return InlineSlot(self)
 

@@ -12,8 +12,9 @@ import threading
 from contextvars import ContextVar
 from typing import Any
 
+from phasenb.core.real_clock import now
 from phasenb.core.reports import LogChunk
-from phasenb.executors.lines import LineFolder, LogBound, StreamName, now
+from phasenb.executors.lines import LineFolder, LogBound, StreamName
 
 _NAMES: tuple[StreamName, StreamName] = ("stdout", "stderr")
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal
 
 from phasenb.core.reports import LogChunk
@@ -118,10 +118,6 @@ class LogBound:
             dropped = 0
         self._tail = self._tail and deque()
         return chunks
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
 
 
 def _cost(line: LogLine) -> int:

@@ -50,6 +50,7 @@ class Performance:
         self._environment = environment
         self.ctx: Context | None = None
         self.cancelled = False
+        self.in_child = False
         self._emit = emit
         self._folder = folder_at(attempt.objects_url)
         self._artifacts: dict[str, Artifact] = {}
@@ -60,6 +61,11 @@ class Performance:
         self.cancelled = True
         if self.ctx is not None:
             self.ctx.cancel()
+
+    @property
+    def noticed(self) -> bool:
+        """Whether the phase has noticed the cancel: it is not interrupted any more."""
+        return self.ctx is not None and self.ctx.noticed
 
     def flush(self, heard: int = 0) -> None:
         """Tell the newest progress; any thread may call it. ``heard``: how much it has written so far, which is a sign
@@ -73,7 +79,7 @@ class Performance:
 
     def perform(self, load: Load = load_agent) -> Outcome:
         """Run to the end, with the agent that ``load`` gives. What interrupts (KeyboardInterrupt, Cancelled) ends the
-        attempt, not the caller.
+        attempt, not the caller. Raises what the phase raises in a child that it forked: that is no attempt's end.
         """
         encoded: Encoded | None = None
         error: ErrorInfo | None = None
@@ -81,6 +87,8 @@ class Performance:
         try:
             encoded = self._run(load)
         except BaseException as raised:  # SystemExit included: it is a phase that fails, not a worker that leaves
+            if self.in_child:
+                raise
             if self.cancelled and isinstance(raised, KeyboardInterrupt | Cancelled):
                 status, error = ResultStatus.CANCELLED, cancelled_error(self.attempt.phase)
             else:

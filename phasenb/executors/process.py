@@ -124,26 +124,26 @@ class ProcessExecutor:
         """See ports.Executor."""
         return self._mismatch(runtime)
 
-    def warm(self, owner: str, runtime: Runtime | None) -> Slot | None:
+    def warm(self, owner: str, runtime: Runtime | None, *, fresh: bool = False) -> Slot | None:
         """See ports.Executor. Looks at a few file times, and does nothing that could wait."""
         name = _variables_of(runtime)
         variables = self._sets.known(owner, name) if name else None
         if self._closed or (name and variables is None):
             return None
         wanted = self._wanted(owner, runtime, variables)
-        worker = self._take(wanted.key)
+        worker = self._take(wanted.key, fresh)
         if worker is None or not self._bind(worker, wanted):
             return None
-        return WorkerSlot(worker, self._give_back, wanted.mismatch)
+        return WorkerSlot(worker, self._replace_used if fresh else self._give_back, wanted.mismatch)
 
-    async def reserve(self, owner: str, runtime: Runtime | None) -> Slot:
+    async def reserve(self, owner: str, runtime: Runtime | None, *, fresh: bool = False) -> Slot:
         """See ports.Executor."""
         wanted = await self._read(owner, runtime)
         try:
-            worker = await self._worker_for(wanted)
+            worker = await self._worker_for(wanted, fresh)
         except WorkerLost as error:
             return LostSlot(error)
-        return WorkerSlot(worker, self._give_back, wanted.mismatch)
+        return WorkerSlot(worker, self._replace_used if fresh else self._give_back, wanted.mismatch)
 
     async def describe(
         self,
@@ -213,13 +213,13 @@ class ProcessExecutor:
         name = _variables_of(runtime)
         return self._wanted(owner, runtime, await self._sets.read(owner, name) if name else None)
 
-    def _take(self, key: Key) -> WorkerProcess | None:
-        """An idle worker that is bound to ``key``, else a blank one that was started alike."""
+    def _take(self, key: Key, fresh: bool = False) -> WorkerProcess | None:
+        """An idle worker that is bound to ``key`` (no ``fresh`` one is), else a blank one that was started alike."""
         blank: WorkerProcess | None = None
         for worker, bound in list(self._idle.items()):
             if bound is None and self._starts[worker] == key.place.start:
                 blank = blank or worker
-            elif bound != key:
+            elif bound != key or fresh:
                 continue
             elif not packages_changed(worker):
                 return self._checked_out(worker)
@@ -237,9 +237,9 @@ class ProcessExecutor:
             timer.cancel()
         return worker
 
-    async def _worker_for(self, wanted: Wanted) -> WorkerProcess:
+    async def _worker_for(self, wanted: Wanted, fresh: bool = False) -> WorkerProcess:
         key = wanted.key
-        worker = self._take(key)
+        worker = self._take(key, fresh)
         if worker is None:
             claimed = self._starting.get(key.place.start)
             worker = await (claimed.pop(0) if claimed else self._start(key.place.start))
@@ -302,6 +302,11 @@ class ProcessExecutor:
         start = self._starts.get(worker, self._own.start)
         self._retire(worker)
         self._replace(start)
+
+    async def _replace_used(self, worker: WorkerProcess) -> None:
+        """After a task that wanted a fresh worker: it is no other's."""
+        worker.clean = False
+        await self._give_back(worker)
 
     def _keep(self, worker: WorkerProcess, key: Key | None) -> None:
         if not worker.alive or self._closed:

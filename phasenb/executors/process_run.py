@@ -13,13 +13,13 @@ from typing import Any
 import orjson
 
 from phasenb.core.ports import Run
+from phasenb.core.real_clock import now
 from phasenb.core.reports import Attempt, LogChunk, Outcome, Report
 from phasenb.dto.phase import LogLine
 from phasenb.dto.phase_result import ResultStatus
 from phasenb.dto.values import Json
 from phasenb.errors import PhasenbError, RuntimeMismatch, WorkerLost
 from phasenb.executors.failures import error_info
-from phasenb.executors.lines import now
 from phasenb.executors.reports import COURTESY_S, Reports, StoppableRun
 from phasenb.executors.secrets import named_in
 from phasenb.executors.worker_messages import run_message

@@ -6,8 +6,8 @@ Rules:
   main thread holds the interpreter in a long call of C, or the host is frozen, its guardian does that; where the
   guardian is killed, the kernel ends the worker a second later (Linux; `die_with_guardian`).
 * What goes wrong in this thread ends the worker: its last words say what it was, and its attempt is lost, not stuck.
-* ``cancel`` sets ``ctx.cancelled``; a phase that has not ended a moment later gets a KeyboardInterrupt in the main
-  thread, once. No interrupt comes before or after an attempt, nor in the middle of a frame.
+* ``cancel`` sets ``ctx.cancelled``; a phase that has not noticed it a moment later gets a KeyboardInterrupt in the main
+  thread, once. No interrupt comes before or after an attempt, nor in the middle of a frame, nor into a cleanup.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ import socket
 import sys
 import threading
 import traceback
-from time import monotonic
+from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from phasenb.core.real_clock import monotonic
+from phasenb.executors import forked
 from phasenb.executors.frames import FrameParser, Header, frame
 
 if TYPE_CHECKING:
@@ -37,17 +39,17 @@ _PR_SET_PDEATHSIG = 1
 
 
 class Channel:
-    """The worker's end of the socket, for several threads. A child process that was forked says nothing."""
+    """The worker's end of the socket, for several threads. A forked child says nothing."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.main_is_sending = False
         self._lock = threading.Lock()
-        self._pid = os.getpid()
+        self._in_child = False
         self._main = threading.main_thread().ident
 
     def send(self, header: Header) -> None:
-        if os.getpid() != self._pid:
+        if self._in_child:
             return
         data = frame(header)
         in_main = threading.get_ident() == self._main
@@ -62,25 +64,40 @@ class Channel:
             if in_main:
                 self.main_is_sending = False
 
+    def in_child(self) -> None:
+        self._in_child = True
+        self.sock.close()
+
 
 class Interrupts:
-    """KeyboardInterrupt in the main thread: only while armed, never inside a frame, once."""
+    """KeyboardInterrupt in the main thread: only while armed, in a phase that has not noticed its cancel, never inside
+    a frame, once.
+    """
 
     def __init__(self, channel: Channel) -> None:
         self.armed = False
         self._channel = channel
+        self._noticed: Callable[[], bool] = bool
+
+    def arm(self, noticed: Callable[[], bool]) -> None:
+        self._noticed = noticed
+        self.armed = True
 
     def install(self) -> None:
         signal.signal(signal.SIGINT, self._on_signal)
 
+    def in_child(self) -> None:
+        forked.default_signals(self._on_signal)
+
     def interrupt(self) -> None:
         """From the I/O thread. May have to be asked again: see ``armed``."""
         main = threading.main_thread().ident
-        if self.armed and main is not None:
+        if self.armed and main is not None and not self._noticed():
             signal.pthread_kill(main, signal.SIGINT)
 
     def _on_signal(self, number: int, where: FrameType | None) -> None:
-        if self.armed and not self._channel.main_is_sending:
+        # Asked here, in the thread that runs the phase: it can't notice between the question and the interrupt.
+        if self.armed and not self._channel.main_is_sending and not self._noticed():
             self.armed = False
             raise KeyboardInterrupt
 

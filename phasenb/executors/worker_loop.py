@@ -1,17 +1,24 @@
 """The worker's main thread: one command after another, each to its end.
 
-Rules: a task leaves nothing behind for the next one: its code has a ``__main__`` of its own, directory, environment,
-path, signal handler and streams are put back. What can't be put back makes the worker unclean, and the host retires it:
-modules of the launcher's own (so that an edited helpers.py is seen anew), threads and child processes that still run.
+Rules:
+
+* An attempt leaves nothing behind for the next one: its code has a ``__main__`` and context variables of its own, and
+  what it changed in the process is put back (process_state, library_state). What can't be makes the worker unclean, and
+  the host retires it after its task: modules of the launcher's own (so that an edited helpers.py is seen anew), threads
+  and child processes that still run.
+* What a task left for the garbage collector is collected at its release, into nobody's log. What there is before a task
+  is frozen, so that a collection looks at the task's own objects.
+* A forked child is no worker: see executors.forked.
 """
 
 from __future__ import annotations
 
-import faulthandler
+import contextvars
+import gc
 import os
-import signal
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +29,21 @@ from phasenb.core.reports import LogChunk, Outcome, Report
 from phasenb.dto.phase_result import ResultStatus
 from phasenb.dto.values import Json
 from phasenb.errors import PhasenbError
+from phasenb.executors import forked, library_state
 from phasenb.executors.capture import Capture, use_pipes
 from phasenb.executors.environment import become
 from phasenb.executors.frames import Header
+from phasenb.executors.left_threads import LeftThreads
 from phasenb.executors.loading import describe_failure, load_agent
 from phasenb.executors.local_modules import LocalModules, site_directories
 from phasenb.executors.performing import Performance, cancelled_error, folder_at, set_variables
+from phasenb.executors.process_state import ProcessState
 from phasenb.executors.secrets import Masker
 from phasenb.executors.task_main import TaskMains
 from phasenb.executors.worker_io import Channel, Interrupts, WorkerIO
 from phasenb.executors.worker_messages import attempt_of, report_message
+
+_THAW = 20  # releases: what was frozen and is garbage since goes then
 
 
 class Worker:
@@ -40,22 +52,26 @@ class Worker:
     def __init__(self, channel: Channel, stdout_fd: int, stderr_fd: int) -> None:
         self._channel = channel
         self._run = 0
-        self._capture = Capture(stdout_fd, stderr_fd, self._send)
+        self._left = LeftThreads()
+        self._capture = Capture(stdout_fd, stderr_fd, self._send, self._left)
         self._interrupts = Interrupts(channel)
         self._io = WorkerIO(channel, self._capture, self._interrupts)
         self._mains = TaskMains()
         self._codes: dict[int, Json] = {}
         self._modules = LocalModules()
-        self._streams = (sys.stdin, sys.stdout, sys.stderr)
-        self._outputs = (os.dup(1), os.dup(2))
-        self._pid = os.getpid()
         self._own = dict(os.environ)
-        self._home = self._state()
+        self._descriptors = tuple(map(os.dup, (0, 1, 2)))
+        self._releases = 0
+        self._spoiled = self._forked = False
+        self._performance: Performance | None = None
+        use_pipes(self._left)
+        self._interrupts.install()
+        self._state = ProcessState()
 
     def serve(self) -> None:
-        use_pipes()
-        faulthandler.enable(file=2)  # a crash in C tells where it was: the host finds it in the pipe
-        self._interrupts.install()
+        self._state.put_back()  # at once, so that it can't be this that the first task finds changed
+        os.register_at_fork(before=forked.flush, after_in_child=self._in_child)
+        gc.freeze()
         self._io.start()
         self._channel.send({"type": "ready", "site": site_directories()})
         while True:
@@ -80,34 +96,43 @@ class Worker:
         os.chdir(header["cwd"])
         added = [path for path in header["sys_path"] if path not in sys.path]
         sys.path[:0] = added
-        self._home = self._state()
+        self._state = ProcessState()
 
     def _attempt(self, header: Header, payload: bytes) -> None:
         running = self._io.running
         assert running is not None, "the I/O thread hears a run before this thread does"
         self._run = running.run
         attempt = attempt_of(header, self._code(header, payload))
-        running.performance = performance = Performance(attempt, self._report, header["found"])
+        performance = Performance(attempt, partial(self._report, self._run), header["found"])
+        self._performance = running.performance = performance
         if running.cancelled:
             performance.cancel()
-        for fd, output in enumerate(self._outputs, start=1):
-            os.dup2(output, fd)  # an attempt before may have closed or redirected them
+        for fd, copy in enumerate(self._descriptors):
+            os.dup2(copy, fd)  # an attempt before may have closed or redirected them
         self._capture.begin(attempt.log_bytes, performance.masker.text if attempt.secrets else None)
-        with self._capture.python(), self._mains.fresh():
-            outcome = self._perform(performance)
-        if os.getpid() != self._pid:
-            os._exit(1)  # a child that the phase forked came back as its parent: it is not this worker
-        self._io.running = None
+        with self._capture.python():
+            with self._mains.fresh():
+                outcome = self._perform(performance)
+            self._put_back()
+        self._io.running = self._performance = None
         self._capture.end()
         self._channel.send({**report_message(outcome, self._run), "clean": self._clean()})
+        self._spoiled = bool(library_state.put_back()) or self._spoiled
 
     def _perform(self, performance: Performance) -> Outcome:
         try:
-            self._interrupts.armed = True
-            outcome = performance.perform()
+            self._interrupts.arm(lambda: performance.noticed)
+            outcome = contextvars.Context().run(performance.perform)
             self._interrupts.armed = False
-        except KeyboardInterrupt:  # a moment late: the phase was over, and this line not reached
+        except BaseException as error:
+            if performance.in_child:
+                forked.leave(error)
+            if not isinstance(error, KeyboardInterrupt):
+                raise
+            # It came a moment late: the phase was over, and the line after it not reached.
             return Outcome(ResultStatus.CANCELLED, error=cancelled_error(performance.attempt.phase))
+        if performance.in_child:
+            forked.leave(None)
         return outcome
 
     def _describe(self, header: Header, payload: bytes) -> None:
@@ -124,21 +149,19 @@ class Worker:
             answer = _refusal(describe_failure(RuntimeError(f"it calls sys.exit({error.code!r})")), masker)
         else:
             answer = {"type": "described", "spec": spec}
+        self._put_back()
         self._channel.send({**answer, "clean": self._clean()})
+        self._spoiled = bool(library_state.put_back()) or self._spoiled
 
     def _release(self) -> None:
         """Forget the task."""
         self._mains.forget()
         self._codes.clear()
-        cwd, path, environment = self._home
-        os.chdir(cwd)
-        sys.path[:] = path
-        sys.stdin, sys.stdout, sys.stderr = self._streams
-        if dict(os.environ) != environment:
-            os.environ.clear()
-            os.environ.update(environment)
-        signal.set_wakeup_fd(-1)
-        self._interrupts.install()
+        self._releases += 1
+        if self._releases % _THAW == 0:
+            gc.unfreeze()
+        gc.collect()
+        gc.freeze()
 
     # --- inside --------------------------------------------------------------------------------------------------
 
@@ -150,24 +173,40 @@ class Worker:
             self._codes[number] = orjson.loads(payload)
         return self._codes[number]
 
-    def _report(self, report: Report) -> None:
-        if isinstance(report, LogChunk):
+    def _report(self, run: int, report: Report) -> None:
+        if not isinstance(report, LogChunk):
+            self._channel.send(report_message(report, run))
+        elif run == self._run:  # else it is told by a thread that an attempt before left behind
             self._capture.add(report)
-        else:
-            self._send(report)
 
-    def _send(self, report: Report) -> None:
-        assert not isinstance(report, Outcome), "an outcome is sent with what is left behind"
-        self._channel.send(report_message(report, self._run))
+    def _send(self, chunk: LogChunk) -> None:
+        self._channel.send(report_message(chunk, self._run))
+
+    def _put_back(self) -> None:
+        stays = [*library_state.put_back(library_state.THREADS), *self._state.put_back()]
+        self._spoiled = bool(stays) or self._spoiled
+        self._left.note((threading.main_thread(), self._io))
 
     def _clean(self) -> bool:
         """Whether a task of the same launcher may run here after this one."""
-        if threading.active_count() > 2 or any(stream.closed for stream in self._streams):
+        if self._spoiled or threading.active_count() > 2:
+            return False
+        if any(stream.closed for stream in (sys.stdin, sys.stdout, sys.stderr)):
             return False
         return not self._modules.imported() and not _children()
 
-    def _state(self) -> tuple[str, list[str], dict[str, str]]:
-        return str(Path.cwd()), list(sys.path), dict(os.environ)
+    def _in_child(self) -> None:
+        """What comes right after a fork, in the child; not in a child's own."""
+        if self._forked:
+            return
+        self._forked = True
+        for part in (self._channel, self._capture, self._interrupts):
+            part.in_child()
+        self._left.forget()
+        for fd in self._descriptors:
+            os.close(fd)
+        if self._performance is not None:
+            self._performance.in_child = True
 
 
 def _refusal(error: PhasenbError, masker: Masker) -> dict[str, Any]:

@@ -125,10 +125,10 @@ class ScriptedExecutor:
     def refusal(self, runtime: Runtime | None) -> None:
         return None
 
-    def warm(self, owner: str, runtime: Runtime | None) -> _ScriptedSlot | None:
+    def warm(self, owner: str, runtime: Runtime | None, *, fresh: bool = False) -> _ScriptedSlot | None:
         return None
 
-    async def reserve(self, owner: str, runtime: Runtime | None) -> _ScriptedSlot:
+    async def reserve(self, owner: str, runtime: Runtime | None, *, fresh: bool = False) -> _ScriptedSlot:
         self.out += 1
         return _ScriptedSlot(self)
 

@@ -266,10 +266,10 @@ class _Here:
     def refusal(self, runtime: Runtime | None) -> None:
         return None
 
-    def warm(self, owner: str, runtime: Runtime | None) -> None:
+    def warm(self, owner: str, runtime: Runtime | None, *, fresh: bool = False) -> None:
         return None
 
-    async def reserve(self, owner: str, runtime: Runtime | None) -> Slot:
+    async def reserve(self, owner: str, runtime: Runtime | None, *, fresh: bool = False) -> Slot:
         return self
 
     async def release(self) -> None: ...

@@ -287,8 +287,8 @@ def test_an_attempt_whose_lease_is_lost_at_a_checkpoint_is_stopped():
         stopped = []
         slot_run = house.executor.reserve
 
-        async def reserve(owner, runtime):
-            slot = await slot_run(owner, runtime)
+        async def reserve(owner, runtime, **options):
+            slot = await slot_run(owner, runtime, **options)
             run_of = slot.run
 
             def run(attempt):

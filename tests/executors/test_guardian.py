@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import platform
 import select
@@ -326,6 +327,34 @@ def test_a_start_that_nobody_waits_for_any_more_leaves_nothing(house, on_process
         await house.until(lambda: not psutil.Process().children(recursive=True) and lines(os.getpid()) == held)
 
     on_process(scenario)
+
+
+@pytest.mark.parametrize("kill", [False, True])
+def test_a_start_that_nobody_waits_for_any_more_says_nothing(on_process, kill):
+    """Of every moment of a start: what asyncio would write to stderr of futures and tasks that nobody asked."""
+    told = []
+
+    async def scenario(executor):
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context))
+        began = time.monotonic()
+        await (await executor.reserve("joe", None)).release()
+        took_s = time.monotonic() - began
+        for step in range(10):
+            starts = [asyncio.create_task(executor.reserve(owner, None)) for owner in ("ada", "eve")]
+            await asyncio.wait(starts, timeout=took_s * step / 8)
+            if kill:
+                for child in psutil.Process().children():
+                    child.kill()
+            for start in starts:
+                start.cancel()
+            await asyncio.gather(*starts, return_exceptions=True)
+            del starts
+        await executor.close()
+        gc.collect()
+
+    on_process(scenario)
+    gc.collect()
+    assert told == []
 
 
 def silence_of(*words, limit_s=5.0):

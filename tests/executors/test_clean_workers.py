@@ -1,0 +1,276 @@
+"""What an attempt changes in its process is as before for the next one, in the same worker; else the worker goes."""
+
+import gc
+import logging
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import cloudpickle
+import pytest
+
+from phasenb.executors.process_state import PROBES
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+
+async def in_a_task(house, executor, agent, values=None, **fields):
+    """(the worker's pid, the story) of a task of one phase."""
+    slot = executor.warm("ada", None) or await executor.reserve("ada", None)
+    try:
+        return slot.worker, await house.run(slot, agent, values, **fields)
+    finally:
+        await slot.release()
+
+
+# What a phase changes, and how the next one sees it.
+CHANGES = {
+    "figures": ("import matplotlib.pyplot as plt; plt.plot([0, 1])", "plt.get_fignums()"),
+    "matplotlib": ("import matplotlib; matplotlib.rcParams['font.size'] = 99", "matplotlib.rcParams['font.size']"),
+    "seterr": ("import numpy; numpy.seterr(all='raise')", "numpy.geterr()"),
+    "printoptions": ("import numpy; numpy.set_printoptions(precision=1)", "numpy.get_printoptions()['precision']"),
+    "pandas": ("import pandas; pandas.set_option('display.max_rows', 3)", "pandas.get_option('display.max_rows')"),
+    "sklearn": ("import sklearn; sklearn.set_config(assume_finite=True)", "sklearn.get_config()['assume_finite']"),
+    "umask": ("import os; os.umask(0o777)", "oct((os.umask(0), os.umask(0o22))[0])"),
+    "timeout": ("import socket; socket.setdefaulttimeout(0.001)", "socket.getdefaulttimeout()"),
+    "limits": (
+        "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (50, resource.getrlimit(7)[1]))",
+        "resource.getrlimit(resource.RLIMIT_NOFILE)",
+    ),
+    "signals": (
+        "import signal; [signal.signal(n, signal.SIG_IGN) for n in (1, 2, 10, 12, 14, 15)]",
+        "[str(signal.getsignal(n)).split(' at ')[0] for n in (2, 10, 12, 14, 15)]",
+    ),
+    "mask": (
+        "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])",
+        "[*signal.pthread_sigmask(signal.SIG_BLOCK, [])]",
+    ),
+    "alarm": ("import signal; signal.alarm(1000)", "signal.getitimer(signal.ITIMER_REAL)[0]"),
+    "zone": ("import os, time; os.environ['TZ'] = 'Asia/Tokyo'; time.tzset()", "time.tzname"),
+    "variable": ("import os; os.environ['MINE'] = '1'", "os.environ.get('MINE')"),
+    "directory": ("import os; os.chdir('/')", "os.getcwd()"),
+    "path": ("import sys; sys.path = ['/mine', *sys.path]", "'/mine' in sys.path"),
+    "locale": ("import locale; locale.setlocale(locale.LC_ALL, 'C')", "locale.setlocale(locale.LC_ALL)"),
+    "decimal": ("import decimal; decimal.getcontext().prec = 3", "decimal.getcontext().prec"),
+    "decimals": ("import decimal; decimal.DefaultContext.prec = 3", "decimal.Context().prec"),
+    "trace": ("import sys; sys.settrace(lambda *a: None)", "sys.gettrace()"),
+    "hooks": ("import sys; sys.excepthook = sys.displayhook = print", "[sys.excepthook, sys.displayhook].count(print)"),
+    "recursion": ("import sys; sys.setrecursionlimit(5000)", "sys.getrecursionlimit()"),
+    "collector": ("import gc; gc.disable(); gc.set_threshold(1)", "(gc.isenabled(), gc.get_threshold())"),
+    "csv": ("import csv; csv.field_size_limit(5)", "csv.field_size_limit()"),
+    "folder": ("import tempfile; tempfile.tempdir = '/mine'", "tempfile.tempdir == '/mine'"),
+    "start method": (
+        "import multiprocessing; multiprocessing.set_start_method('spawn')",
+        "multiprocessing.get_start_method(allow_none=True)",
+    ),
+    "event loop": ("import asyncio; asyncio.run(asyncio.sleep(0))", "asyncio.get_event_loop().is_closed()"),
+    "builtins": ("import builtins; builtins.open = None", "open('/dev/null').name"),
+    "filters": ("import warnings; warnings.simplefilter('error')", "warnings.warn('told')"),
+    "priority": ("import os; os.nice(3)", "os.nice(0)"),
+}
+
+
+def changes(source):
+    exec(source, {})
+
+
+def test_what_a_phase_changes_the_next_one_does_not_see(house, on_process):
+    async def scenario(executor):
+        for name, (change, look) in CHANGES.items():
+            looking = {"imports": change.partition(";")[0], "look": look}
+            first, before = await in_a_task(house, executor, looks, looking)
+            _, told = await in_a_task(house, executor, changes, {"source": change})
+            second, after = await in_a_task(house, executor, looks, looking)
+            assert (told.outcome.error, before.outcome.error) == (None, None), name
+            assert (name, after.value()) == (name, before.value())
+            assert (name, second) == (name, first), "the worker was retired"
+
+    on_process(scenario, workers=1)
+
+
+def looks(imports, look):
+    names = {}
+    exec(imports, names)
+    return eval(look, names)
+
+
+def seeds():
+    import numpy
+
+    random.seed(0)
+    numpy.random.seed(0)
+
+
+def draws():
+    import numpy
+
+    return [random.random(), float(numpy.random.rand())]
+
+
+def test_random_numbers_are_new_in_each_attempt(house, on_process):
+    async def scenario(executor):
+        drawn = []
+        for _ in range(3):
+            await in_a_task(house, executor, seeds)
+            drawn += (await in_a_task(house, executor, draws))[1].value()
+        assert len(set(drawn)) == len(drawn)
+
+    on_process(scenario, workers=1)
+
+
+def sets_logging_up(number):
+    log = logging.getLogger("mylab")
+    log.propagate = False
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("mylab says %(message)s"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.info("step %d", number)
+
+
+def silences():
+    logging.disable(logging.CRITICAL)
+    logging.getLogger().setLevel(logging.CRITICAL)
+    logging.getLogger().handlers.clear()
+    logging.getLogger("x").disabled = True
+
+
+def speaks():
+    logging.error("something went wrong")
+    logging.getLogger("x").warning("here too")
+    logging.getLogger("mylab").info("propagates")
+
+
+def test_logging_is_set_up_anew_for_each_attempt(house, on_slot):
+    async def scenario(slot):
+        for number in range(3):
+            told = await house.run(slot, sets_logging_up, {"number": number})
+            assert told.lines == [("stdout", f"mylab says step {number}")]
+        await house.run(slot, silences)
+        told = await house.run(slot, speaks)
+        said = ["ERROR root: something went wrong", "WARNING x: here too", "INFO mylab: propagates"]
+        assert told.said("log") == said
+
+    on_slot(scenario)
+
+
+def holds_back():
+    from logging.handlers import MemoryHandler
+
+    logging.getLogger("held").addHandler(MemoryHandler(100, target=logging.StreamHandler(sys.stdout)))
+    logging.getLogger("held").warning("at the end")
+
+
+def test_a_handler_that_goes_writes_what_it_holds(one):
+    assert one(holds_back).said("stdout") == ["at the end"]
+
+
+def alarms_soon():
+    signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(TimeoutError("the other task's")))
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+
+
+def waits():
+    time.sleep(0.5)
+    return "no alarm"
+
+
+def test_no_alarm_of_another_task(house, on_slot):
+    async def scenario(slot):
+        await house.run(slot, alarms_soon)
+        assert (await house.run(slot, waits)).value() == "no alarm"
+
+    on_slot(scenario)
+
+
+def gives_privileges_up():
+    import ctypes
+
+    ctypes.CDLL(None).prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS, which nothing takes back
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl")
+def test_what_can_not_be_put_back_retires_the_worker(house, on_process):
+    async def scenario(executor):
+        first, told = await in_a_task(house, executor, gives_privileges_up)
+        assert told.outcome.error is None
+        second, _ = await in_a_task(house, executor, draws)
+        assert second != first
+
+    on_process(scenario, workers=1)
+
+
+def freezes_the_clock():
+    from freezegun import freeze_time
+
+    freeze_time("2001-02-03").start()
+
+
+def year():
+    return time.gmtime().tm_year
+
+
+def test_a_clock_that_stays_frozen_retires_the_worker(house, on_process):
+    async def scenario(executor):
+        first, _ = await in_a_task(house, executor, freezes_the_clock)
+        second, told = await in_a_task(house, executor, year)
+        assert second != first
+        assert told.value() > 2001
+
+    on_process(scenario, workers=1)
+
+
+def shows_a_bar():
+    from tqdm import tqdm
+
+    for _ in tqdm(range(3)):
+        pass
+
+
+def test_the_thread_of_a_progress_bar_retires_no_worker(house, on_process):
+    async def scenario(executor):
+        first, _ = await in_a_task(house, executor, shows_a_bar)
+        second, _ = await in_a_task(house, executor, shows_a_bar)
+        assert second == first
+
+    on_process(scenario, workers=1)
+
+
+class Ends:
+    """Garbage in a cycle, that says when it goes."""
+
+    def __init__(self):
+        self.me = self
+
+    def __del__(self):
+        print("garbage of the task before")
+
+
+def leaves_garbage():
+    gc.disable()
+    Ends()
+
+
+def collects():
+    gc.collect()
+
+
+def test_what_a_task_left_to_be_collected_is_gone_when_the_next_begins(house, on_process):
+    async def scenario(executor):
+        await in_a_task(house, executor, leaves_garbage)
+        _, told = await in_a_task(house, executor, collects)
+        assert told.lines == []
+
+    on_process(scenario, workers=1)
+
+
+def test_each_probe_has_a_name_of_its_own_and_finds_nothing_where_nothing_changed():
+    names = [probe.name for probe in PROBES]
+    assert len(set(names)) == len(names)
+    told = subprocess.run(
+        [sys.executable, "-c", "from phasenb.executors.process_state import *; print(ProcessState().put_back())"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert told.stdout == "[]\n", told.stderr
