@@ -8,14 +8,18 @@ lines of the functions that travel go along, so that a worker's traceback shows 
 from __future__ import annotations
 
 import base64
+import inspect
 import linecache
+import sys
 import types
+from collections.abc import Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from phasenb.agents.captures import Part, by_value, parts, size_of, walk
 from phasenb.codecs.names.bounded import TooLargeError
 from phasenb.codecs.names.files import write_code
+from phasenb.core.adapting import has_adapter
 from phasenb.core.extended_agent import ExtendedAgent
 from phasenb.errors import CapturedTooLarge, UnpicklableCode
 
@@ -110,15 +114,37 @@ def _explained(root: Any, agent: str, error: Exception) -> UnpicklableCode:
     if user is None:
         path = "".join(part.label for part in trail if part.label not in _OWN)
         told = f"the agent {agent!r} has `{path.lstrip('.')}` ({kind})" if path else f"the agent {agent!r}"
-        return UnpicklableCode(f"{told}, which can't be sent to a worker ({why}): {_FACTORY}", argument=path or None)
+        return UnpicklableCode(
+            f"{told}, which can't be sent to a worker ({why}): {_factory(root)}", argument=path or None
+        )
     function, variable = trail[user].function, trail[user].label
     path = variable + "".join(part.label for part in trail[user + 1 :])
     return UnpicklableCode(
         f"`{function}` uses `{path}` ({kind}), which can't be sent to a worker ({why}): make it inside `{function}`, "
-        f"or {_FACTORY}",
+        f"or {_factory(root)}",
         function=function,
         argument=variable,
     )
+
+
+def _factory(root: Any) -> str:
+    """The way out, written for the agent that ``root`` holds."""
+    agent, phases = root.get("agent"), root.get("_phases")
+    if inspect.ismethod(agent):
+        phases = {"implementation": agent.__name__}
+        agent = agent.__self__
+    if agent is None or inspect.isroutine(agent) or inspect.isclass(agent):
+        return _FACTORY
+    names = vars(sys.modules["__main__"]).items() if "__main__" in sys.modules else ()
+    name = next((f"`{name}`" for name, value in list(names) if value is agent and not name.startswith("_")), "it")
+    if has_adapter(agent):
+        return (
+            f"make it in the worker: pn.adapters.langgraph(make_graph), where make_graph() makes {name} and returns it"
+        )
+    mapped = isinstance(phases, Mapping) and all(isinstance(target, str) for target in phases.values())
+    also = f", phases={phases!r}" if mapped or isinstance(phases, list | tuple) else ""
+    made = f"{type(agent).__name__}(...)"
+    return f"make it in the worker, with what {name} is made of here: pn.ExtendedAgent(factory=lambda: {made}{also})"
 
 
 def _failure(value: Any) -> Exception | None:

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from typing import Any
 
 from phasenb.core.context import Cancelled, Context
+from phasenb.core.known_shapes import unwrapped
 from phasenb.core.steps import Steps
 
 
@@ -29,7 +30,7 @@ def drive(value: Any, ctx: Context, steps: Steps, *, iterators: bool = False) ->
         return _in_loop(lambda: _async_generator(value, ctx, steps), ctx)
     if inspect.isawaitable(value):
         return _in_loop(lambda: _awaited(value, ctx, iterators, steps), ctx)
-    return value
+    return unwrapped(value)
 
 
 def _generator(generator: Iterator[Any], ctx: Context, steps: Steps) -> Any:

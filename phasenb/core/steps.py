@@ -10,6 +10,7 @@ a str                                            is the message, and a line of t
 a dict with a key of _DICT_KEYS                  is progress: ``percent`` and ``percent_complete`` are 0..100,
                                                  ``fraction`` 0..1, ``progress`` either; with done, total, message
 an object with ``percent_complete``              is progress, with its message, description, done, total if it has them
+an event of a library of core.known_shapes       is a message, a step's number or the result, as that module says
 anything else                                    is a plain value: it counts as one more step, its preview the message
 ===============================================  ================================================================
 
@@ -28,6 +29,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from phasenb.core.context import Context
+from phasenb.core.known_shapes import NO_RESULT, Told, told_by, unwrapped
 from phasenb.dto.phase import Step
 from phasenb.errors import AgentStopped
 
@@ -122,6 +124,8 @@ class Steps:
             self._progress(lambda name: item.get(name, _MISSING))
         elif not isinstance(item, type) and getattr(item, "percent_complete", _MISSING) is not _MISSING:
             self._progress(lambda name: getattr(item, name, _MISSING))
+        elif (told := told_by(item)) is not None:
+            self._event(told)
         else:
             self._plain += 1
             self._last_plain = item
@@ -132,7 +136,7 @@ class Steps:
         if self._result is not None:
             return self._result.value
         if returned is not None:
-            return returned
+            return unwrapped(returned)
         if self._carried is not None:
             return self._carried
         return "".join(self._pieces) if self._pieces and self._last_plain is None else self._last_plain
@@ -145,6 +149,14 @@ class Steps:
         self._pieces.append(text)
         self._end = f"{self._end}{text}"[-_SHOWN_TEXT:]
         self._ctx.update(message=self._end)
+
+    def _event(self, told: Told) -> None:
+        if told.result is not NO_RESULT:
+            self._carried = told.result
+        if told.message is None and told.number is None:
+            self._ctx.beat()
+        else:
+            self._ctx.update(message=told.message, done=told.number)
 
     def _progress(self, read: Any) -> None:
         for name in _RESULT:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from langgraph.graph import START, StateGraph
 
 from phasenb.agents.packing import code_json, pack
 from phasenb.agents.workflow import Workflow
@@ -219,6 +220,50 @@ def test_the_culprit_may_be_a_default_or_the_agent_itself() -> None:
 
     with pytest.raises(UnpicklableCode, match="`explore` uses `guard`"):
         pack(flow_of(explore))
+
+
+class Client:
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+    def run(self, goal: str) -> str:
+        return goal
+
+    def plan(self, research: str) -> str:
+        return research
+
+
+@pytest.mark.parametrize(
+    ("agent", "factory"),
+    [
+        (Client(), "pn.ExtendedAgent(factory=lambda: Client(...))"),
+        (Client().run, "pn.ExtendedAgent(factory=lambda: Client(...), phases={'implementation': 'run'})"),
+        (
+            ExtendedAgent(Client(), phases={"research": "run", "planning": "plan"}),
+            "pn.ExtendedAgent(factory=lambda: Client(...), phases={'research': 'run', 'planning': 'plan'})",
+        ),
+    ],
+)
+def test_the_factory_is_written_out_for_the_agent(agent: Any, factory: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    extended = ExtendedAgent.of(agent)
+    with pytest.raises(UnpicklableCode) as caught:
+        pack(extended)
+    assert str(caught.value).endswith(f"make it in the worker, with what it is made of here: {factory}")
+    told = getattr(extended.agent, "__self__", extended.agent)
+    monkeypatch.setattr(sys.modules["__main__"], "chat", told, raising=False)
+    with pytest.raises(UnpicklableCode, match="with what `chat` is made of here: "):
+        pack(extended)
+
+
+def test_a_graph_that_can_not_travel_is_answered_with_its_adapter() -> None:
+    def node(state: Any) -> Any:
+        return lock
+
+    builder = StateGraph(dict)
+    builder.add_node("node", node)
+    builder.add_edge(START, "node")
+    with pytest.raises(UnpicklableCode, match=r"uses `lock` .*pn.adapters.langgraph\(make_graph\)"):
+        pack(ExtendedAgent(builder.compile()))
 
 
 def test_methods_of_an_instances_class_are_looked_into() -> None:

@@ -46,11 +46,11 @@ def ra_aid(make_agent: Callable[..., Any], max_steps: int | None = 100, max_cost
         raise LaunchError(f"max_cost={max_cost!r} is no amount of US dollars", argument="max_cost")
     phases = {phase: phase for phase in DEFAULT_PHASES}
     return ExtendedAgent(
-        _RaAid(make_agent, max_cost), phases=phases, name=function_name(make_agent), max_steps=max_steps
+        RaAid(make_agent, max_cost), phases=phases, name=function_name(make_agent), max_steps=max_steps
     )
 
 
-class _RaAid:
+class RaAid:
     """The functions of the three phases."""
 
     def __init__(self, make_agent: Callable[..., Any], max_cost: float | None) -> None:
