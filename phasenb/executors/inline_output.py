@@ -2,11 +2,13 @@
 
 Rules: what a phase's own thread writes to ``sys.stdout`` and ``sys.stderr`` is the phase's (also what logging and
 warnings write there); all else goes where it went before. Lines of threads that a phase starts, of native code and
-of child processes can't be told apart inside one process: they stay in the notebook. ``process`` captures them all.
+of child processes can't be told apart inside one process: they stay in the notebook, and so does what a forked child
+gives to ``ctx.log``. ``process`` captures them all.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from contextvars import ContextVar
@@ -38,6 +40,11 @@ class Output:
             self._add(stream, folder.feed(text))
 
     def log(self, chunk: LogChunk) -> None:
+        if _child.here:
+            for line in chunk.lines:
+                sys.stderr.write(f"{line.text}\n")
+                sys.stderr.flush()
+            return
         with self._lock:
             for line in chunk.lines:
                 self._add(line.stream, [line.text])
@@ -65,6 +72,18 @@ class Output:
 
 
 current: ContextVar[Output | None] = ContextVar("phasenb_output", default=None)
+
+
+class _Child:
+    here = False  # whether this process was forked from the notebook's
+
+    def begin(self) -> None:
+        self.here = True
+        current.set(None)
+
+
+_child = _Child()
+os.register_at_fork(after_in_child=_child.begin)
 
 
 class RoutedStream:

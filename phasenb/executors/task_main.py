@@ -8,7 +8,6 @@ started serves the next one too.
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 import tempfile
@@ -46,11 +45,6 @@ class TaskMains:
                 yield
         finally:
             sys.modules["__main__"] = before
-
-    def forget(self) -> None:
-        """Drop what a task's code made: until it is collected, a library's class still lists its subclasses."""
-        gc.collect()
-        gc.freeze()  # what is left are libraries: the next collection need not look at them
 
     def _keep(self, code: bytes) -> None:
         """Have children find ``code``."""

@@ -155,13 +155,12 @@ class Worker:
 
     def _release(self) -> None:
         """Forget the task."""
-        self._mains.forget()
         self._codes.clear()
         self._releases += 1
         if self._releases % _THAW == 0:
             gc.unfreeze()
-        gc.collect()
-        gc.freeze()
+        gc.collect()  # until then a library's class still lists what a task's code derived from it
+        gc.freeze()  # what is left are libraries: the next collection need not look at them
 
     # --- inside --------------------------------------------------------------------------------------------------
 

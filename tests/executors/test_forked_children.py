@@ -220,3 +220,6 @@ def test_an_inline_phases_child_does_not_hang(house, on_inline, capfd):
             await slot.release()
 
     on_inline(scenario)
+    told = capfd.readouterr()
+    assert told.out.splitlines() == ["printed by the child"] * 20
+    assert told.err.splitlines() == ["logged by the child"] * 20
