@@ -15,13 +15,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from phasenb.config.machine import process_space, process_started
-from phasenb.config.settings import make_data_dir
+from phasenb.config.settings import make_data_dir, secrets_folder
 from phasenb.core import real_clock
 from phasenb.core.attempts import EngineLimits
 from phasenb.core.keeper import Keeper
 from phasenb.core.phase_manager import PhaseManager
 from phasenb.core.ports import HostInfo
 from phasenb.executors.process import ProcessExecutor
+from phasenb.executors.secret_files import SecretFiles
 from phasenb.store.location import MEMORY
 from phasenb.store.saver import MemorySaver
 from phasenb.web.http_protocol import StorePlace
@@ -92,6 +93,7 @@ class Host:
         )
         closing.push_async_callback(self.store.close)
         self.hub = WebSocketManager(settings.websocket, self.store)
+        secrets = SecretFiles(await asyncio.to_thread(secrets_folder) / self.store.epoch)
         executors = self._make_executors()
         for executor in executors.values():
             closing.push_async_callback(executor.close)
@@ -106,6 +108,7 @@ class Host:
             default_executor=settings.executor.kind,
             host=self.name,
             observers=self._observers,
+            secrets=secrets,
         )
         keeper = Keeper(self.manager, self.store, SystemClock(), _info(self.name), _alive, lease_s=settings.lease_s)
         if not self._reading:
@@ -113,6 +116,12 @@ class Host:
         closing.push_async_callback(self.manager.stop)
         closing.push_async_callback(keeper.stop_looking)
         await (keeper.look() if self._reading else keeper.start())
+        if not self._reading:
+            await secrets.sweep(self._ended)
+
+    async def _ended(self, task_id: str) -> bool:
+        stored = await self.store.find(task_id)
+        return stored is None or stored.task.state.terminal
 
     @property
     def place(self) -> StorePlace | None:

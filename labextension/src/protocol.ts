@@ -197,6 +197,7 @@ export interface LaunchBody {
   runtime?: Runtime | null;
   idempotency_key?: string | null;
   traceparent?: string | null;
+  secret_values?: { [name: string]: string };
   session?: string;
 }
 
@@ -210,6 +211,7 @@ export interface LaunchCommand {
   runtime?: Runtime | null;
   idempotency_key?: string | null;
   traceparent?: string | null;
+  secret_values?: { [name: string]: string };
   type: 'launch';
 }
 
@@ -217,8 +219,8 @@ export interface LaunchCommand {
  * Options of a launch. `key` names the work: launched twice, it is one task, unless `if_exists` says else.
  *
  * `env`: variables to be set for the task's phases. `secrets`: variable -> where it is found, `env:NAME` or
- * `file:PATH`; only that is stored, never the secret. `fresh_worker`: a worker that ran nothing before, and that
- * runs nothing after this task.
+ * `file:PATH` of the host's, or `launcher`: its value comes beside the options. Only that is stored, never the
+ * secret. `fresh_worker`: a worker that ran nothing before, and that runs nothing after this task.
  */
 export interface LaunchOptions {
   name?: string | null;
@@ -503,15 +505,20 @@ export interface ResultList {
 
 export type ResultStatus = 'complete' | 'failed' | 'cancelled' | 'lost';
 
-/** One of `task_id` and `launches: true`: let the session launch again before its threshold's window is over. */
+/**
+ * One of `task_id` and `launches: true`: let the session launch again before its threshold's window is over.
+ *
+ * `secret_values`: of secrets that the launcher gave, where a task waits for them.
+ */
 export interface Resume {
   id: string;
   type: 'resume';
   task_id?: string | null;
   launches?: true | null;
+  secret_values?: { [name: string]: string };
 }
 
-/** `code` and `runtime` as in `launch`; they replace the launch's. */
+/** `code`, `runtime` and `secret_values` as in `launch`; they replace the launch's. */
 export interface RetryTask {
   id: string;
   type: 'retry';
@@ -520,6 +527,7 @@ export interface RetryTask {
   if_seq?: number | null;
   code?: Json;
   runtime?: Runtime | null;
+  secret_values?: { [name: string]: string };
 }
 
 /**
@@ -619,7 +627,10 @@ export interface TaskComplete {
   duration_s: number;
 }
 
-/** `notebook`: the path of the notebook that launched it, on the machine of its kernel. */
+/**
+ * `notebook`: the path of the notebook that launched it, on the machine of its kernel. `secrets`: the variables
+ * whose values the launcher gave, which are stored nowhere.
+ */
 export interface TaskCreated {
   task_id: string;
   session: string;
@@ -633,6 +644,7 @@ export interface TaskCreated {
   labels: { [name: string]: string };
   key: string | null;
   notebook: string | null;
+  secrets: string[];
 }
 
 export interface TaskError {
@@ -723,6 +735,7 @@ export interface TaskRetried {
  *
  * `phase` is the current phase (the last one when terminal); `percent` 0..100 of the whole task; `by_host` the
  * host that runs it. `message, eta_s, percent, queue` carry the newest live progress where a host knows it.
+ * `secrets` are the variables whose values the launcher gave: a retry and a resume may give them again.
  * `recent` are the last five events as `"seq type"`: an error names them.
  */
 export interface TaskState {
@@ -745,6 +758,7 @@ export interface TaskState {
   labels: { [name: string]: string };
   key: string | null;
   notebook: string | null;
+  secrets: string[];
   retry_at: string | null;
   queue: Queue | null;
   approval: Approval | null;

@@ -26,7 +26,8 @@ const CREATED: TaskCreated = {
   inputs: {},
   labels: {},
   key: null,
-  notebook: null
+  notebook: null,
+  secrets: []
 };
 const BASE = { task_id: CREATED.task_id, session: 'test', at: '2026-01-01T00:00:01.000000Z' };
 

@@ -152,7 +152,7 @@ export class FakeServer {
     this.heard.push(command);
     const say = (message: object) => send(this.write({ reply_to: command.id, ...message }));
     if (command.type === 'hello') {
-      say(this.welcome(command.session));
+      say(this.welcome(command.session ?? 'nb:one'));
     }
     this.answer(command, say);
   }
@@ -169,6 +169,7 @@ export class FakeServer {
       server: 'phasenb/1',
       session,
       owner: 'ada',
+      machine: null,
       agents: [],
       limits
     };
@@ -215,6 +216,7 @@ export function snapshot(change: Partial<TaskState> = {}): TaskState {
     labels: {},
     key: null,
     notebook: null,
+    secrets: [],
     retry_at: null,
     queue: null,
     approval: null,

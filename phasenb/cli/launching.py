@@ -21,7 +21,7 @@ from phasenb.cli.frame import Call, command, leaving_on_sigterm
 from phasenb.cli.places import SESSION, client_of, find_server
 from phasenb.client.selection import labels_of
 from phasenb.display import words
-from phasenb.dto.launch import ExecutorKind
+from phasenb.dto.launch import LAUNCHER, ExecutorKind
 from phasenb.errors import NoServer
 
 if TYPE_CHECKING:
@@ -57,7 +57,10 @@ def launch(
     ] = None,
     secret: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=env:NAME|file:PATH", help="Where the phases find a secret; repeatable."),
+        typer.Option(
+            metavar="NAME[=env:NAME|file:PATH]",
+            help="A secret variable of this shell, or where the host finds it; repeatable.",
+        ),
     ] = None,
     executor: Annotated[ExecutorKind | None, typer.Option(help="Where the phases run.")] = None,
     priority: Annotated[int | None, typer.Option(min=-100, max=100, help="Higher ones start first.")] = None,
@@ -67,7 +70,8 @@ def launch(
     given = {
         "key": key, "if_exists": if_exists if key else None, "name": name, "executor": executor, "priority": priority,
         "labels": _pairs("--label", label), "approve_before": approve_before, "env": _env(env),
-        "secrets": _pairs("--secret", secret), "fresh_worker": fresh_worker or None,
+        "secrets": _pairs("--secret", [text if "=" in text else f"{text}={LAUNCHER}" for text in secret or ()]),
+        "fresh_worker": fresh_worker or None,
     }  # fmt: skip
     options = {option: value for option, value in given.items() if value not in (None, {}, [])}
     values = {name: _value(text) for name, text in _pairs("KEY=VALUE", inputs).items()}

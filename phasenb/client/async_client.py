@@ -8,6 +8,7 @@ A model is kept while its task is live or somebody holds it.
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -16,11 +17,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from weakref import WeakValueDictionary
 
-from phasenb.client.backend import Backend
+from phasenb.client.backend import Backend, JsonObject
 from phasenb.client.callbacks import tell
 from phasenb.client.channel import Channel
 from phasenb.client.discovery import backend_for
-from phasenb.client.launching import NOTHING, Prepared, prepare
+from phasenb.client.launching import NOTHING, Prepared, prepare, secret_values
 from phasenb.client.selection import labels_of, state_of, time_of
 from phasenb.client.sessions import (
     check_session,
@@ -210,7 +211,16 @@ class AsyncClient:
 
         Raises UnknownTask, IllegalTransition, Conflict, and what the host has against it.
         """
+        if command in ("retry", "resume"):
+            fields |= self._secrets_for(task_id)
         await self._ask_with(command, protocol.Ok, prepared or NOTHING, task_id=task_id, **fields)
+
+    def _secrets_for(self, task_id: str) -> JsonObject:
+        """What this process has of the secrets that a task's launcher gave, which its host may have forgotten."""
+        model = self._models.get(task_id)
+        names = model.state.secrets if model is not None and model.state is not None else ()
+        values = secret_values(name for name in names if name in os.environ)
+        return {"secret_values": values} if values else {}
 
     def steer_soon(
         self, command: str, task_id: str, answer: Callable[[PhasenbError | None], None], /, **fields: Any

@@ -22,6 +22,7 @@ from importlib.metadata import version
 from typing import Any, TypeVar
 
 import orjson
+from pydantic import SecretStr
 
 from phasenb.client.backend import Backend, JsonObject, Link
 from phasenb.dto.base import Frozen
@@ -321,6 +322,8 @@ def _as_json(part: Any) -> Any:
     """What orjson does not know: a model within a command; only what was said, so that an older host takes it."""
     if isinstance(part, Frozen):
         return part.model_dump(mode="json", exclude_unset=True)
+    if isinstance(part, SecretStr):
+        return part.get_secret_value()
     raise TypeError(f"a {type(part).__name__} is no JSON")
 
 

@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# It logs each frame, for whoever has all of logging at DEBUG; a frame may hold secrets.
+_quiet = logging.getLogger("phasenb.websockets")
+_quiet.setLevel(logging.INFO)
+
 TIMEOUT_S = 30.0
 _PAGE = re.compile(r"/(?:lab|tree|notebooks|doc|edit|consoles)(?:/|$)")  # of Jupyter's pages, below its base URL
 _BLOCK = 1 << 20
@@ -152,6 +156,7 @@ class HttpBackend:
             "compression": None,
             "max_size": None,  # a snapshot with large inline outputs is the server's to bound
             "open_timeout": TIMEOUT_S,
+            "logger": _quiet,
         }
         if self.socket_path is not None:
             return unix_connect(self.socket_path, uri, **how)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from phasenb.agents.packing import code_json, pack
 from phasenb.client.runtime import runtime
@@ -26,8 +26,9 @@ from phasenb.codecs.objects import ObjectFolder
 from phasenb.core.extended_agent import ExtendedAgent
 from phasenb.core.launch_check import check_launch, check_named_phases, nearest
 from phasenb.core.policy_check import matching_nothing
+from phasenb.core.secrets import given_names, too_short
 from phasenb.dto.base import new_ulid
-from phasenb.dto.launch import LaunchOptions
+from phasenb.dto.launch import LAUNCHER, SHORTEST_SECRET, LaunchOptions
 from phasenb.dto.policies import RecoveryPolicy
 from phasenb.dto.task_state import State, TaskState
 from phasenb.dto.values import Json, ObjectRef, as_reference, is_reference
@@ -140,7 +141,7 @@ def prepare_code(agent: Any, values: Values) -> Prepared:
         packed = _code(pack(extended), folder, written)
         return extended.name, {"code": packed, "runtime": runtime()} if values.near else {"code": packed}
 
-    return _with_variables(_staged(values, code), values, {}, frozenset(extended.options.get("secrets") or ()))
+    return _with_variables(_staged(values, code), values, {}, _secret_names(extended.options.get("secrets")))
 
 
 def _staged(values: Values, make: Callable[[ObjectFolder, list[ObjectRef]], tuple[str, dict[str, Any]]]) -> Prepared:
@@ -181,6 +182,9 @@ def _launch(
         command["code"] = _code(pack(extended), folder, written)
         command["runtime"] = runtime()
     command["inputs"] = _inputs(inputs, folder, written)
+    values = secret_values(given_names(command["options"]))
+    if values:
+        command["secret_values"] = values
     return name, command
 
 
@@ -202,7 +206,7 @@ def _options(given: Mapping[str, Any]) -> LaunchOptions:
     if "env" in said:
         said["env"] = _env(said["env"])
     if "secrets" in said:
-        _check_secrets(said["secrets"], said.get("env", {}))
+        said["secrets"] = _secrets(said["secrets"], said.get("env", {}))
     try:
         return LaunchOptions.model_validate(said)
     except ValidationError as error:
@@ -249,22 +253,43 @@ def _env(wanted: Any) -> dict[str, str]:
     return env
 
 
-def _check_secrets(secrets: Any, env: Mapping[str, str]) -> None:
-    """What pydantic would tell less plainly. Never says a value: it may be the secret itself, put here by mistake."""
-    if not isinstance(secrets, Mapping):
-        raise LaunchError(
-            'the option `secrets` maps variables to where they are found: secrets={"API_KEY": "env:API_KEY"}',
-            argument="secrets",
-        )
+def _secrets(wanted: Any, env: Mapping[str, str]) -> dict[str, str]:
+    """{variable: where it is found}. Never says a value: it may be the secret itself, put here by mistake."""
+    secrets = dict(wanted) if isinstance(wanted, Mapping) else dict.fromkeys(_names("secrets", wanted), LAUNCHER)
     for name, source in secrets.items():
-        if not isinstance(source, str) or not source.startswith(("env:", "file:")):
+        if not isinstance(source, str) or not (source == LAUNCHER or source.startswith(("env:", "file:"))):
             raise LaunchError(
-                f'the option `secrets` must say where `{name}` is found, "env:NAME" or "file:PATH", and never the '
-                "secret itself",
+                f'the option `secrets` must say where `{name}` is found, "launcher", "env:NAME" or "file:PATH", and '
+                "never the secret itself",
                 argument="secrets",
             )
         if name in env:
             raise LaunchError(f"`{name}` is both in `env` and in `secrets`: name it in one", argument="secrets")
+        if source == LAUNCHER:
+            _check_given(name)
+    return secrets
+
+
+def _secret_names(wanted: Any) -> frozenset[str]:
+    return frozenset((wanted,) if isinstance(wanted, str) else wanted or ())
+
+
+def _check_given(name: str) -> None:
+    """Raises LaunchError where this process can't give the secret ``name``."""
+    if name not in os.environ:
+        raise LaunchError(
+            f"the option `secrets` takes the variable `{name}` from here, where it is not set: "
+            f"os.environ[{name!r}] = getpass.getpass() sets it",
+            argument="secrets",
+            nearest=nearest(name, os.environ),
+        )
+    if len(os.environ[name]) < SHORTEST_SECRET:
+        raise LaunchError(too_short(name), argument="secrets")
+
+
+def secret_values(names: Iterable[str]) -> dict[str, SecretStr]:
+    """What this process has of secrets, wrapped, so that no traceback shows it."""
+    return {name: SecretStr(os.environ[name]) for name in names}
 
 
 def _code(code: bytes, folder: ObjectFolder, written: list[ObjectRef]) -> Any:

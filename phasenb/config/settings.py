@@ -111,6 +111,13 @@ def make_data_dir(settings: Settings) -> None:
             raise StoreUnavailable(settings.store_url, problem) from error
 
 
+def secrets_folder() -> Path:
+    """Where hosts keep what launchers give them in secret: beside no store, so that no copy of one has it."""
+    from jupyter_core.paths import jupyter_runtime_dir  # imported late: only a host needs it
+
+    return Path(jupyter_runtime_dir()) / "phasenb-secrets"
+
+
 def default_data_dir() -> Path:
     """``jupyter_data_dir()/phasenb``: user-wide, so that server and embedded hosts share one store."""
     from phasenb.config.places import data_dir

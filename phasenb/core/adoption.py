@@ -20,6 +20,7 @@ from phasenb.core.live_task import LiveTask, log_fields
 from phasenb.core.observers import Observers
 from phasenb.core.patience import STORE_RETRY_S
 from phasenb.core.ports import Adopted
+from phasenb.core.secrets import located
 from phasenb.core.told import Told
 from phasenb.dto.phase_result import ErrorInfo
 from phasenb.dto.task_state import TaskState
@@ -81,7 +82,7 @@ class Adoption:
         found = await folded(self.carrier.store, adopted.task.task_id)
         # What the other host committed last it may not have told anyone.
         self.told.events(adopted.owner, found.task, found.events, carried=False)
-        launch = adopted.launch
+        launch = located(adopted.launch, found.task.task_id, self.carrier.secrets)
         live = LiveTask(
             adopted.owner,
             found.task.changed(notebook=adopted.task.notebook),  # where it is now; the log knows where it was
@@ -100,6 +101,7 @@ class Adoption:
             self.observers.gone(live.task.task_id)
             raise
         if live.task.state.terminal:
+            self.carrier.forget_secrets(live.task)
             self.observers.gone(live.task.task_id)
         else:
             self.carry(live)
@@ -112,6 +114,7 @@ class Adoption:
         decision = Decision(task, self.carrier.clock.now(), history)
         decision.abort(error_of(error))
         await self.carrier.store.append(decision.append(adopted.owner, lease=adopted.lease))
+        self.carrier.forget_secrets(decision.state)
         self.told.events(adopted.owner, decision.state, decision.events, carried=False)
 
     async def _known(self, task_id: str, error: ErrorInfo) -> tuple[TaskState, History]:

@@ -22,11 +22,11 @@ from phasenb.core.decisions import Decision
 from phasenb.core.live_task import Doubtful, LiveTask, Places
 from phasenb.core.patience import Patience
 from phasenb.core.plan import Ended, Plan, Running
-from phasenb.core.ports import Clock, Executor, Publisher, Slot, Store
+from phasenb.core.ports import Clock, Executor, Publisher, Secrets, Slot, Store
 from phasenb.core.thresholds import SessionFailures
 from phasenb.dto.events import Event, parse_event
 from phasenb.dto.phase_result import FAILURES, ErrorInfo, ResultStatus
-from phasenb.dto.task_state import State
+from phasenb.dto.task_state import State, TaskState
 from phasenb.errors import Conflict, LeaseLost, PhasenbError, StoreUnavailable, WorkerLost
 from phasenb.errors.base import counted
 
@@ -53,6 +53,7 @@ class Carrier:
     roll: Callable[[], float]
     failures: SessionFailures
     traceparent: Callable[[str], str | None]
+    secrets: Secrets
     places: dict[str, Places] = field(init=False)
     attempts: Attempts = field(init=False)
     patience: Patience = field(init=False)
@@ -332,6 +333,11 @@ class Carrier:
         giving = asyncio.ensure_future(self.give_back(live.executor, slot))
         self._giving.add(giving)
         giving.add_done_callback(self._giving.discard)
+
+    def forget_secrets(self, task: TaskState) -> None:
+        """Once a task has ended, nobody keeps what its launcher gave."""
+        if task.secrets and task.state.terminal:
+            self.secrets.forget(task.task_id)
 
     def waits_for(self, live: LiveTask) -> str:
         places = self.places[live.executor]

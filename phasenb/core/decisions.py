@@ -16,6 +16,7 @@ from phasenb.core.history import History, seconds_between
 from phasenb.core.plan import Ended, Plan, Running
 from phasenb.core.ports import Append, Lease, Taking
 from phasenb.core.reports import Outcome
+from phasenb.core.secrets import given_names
 from phasenb.core.task_schema import apply
 from phasenb.core.transitions import next_phase
 from phasenb.dto import events as ev
@@ -83,6 +84,7 @@ class Decision:
             labels=options.labels,
             key=options.key,
             notebook=launch.runtime.notebook if launch.runtime else None,
+            secrets=given_names(options),
         )
 
     def proceed(self, worker: str | None, values: Mapping[str, Json]) -> Running | None:

@@ -203,9 +203,10 @@ class ExtendedAgent:
         Known: name, key, if_exists, client, session, show, executor, approve_before, recovery, timeouts, env,
         secrets, labels, priority, fresh_worker. ``env`` names variables whose values are taken from this process at
         launch and set where the phases run; a dict gives the values. ``fresh_worker=True``: a worker process that ran
-        nothing before, and that runs nothing after this task. ``secrets`` maps variables to where they are found there,
-        ``"env:NAME"`` or ``"file:PATH"``: the secret itself is never stored, and shows as ``***`` in logs, messages,
-        errors, previews and in the strings of JSON values. Pickled values and tables are not searched.
+        nothing before, and that runs nothing after this task. ``secrets`` names variables whose values are taken
+        likewise, or maps them to where they are found there (``"env:NAME"``, ``"file:PATH"``; ``"launcher"``: here).
+        A secret itself is never stored, and shows as ``***`` in logs, messages, errors, previews and in the strings
+        of JSON values. Pickled values and tables are not searched.
         Raises LaunchError for any other option.
         """
         for option in options:

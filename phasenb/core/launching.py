@@ -18,7 +18,7 @@ from phasenb.core.policy_check import Named, Problem, dead_rule, fallbacks, limi
 from phasenb.core.ports import Clock, Executor, Store
 from phasenb.core.thresholds import SessionFailures
 from phasenb.dto.agent_spec import AgentSpec
-from phasenb.dto.base import format_time, new_ulid
+from phasenb.dto.base import format_time
 from phasenb.dto.launch import NO_SECRETS, Launch, Runtime
 from phasenb.dto.policies import PhasePolicy, RecoveryPolicy, Rollback
 from phasenb.errors import LaunchError, LaunchesPaused, QueueFull, SecretUnavailable, UnknownAgent, WorkerLost
@@ -125,12 +125,14 @@ class Launching:
         if waiting >= most:
             raise QueueFull(most)
 
-    async def created(self, owner: str, session: str, launch: Launch, kind: str, policy: RecoveryPolicy) -> Decision:
+    async def created(
+        self, owner: str, session: str, task_id: str, launch: Launch, kind: str, policy: RecoveryPolicy
+    ) -> Decision:
         """The first decision about a new task. Raises UnknownAgent, LaunchError where it can't be done."""
         agent, phases = await self.described(owner, launch, kind)
         plan = plan_of(launch, policy, phases)
         await self.check_options(owner, launch, kind, policy, phases)
-        decision = Decision(None, self.clock.now(), plan=plan, task_id=new_ulid(), session=session)
+        decision = Decision(None, self.clock.now(), plan=plan, task_id=task_id, session=session)
         decision.create(launch, agent, phases)
         return decision
 

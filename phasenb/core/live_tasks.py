@@ -62,6 +62,7 @@ class LiveTasks(dict[str, LiveTask]):
         self[task_id] = live
 
         def forget(_: asyncio.Task[None]) -> None:
+            self._carrier.forget_secrets(live.task)
             live.ended.set()  # here, since a carrier that is cancelled before its first step runs no `finally`
             if live.slot is not None:
                 self._carrier.give_back_soon(live)

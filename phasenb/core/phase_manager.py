@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from phasenb.core.adoption import Adoption
@@ -23,12 +24,26 @@ from phasenb.core.live_task import LiveTask
 from phasenb.core.live_tasks import LiveTasks, to_its_end
 from phasenb.core.notebooks import Notebooks
 from phasenb.core.observers import Observers
-from phasenb.core.ports import Adopted, Appended, Clock, Executor, Observer, Publisher, Store, StoredTask, Taking
+from phasenb.core.ports import (
+    NONE,
+    Adopted,
+    Appended,
+    Clock,
+    Executor,
+    Observer,
+    Publisher,
+    Secrets,
+    Store,
+    StoredTask,
+    Taking,
+)
 from phasenb.core.repeats import answered_alike, retried_alike
+from phasenb.core.secrets import NoSecrets, check_given, given_names, located
 from phasenb.core.task_schema import SCHEMA, with_update
 from phasenb.core.thresholds import SessionFailures
 from phasenb.core.told import Told
 from phasenb.dto.agent_spec import AgentSpec
+from phasenb.dto.base import new_ulid
 from phasenb.dto.events import Event, PhaseUpdate
 from phasenb.dto.launch import Launch, Runtime
 from phasenb.dto.policies import RecoveryPolicy
@@ -67,6 +82,7 @@ class PhaseManager:
         host: str = "host",
         observers: Sequence[Observer] = (),
         roll: Callable[[], float] = random.random,
+        secrets: Secrets | None = None,
     ) -> None:
         self.store = store
         self.agents = dict(agents or {})
@@ -76,6 +92,7 @@ class PhaseManager:
             False  # it could not show that it lives, and gave up its tasks: what it takes now it gives away too
         )
         self.trouble: StoreUnavailable | None = None  # what kept the newest beat out of the store
+        self._secrets = secrets or NoSecrets()
         self._failures = SessionFailures(store)
         self._launching = Launching(
             store, executors, clock, policy or RecoveryPolicy(), self.agents, default_executor, self._failures
@@ -92,6 +109,7 @@ class PhaseManager:
             roll,
             self._failures,
             self._observers.traceparent,
+            self._secrets,
         )
         self._live = LiveTasks(self._carrier, told, self._observers, lambda: None if self.silent else self.host)
         self.notebooks = Notebooks(store, self._live)
@@ -124,11 +142,29 @@ class PhaseManager:
 
     # --- launching -------------------------------------------------------------------------------------------------
 
-    async def launch(self, owner: str, session: str, launch: Launch) -> Launched:
-        """Create a task; it is durable when this returns, and may run already.
+    async def launch(
+        self, owner: str, session: str, launch: Launch, secret_values: Mapping[str, str] = NONE
+    ) -> Launched:
+        """Create a task; it is durable when this returns, and may run already. ``secret_values``: of the secrets that
+        the launcher gives, which no store has.
 
         Raises LaunchError, UnknownAgent, RuntimeMismatch, QueueFull, LaunchesPaused, Conflict, StoreUnavailable.
         """
+        check_given(given_names(launch.options), secret_values, all_of_them=True)
+        task_id = new_ulid()
+        with ExitStack() as undo:
+            if secret_values:
+                undo.callback(self._forget_secrets, task_id)
+                await self._secrets.keep(task_id, secret_values)
+            return await self._launch(owner, session, task_id, launch, undo)
+
+    def _forget_secrets(self, task_id: str) -> None:
+        if task_id not in self._live:  # somebody else's retry of it may have come first
+            self._secrets.forget(task_id)
+
+    async def _launch(self, owner: str, session: str, task_id: str, given: Launch, undo: ExitStack) -> Launched:
+        """``undo`` is what a launch that makes no task takes back."""
+        launch = located(given, task_id, self._secrets)
         kind = self._launching.executor_of(launch)
         mismatch = self._carrier.executors[kind].refusal(launch.runtime)
         if mismatch is not None and launch.code is not None:
@@ -139,9 +175,9 @@ class PhaseManager:
         policy = self._launching.policy_of(launch)
         try:
             await self._launching.admit(owner, session, policy, waiting, most)
-            decision = await self._launching.created(owner, session, launch, kind, policy)
+            decision = await self._launching.created(owner, session, task_id, launch, kind, policy)
         except (LaunchesPaused, QueueFull, LaunchError):
-            known = await self.store.launched(owner, session, launch)  # asked again: nothing new is launched
+            known = await self.store.launched(owner, session, given)  # asked again: nothing new is launched
             if known is None:
                 raise
             return Launched(await self.snapshot(owner, known), duplicate=True)
@@ -151,13 +187,14 @@ class PhaseManager:
             places.take()
         running = decision.proceed(slot.worker if slot else None, launch.inputs)
         try:
-            appended, gone = await to_its_end(self._take(decision, owner, launch, kind))
+            appended, gone = await to_its_end(self._take(decision, owner, given, kind))
         except BaseException:
             await self._carrier.give_back(kind, slot)
             raise
         if appended.duplicate:
             await self._carrier.give_back(kind, slot)
             return Launched(await self.snapshot(owner, appended.task_id), duplicate=True)
+        undo.pop_all()
         state, plan, history = decision.state, decision.plan, decision.history
         live = LiveTask(owner, state, launch, plan, kind, history, dict(launch.inputs), appended.lease, slot=slot)
         live.running = running
@@ -190,8 +227,13 @@ class PhaseManager:
         """Start nothing new; the attempt that runs finishes and counts."""
         return await self._command(owner, task_id, lambda decision: decision.pause(by))
 
-    async def resume(self, owner: str, task_id: str, by: str) -> TaskState:
-        """Go on after a pause."""
+    async def resume(self, owner: str, task_id: str, by: str, secret_values: Mapping[str, str] = NONE) -> TaskState:
+        """Go on after a pause. ``secret_values``: of secrets that the launcher gave, once more."""
+        if secret_values:
+            task = await self.snapshot(owner, task_id)
+            check_given(task.secrets, secret_values, all_of_them=False)
+            if not task.state.terminal:
+                await self._secrets.keep(task.task_id, secret_values)
         return await self._command(owner, task_id, lambda decision: decision.resume(by))
 
     async def approve(
@@ -226,10 +268,12 @@ class PhaseManager:
         if_seq: int | None = None,
         code: Json = None,
         runtime: Runtime | None = None,
+        secret_values: Mapping[str, str] = NONE,
     ) -> TaskState:
         """Run a task that failed or was cancelled again, here: finished phases before ``from_phase`` stay.
 
-        ``code`` and ``runtime`` replace the launch's. Raises IllegalTransition (it has not ended, or is complete),
+        ``code`` and ``runtime`` replace the launch's; ``secret_values`` are what is known of the secrets that its
+        launcher gave, which were forgotten when it ended. Raises IllegalTransition (it has not ended, or is complete),
         Conflict (``if_seq`` is not the newest), LaunchError (as for code that lacks a phase still to run). With
         ``if_seq`` the same may be asked twice.
         """
@@ -239,17 +283,36 @@ class PhaseManager:
             return await self.snapshot(owner, task_id)
         if not stored.task.state.terminal:
             raise SCHEMA.refusal(stored.task, "task_retried", "it has not ended")
+        check_given(stored.task.secrets, secret_values, all_of_them=False)
         live = self._live.get(task_id)
         if live is not None:
             await self._carrier.look(live)
             await live.ended.wait()  # it has ended, and lets go of its worker
-        launch = await self.store.launch(task_id)
-        kind = self._launching.executor_of(launch)
+        with ExitStack() as undo:
+            if secret_values:
+                undo.callback(self._forget_secrets, task_id)
+                await self._secrets.keep(task_id, secret_values)
+            return await self._retry(stored, by, from_phase, if_seq, code, runtime, undo)
+
+    async def _retry(
+        self,
+        stored: StoredTask,
+        by: str,
+        from_phase: str | None,
+        if_seq: int | None,
+        code: Json,
+        runtime: Runtime | None,
+        undo: ExitStack,
+    ) -> TaskState:
+        owner, task_id = stored.owner, stored.task.task_id
+        given = await self.store.launch(task_id)
+        kind = self._launching.executor_of(given)
         if code is not None:
-            launch = launch.changed(agent=None, code=code)
+            given = given.changed(agent=None, code=code)
         if runtime is not None:
-            launch = launch.changed(runtime=runtime)
+            given = given.changed(runtime=runtime)
         changed = code is not None or runtime is not None
+        launch = located(given, task_id, self._secrets)
         found = await folded(self.store, task_id)
         state, history = found.task.changed(notebook=stored.task.notebook), found.history
         if if_seq is not None and if_seq != state.seq:
@@ -259,7 +322,8 @@ class PhaseManager:
         start = decision.retry(by, from_phase, new_code=code is not None)
         if code is not None:
             await self._launching.check_code(owner, launch, kind, history.phases, start)
-        appended, gone = await to_its_end(self._take(decision, owner, launch if changed else None, kind))
+        undo.pop_all()  # whoever retries it at the same moment may need them
+        appended, gone = await to_its_end(self._take(decision, owner, given if changed else None, kind))
         live = LiveTask(owner, state, launch, plan, kind, history, found.values, appended.lease)
         live.take(decision)
         self._live.begin(live, decision.events, found)
@@ -320,6 +384,7 @@ class PhaseManager:
                 await self.store.append(decision.append(owner))
             except Conflict:
                 continue  # its host was quicker: decide on what is true now
+            self._carrier.forget_secrets(decision.state)
             self._told.events(owner, decision.state, [*found.events, *decision.events], carried=False)
             return decision.state
         raise Conflict(task_id, "other hosts keep changing this task")

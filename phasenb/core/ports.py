@@ -294,6 +294,22 @@ class Store(Protocol):
         ...
 
 
+class Secrets(Protocol):
+    """The values of secrets that launchers gave, outside the store, until their task ends."""
+
+    async def keep(self, task_id: str, values: Mapping[str, str]) -> None:
+        """Keep these by name, beside others of the task. Raises LaunchError where they can't be kept safely."""
+        ...
+
+    def place(self, task_id: str, name: str) -> str:
+        """The file in which a worker of this host finds one; it need not be there."""
+        ...
+
+    def forget(self, task_id: str) -> None:
+        """Remove those of a task. Idempotent, and quick."""
+        ...
+
+
 # --- executors -------------------------------------------------------------------------------------------------
 
 

@@ -200,6 +200,7 @@ def _created(event: ev.TaskCreated) -> TaskState:
         labels=event.labels,
         key=event.key,
         notebook=event.notebook,
+        secrets=event.secrets,
         **_derived(State.QUEUED, event, ()),
     )
 

@@ -28,7 +28,9 @@ class BaseEvent(Message):
 
 
 class TaskCreated(BaseEvent):
-    """``notebook``: the path of the notebook that launched it, on the machine of its kernel."""
+    """``notebook``: the path of the notebook that launched it, on the machine of its kernel. ``secrets``: the variables
+    whose values the launcher gave, which are stored nowhere.
+    """
 
     type: Literal["task_created"] = "task_created"
     name: str
@@ -38,6 +40,7 @@ class TaskCreated(BaseEvent):
     labels: dict[str, str] = Field(default_factory=dict)
     key: str | None = None
     notebook: str | None = None
+    secrets: tuple[str, ...] = ()
 
 
 class _AttemptEvent(BaseEvent):

@@ -12,9 +12,10 @@ from phasenb.dto.values import Json
 
 ExecutorKind = Literal["inline", "process"]
 VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,254}$")]
-SecretSource = Annotated[str, StringConstraints(pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$")]
+SecretSource = Annotated[str, StringConstraints(pattern=r"^(launcher|env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$")]
 ObjectName = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 
+LAUNCHER = "launcher"  # the source of a secret whose value comes with the launch
 SHORTEST_SECRET = 6  # characters: a shorter text could not be told from others where it is to be hidden
 
 # What a process itself needs to run; as a secret each would also be hidden wherever its value is written.
@@ -27,8 +28,8 @@ class LaunchOptions(Frozen):
     """Options of a launch. ``key`` names the work: launched twice, it is one task, unless ``if_exists`` says else.
 
     ``env``: variables to be set for the task's phases. ``secrets``: variable -> where it is found, ``env:NAME`` or
-    ``file:PATH``; only that is stored, never the secret. ``fresh_worker``: a worker that ran nothing before, and that
-    runs nothing after this task.
+    ``file:PATH`` of the host's, or ``launcher``: its value comes beside the options. Only that is stored, never the
+    secret. ``fresh_worker``: a worker that ran nothing before, and that runs nothing after this task.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

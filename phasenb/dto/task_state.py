@@ -70,6 +70,7 @@ class TaskState(Frozen):
 
     ``phase`` is the current phase (the last one when terminal); ``percent`` 0..100 of the whole task; ``by_host`` the
     host that runs it. ``message, eta_s, percent, queue`` carry the newest live progress where a host knows it.
+    ``secrets`` are the variables whose values the launcher gave: a retry and a resume may give them again.
     ``recent`` are the last five events as ``"seq type"``: an error names them.
     """
 
@@ -92,6 +93,7 @@ class TaskState(Frozen):
     labels: dict[str, str] = Field(default_factory=dict)
     key: str | None = None
     notebook: str | None = None
+    secrets: tuple[str, ...] = ()
     retry_at: Time | None = None
     queue: Queue | None = None
     approval: Approval | None = None

@@ -218,7 +218,7 @@ class RuntimeMismatch(PhasenbError):
 
 @dataclass(eq=False)
 class SecretUnavailable(PhasenbError):
-    """A secret that is not where the launch says it is. ``source``: ``env:NAME`` or ``file:PATH``."""
+    """A secret that is not where the launch says it is. ``source``: ``env:NAME``, ``file:PATH`` or ``launcher``."""
 
     code: ClassVar[str] = "secret_unavailable"
     name: str

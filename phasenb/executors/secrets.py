@@ -3,7 +3,8 @@
 Rules:
 
 * A secret is looked for at each attempt, where it runs: a launch names only the place (``env:NAME``, ``file:PATH``).
-  ``env:`` names a variable of the host as it is at that moment: a warm worker's own are those of its start.
+  ``env:`` names a variable of the host as it is at that moment: a warm worker's own are those of its start. What the
+  launcher gave is in a file of its host (``launcher:PATH``; see secret_files).
 * What a phase prints, logs, raises, reports and returns as JSON shows ``***`` instead, and so do previews. A value that
   is stored by codec (a DataFrame, a pickle, an artifact) is not searched: its author put the secret there. No hash, no
   name and no field of a reference is ever taken for a secret.
@@ -19,7 +20,7 @@ from urllib.parse import quote, quote_plus
 
 import orjson
 
-from phasenb.dto.launch import SHORTEST_SECRET
+from phasenb.dto.launch import LAUNCHER, SHORTEST_SECRET
 from phasenb.dto.values import Json
 from phasenb.errors import SecretUnavailable
 
@@ -38,13 +39,29 @@ def resolved(sources: Mapping[str, str], environment: Mapping[str, str]) -> dict
     found = {}
     for name, source in sources.items():
         kind, _, where = source.partition(":")
+        if kind == LAUNCHER:
+            found[name] = _given(name, Path(where))
+            continue
         value = environment.get(where) if kind == "env" else _read(name, source, Path(where))
         if value is None:
-            raise SecretUnavailable(name, source, f"the variable {where} is not set where the phase runs")
+            problem = f"the variable {where} is not set in the process that carries the task (the server); "
+            raise SecretUnavailable(name, source, f'{problem}secrets=["{where}"] takes the launcher\'s')
         if len(value) < SHORTEST_SECRET or "\0" in value:
             raise SecretUnavailable(name, source, f"what is there is no text of at least {SHORTEST_SECRET} characters")
         found[name] = value
     return found
+
+
+def _given(name: str, path: Path) -> str:
+    """What its launcher gave, as it was checked then."""
+    try:
+        return path.read_bytes().decode()
+    except OSError:
+        problem = (
+            "the value that its launcher gave is not kept any more, or not on this machine: set "
+            f'os.environ["{name}"] in the notebook, then task.resume() gives it again (task.retry() where it has ended)'
+        )
+        raise SecretUnavailable(name, LAUNCHER, problem) from None
 
 
 def _read(name: str, source: str, path: Path) -> str:

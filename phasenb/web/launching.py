@@ -12,7 +12,7 @@ from phasenb.dto.values import ObjectRef, as_reference, is_reference
 from phasenb.errors import BadMessage, UnknownObject
 from phasenb.web.identity import Identity
 from phasenb.web.keeping import kept
-from phasenb.web.message_protocol import LaunchRequest, field_problems
+from phasenb.web.message_protocol import LaunchRequest, field_problems, plain
 
 
 async def launch(
@@ -42,7 +42,7 @@ async def launch(
         idempotency_key=command.idempotency_key,
         traceparent=command.traceparent,
     )
-    return await manager.launch(identity.owner, session, launch)
+    return await manager.launch(identity.owner, session, launch, plain(command.secret_values))
 
 
 async def _check_code(identity: Identity, command: LaunchRequest) -> None:
@@ -61,7 +61,7 @@ def _code_of(command: LaunchRequest) -> str | None:
     for name, value in command.inputs.items():
         if is_reference(value) and value.get("codec") == "pickle":
             return f"pickled objects (input `{name}`)"
-    if command.options.env or command.options.secrets:
+    if command.options.env or command.options.secrets or command.secret_values:
         # A variable can change what a program loads; a source of a secret is a file of the worker's machine.
         return "variables of the environment (`env`, `secrets`)"
     return "importable names (`recovery`)" if _names_code(command.options.recovery) else None

@@ -9,12 +9,22 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, Self
 
 import orjson
-from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 from pydantic.config import JsonDict
 
 from phasenb.dto.base import Frozen, Message, PhaseName, SessionName
 from phasenb.dto.events import EVENT_CLASSES, Event, PhaseLog, PhaseUpdate, parse_event
-from phasenb.dto.launch import LaunchOptions, Runtime
+from phasenb.dto.launch import LaunchOptions, Runtime, VariableName
 from phasenb.dto.task_state import State, TaskState
 from phasenb.dto.values import Json
 from phasenb.errors import BadMessage, UnknownType
@@ -75,8 +85,28 @@ class Hello(Command):
         return self
 
 
+def _without_echo(value: Any, parsed: ValidatorFunctionWrapHandler) -> Any:
+    """Problems of secrets, told without where in them they are: a name may be a secret that was put in its place."""
+    try:
+        return parsed(value)
+    except ValidationError:
+        raise ValueError("an object of variables and their texts is required") from None
+
+
+# Hidden where a command is shown by mistake, in a log or a debugger.
+SecretText = Annotated[SecretStr, Field(max_length=65_536)]
+SecretValues = Annotated[dict[VariableName, SecretText], Field(max_length=64), WrapValidator(_without_echo)]
+
+
+def plain(values: SecretValues) -> dict[str, str]:
+    return {name: value.get_secret_value() for name, value in values.items()}
+
+
 class LaunchRequest(Frozen):
-    """Exactly one of ``agent`` and ``code``; see dto.launch.Launch. ``traceparent`` as W3 Trace Context writes it."""
+    """Exactly one of ``agent`` and ``code``; see dto.launch.Launch. ``traceparent`` as W3 Trace Context writes it.
+
+    ``secret_values``: of the secrets that ``options.secrets`` take from the launcher; neither stored nor logged.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=_exactly_one("agent", "code"))
 
@@ -87,6 +117,7 @@ class LaunchRequest(Frozen):
     runtime: Runtime | None = None
     idempotency_key: str | None = Field(default=None, max_length=200)
     traceparent: Traceparent | None = None
+    secret_values: SecretValues = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -141,13 +172,17 @@ class Pause(Command):
 
 
 class Resume(Command):
-    """One of ``task_id`` and ``launches: true``: let the session launch again before its threshold's window is over."""
+    """One of ``task_id`` and ``launches: true``: let the session launch again before its threshold's window is over.
+
+    ``secret_values``: of secrets that the launcher gave, where a task waits for them.
+    """
 
     model_config = ConfigDict(json_schema_extra=_exactly_one("task_id", "launches"))
 
     type: Literal["resume"] = "resume"
     task_id: str | None = None
     launches: Literal[True] | None = None
+    secret_values: SecretValues = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _one_target(self) -> Resume:
@@ -177,7 +212,7 @@ class Deny(Command):
 
 
 class RetryTask(Command):
-    """``code`` and ``runtime`` as in ``launch``; they replace the launch's."""
+    """``code``, ``runtime`` and ``secret_values`` as in ``launch``; they replace the launch's."""
 
     type: Literal["retry"] = "retry"
     task_id: str
@@ -185,6 +220,7 @@ class RetryTask(Command):
     if_seq: int | None = None
     code: Json = None
     runtime: Runtime | None = None
+    secret_values: SecretValues = Field(default_factory=dict)
 
 
 class ListTasks(Command):

@@ -40,7 +40,8 @@ async def steer(manager: PhaseManager, identity: Identity, session: str, command
     elif isinstance(command, protocol.Pause):
         await manager.pause(owner, task_id, by)
     elif isinstance(command, protocol.Resume):
-        await manager.resume(owner, task_id, by)
+        await _check_secrets(identity, command.secret_values)
+        await manager.resume(owner, task_id, by, protocol.plain(command.secret_values))
     elif isinstance(command, protocol.Approve):
         edit = await _edit(manager, identity, command)
         await manager.approve(owner, task_id, by, command.phase, command.if_seq, command.note, edit)
@@ -48,7 +49,10 @@ async def steer(manager: PhaseManager, identity: Identity, session: str, command
         await manager.deny(owner, task_id, by, command.phase, command.if_seq, command.reason, command.redo)
     elif isinstance(command, protocol.RetryTask):
         await _check_retry(manager, identity, command)
-        await manager.retry(owner, task_id, by, command.from_phase, command.if_seq, command.code, command.runtime)
+        secrets = protocol.plain(command.secret_values)
+        await manager.retry(
+            owner, task_id, by, command.from_phase, command.if_seq, command.code, command.runtime, secrets
+        )
 
 
 async def _edit(manager: PhaseManager, identity: Identity, command: protocol.Approve) -> tuple[Json] | None:
@@ -63,9 +67,15 @@ async def _edit(manager: PhaseManager, identity: Identity, command: protocol.App
     return (values["edit"],)
 
 
+async def _check_secrets(identity: Identity, values: protocol.SecretValues) -> None:
+    if values:
+        await identity.require("code", what="variables of the environment (`secret_values`)")
+
+
 async def _check_retry(manager: PhaseManager, identity: Identity, command: protocol.RetryTask) -> None:
     """A retry runs a task, as a launch does; new code is code."""
     await identity.require("execute")
+    await _check_secrets(identity, command.secret_values)
     if command.runtime is not None:
         await identity.require("code", what="another interpreter (`runtime`)")
         await check_runtime(manager.store, identity.owner, command.runtime)

@@ -107,6 +107,7 @@ def histories(draw):
     created = ev.TaskCreated(
         **IDS, seq=1, at=START, name="penguins", agent="workflow", phases=PHASES, inputs={"path": outputs[0]},
         labels={"team": "birds"}, key=pick([None, "2026-W47"]), notebook="/home/ada/penguins.ipynb",
+        secrets=pick([(), ("API_KEY",)]),
     )  # fmt: skip
     task = apply(None, created)
     steps = [(created, task)]
