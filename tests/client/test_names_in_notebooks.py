@@ -310,3 +310,37 @@ def test_an_agent_is_built_anew_for_each_attempt(cells):
         print(made.result(60))
     """)
     assert told == "['implementation'] ['research'] []\n['implementation']\n"
+
+
+INLINE = """
+    import dataclasses, sys
+    import phasenb as pn
+
+    @dataclasses.dataclass
+    class Plan:
+        n: int
+
+    SCALE = 2
+    main = sys.modules["__main__"]
+
+    def think(n):
+        assert sys.modules["__main__"].__file__ == __file__
+        return Plan(n * SCALE)
+
+    inline = pn.Workflow("inline").with_options(executor="inline", show=False)
+    inline.planning(think)
+    inline.implementation(lambda planning: (planning, isinstance(planning, Plan)))
+"""
+
+
+def test_an_inline_task_has_the_classes_of_the_script_and_leaves_its_main_alone(script):
+    ran = script(
+        """
+        task = inline.launch(n=2)
+        SCALE = 100
+        print(task.result(60), task.output("planning") == Plan(4), type(task.output("planning")) is Plan)
+        print(sys.modules["__main__"] is main)
+        """,
+        flow=INLINE,
+    )
+    assert ran.stdout == "(Plan(n=4), True) True True\nTrue\n"

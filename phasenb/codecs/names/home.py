@@ -109,6 +109,7 @@ def at(names: dict[str, Any], path: str) -> Any:
 
 def empty_main(name: str = "__main__") -> ModuleType:
     module = ModuleType(name)
+    del module.__doc__  # a script's own may come with its code
     vars(module)["__builtins__"] = builtins
     return module
 

@@ -37,6 +37,8 @@ _OF_ENUM = ("_value_", "_name_", "__objclass__", "_sort_order_")
 _OF_CACHE = ("__wrapped__", "cache_parameters")  # what functools.lru_cache sets itself
 _OF_DISPATCH = ("register", "dispatch", "registry", "_clear_cache")
 
+_OF_MODULE = ("__name__", "__builtins__", "__spec__", "__loader__", "__package__")  # the reader's own
+
 Reduced = Any  # a reduce value, or NotImplemented for what pickle does by itself
 
 
@@ -205,7 +207,7 @@ class NamesPickler(PlainPickler):
         names = {}
         of_main = any(function.__globals__ is main for main in self._main)
         if of_main:
-            names = {**self._needed(function), **{key: value for key, value in used.items() if not _is_dunder(key)}}
+            names = {**self._needed(function), **{key: value for key, value in used.items() if key not in _OF_MODULE}}
             used = {}
         slots["__globals__"] = used
         where = _MAIN_NAMES if of_main else self._others(function)
@@ -356,10 +358,6 @@ def _new_cell() -> Any:
 
 def _as_pickle_does(value: Any) -> Reduced:
     return NotImplemented
-
-
-def _is_dunder(name: str) -> bool:
-    return name.startswith("__") and name.endswith("__")
 
 
 def _may_annotate(value: Any) -> bool:
