@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any
+from typing import Any, ForwardRef
 
 
 def annotated_names(code: Any) -> list[str]:
@@ -13,8 +14,20 @@ def annotated_names(code: Any) -> list[str]:
         annotations = vars(code).get("__annotations__") if isinstance(code, type) else code.__annotations__
     except Exception:  # Python 3.14 computes them when it is asked, and a name may be missing
         return []
-    texts = [text for text in (annotations or {}).values() if isinstance(text, str)]
+    texts = (text for annotation in (annotations or {}).values() for text in _texts(annotation))
     return list(dict.fromkeys(name for text in texts for name in _names_in(text)))
+
+
+def _texts(annotation: Any) -> Iterator[str]:
+    """The parts of an annotation that are text: all of it, a forward reference, or arguments of a generic one."""
+    if isinstance(annotation, str):
+        yield annotation
+    elif isinstance(annotation, ForwardRef):
+        yield annotation.__forward_arg__
+    elif not isinstance(annotation, type):
+        arguments = getattr(annotation, "__args__", ())
+        for each in arguments if isinstance(arguments, tuple) else ():
+            yield from _texts(each)
 
 
 @lru_cache(1000)

@@ -97,6 +97,7 @@ class NamesPickler(PlainPickler):
         self._data = data
         self._largest = largest
         self._plans: dict[int, Callable[[Any], Reduced]] = {}
+        self._kinds: list[type] = []  # kept, so that no id is used again
         self._sentinels: dict[type, dict[int, Any]] = {}
         self._cells: dict[int, tuple[types.CellType, types.CellType]] = {}
         self._other_globals: dict[int, dict[str, Any]] = {}
@@ -106,6 +107,7 @@ class NamesPickler(PlainPickler):
         plan = self._plans.get(id(kind))  # by id: a metaclass may make its classes unhashable
         if plan is None:
             plan = self._plans[id(kind)] = self._plan(kind)
+            self._kinds.append(kind)
         return plan(value)
 
     def _plan(self, kind: Any) -> Callable[[Any], Reduced]:
@@ -281,7 +283,7 @@ class NamesPickler(PlainPickler):
         return building.build_type_variable, (kind, arguments, options)
 
     def _module(self, module: types.ModuleType) -> Reduced:
-        if sys.modules.get(module.__name__) is module and not _is_shipped(module.__name__):
+        if module.__name__ in sys.modules and not _is_shipped(module.__name__):
             return building.module, (module.__name__,)
         return parts.REDUCERS[types.ModuleType](module) if type(module) is types.ModuleType else NotImplemented
 
