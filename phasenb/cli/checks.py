@@ -249,6 +249,45 @@ def _check() -> int:
     return os.getpid()
 
 
+def kernels() -> Iterator[Finding]:
+    """Starts a worker in the environment of each Python kernel that is not this one, and reads its hello: a launch from
+    such a kernel runs there.
+    """
+    from phasenb.errors import LaunchError
+    from phasenb.executors.worker_process import WorkerProcess
+
+    async def greeted(executable: str) -> str:
+        worker = await WorkerProcess.start(executable)
+        await worker.retire()
+        return worker.python
+
+    for name, executable in _other_pythons().items():
+        check = f"kernel {name}"
+        try:
+            python = asyncio.run(greeted(executable))
+        except LaunchError as error:  # a kernel that launches nothing needs no phasenb
+            yield Finding(check, "note", str(error))
+        except PhasenbError as error:
+            yield Finding(check, "wrong", str(error), f"`{executable} -m pip install phasenb=={version('phasenb')}`")
+        else:
+            yield Finding(check, "ok", f"{executable} (Python {python}) starts workers of this release")
+
+
+def _other_pythons() -> dict[str, str]:
+    """``{kernel: its interpreter}`` of the installed kernels of Python, this interpreter's left out."""
+    from jupyter_client.kernelspec import KernelSpecManager
+
+    manager: Any = KernelSpecManager()  # it has no types
+    found: dict[str, str] = {}
+    for name, each in manager.get_all_specs().items():
+        command = each["spec"]["argv"][0]
+        executable = shutil.which(command)
+        own = command in ("python", "python3") or executable == sys.executable
+        if each["spec"].get("language") == "python" and executable is not None and not own:
+            found[name] = executable
+    return found
+
+
 def browser() -> Iterator[Finding]:
     """What a notebook's front end needs: the labextension, and anywidget where it is not there."""
     try:

@@ -39,7 +39,7 @@ def doctor(
     settings, told, configured = checks.configuration()
     parts = [iter([configured]), checks.extension(), checks.server(call)]
     if settings is not None:
-        parts += [checks.store(settings), checks.executor(settings)]
+        parts += [checks.store(settings), checks.executor(settings), checks.kernels()]
     for part in [*parts, checks.browser()]:
         for finding in part:
             _tell(call, finding)

@@ -24,7 +24,7 @@ from phasenb.dto.phase_result import ErrorInfo, ResultStatus
 from phasenb.dto.values import Artifact, Json, as_reference
 from phasenb.executors.frames import BadFrame, Header
 
-PROTOCOL = 1
+PROTOCOL = 2
 
 _PLAIN = (
     "task_id", "phase", "attempt", "owner", "agent", "values", "objects_url", "kind", "inline_bytes", "log_bytes",
