@@ -49,16 +49,16 @@ def test_no_line_is_lost_where_children_log_and_the_phase_prints(house, on_slot)
 
 
 def forks_under_load(rounds):
-    """Other threads hold the locks of logging, of the streams and of ``ctx`` at each fork, as often as not."""
+    """Other threads hold the locks of logging, of the streams and of the worker at each fork, as often as not."""
     done = threading.Event()
 
     def busy(number):
         line = 0
         while not done.is_set():
             logging.info("thread %d line %d", number, line)
-            print("thread", number, "line", line)
+            sys.stdout.write(f"thread {number} line {line}\n")  # print() writes a line's end by itself
             line += 1
-            done.wait(0.0002)
+            done.wait(0.001)
 
     threads = [threading.Thread(target=busy, args=(number,)) for number in range(3)]
     for thread in threads:
@@ -79,7 +79,7 @@ def forks_under_load(rounds):
 
 
 def test_forks_while_threads_log_and_print(house, on_slot):
-    rounds = 100
+    rounds = 40
 
     async def scenario(slot):
         told = await house.run(slot, forks_under_load, {"rounds": rounds}, log_bytes=10**8)
