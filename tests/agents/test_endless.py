@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-import pickle
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 
 from phasenb.agents.local_run import LocalContext
 from phasenb.agents.packing import pack
+from phasenb.codecs.names.reading import read_code
 from phasenb.core.extended_agent import ExtendedAgent
 from phasenb.errors import AgentStopped, LaunchError
 from phasenb.executors.failures import error_info
@@ -106,7 +106,7 @@ def test_what_is_given_lies_over_what_a_factory_gives() -> None:
 
 
 def test_both_travel_with_the_agent() -> None:
-    loaded = pickle.loads(pack(ExtendedAgent(factory=Endless, max_steps=5, until=lambda step: step["step"] == 4)))
+    loaded = read_code(pack(ExtendedAgent(factory=Endless, max_steps=5, until=lambda step: step["step"] == 4)))
     assert run(loaded)["step"] == 4
 
 
