@@ -6,7 +6,8 @@ What an agent may be (the first that fits counts):
 2. a function, method or other callable without the methods below; sync or async, a generator or not;
 3. an object with ``process()``, ``run()`` or ``stream()``, in this order;
 4. an object whose ``task`` has ``process()``;
-5. an object that can be called; a class with one of these methods is made without arguments, in the worker.
+5. an object that can be called; a class with one of these methods, or whose methods ``phases`` names, is made without
+   arguments, in the worker.
 
 Rules: an agent that takes a ``phase`` argument, meant as core.injection says, runs once for each phase (``phases=``
 names them; the default three otherwise); one that does not is a task of one phase, ``implementation``. Arguments are
@@ -106,7 +107,8 @@ class ExtendedAgent:
             agent is None and factory is None and not isinstance(phases, Mapping)
         ):
             raise LaunchError("give an agent, or factory=: a function without arguments that makes one")
-        if inspect.isclass(agent) and is_agent_class(agent):
+        by_name = isinstance(phases, Mapping) and any(isinstance(target, str) for target in phases.values())
+        if inspect.isclass(agent) and (by_name or is_agent_class(agent)):
             agent, factory = None, agent
         self.name: str = name or _name_of(agent if factory is None else factory)
         self.agent = agent
