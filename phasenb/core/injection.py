@@ -2,12 +2,13 @@
 
 Rules: an argument of that name is the agent's own, and so an ordinary input, where its annotation names only classes
 that have nothing to do with ours (another library's ``Context``, ``phase: float``), where its default is neither None
-nor one of ours (``phase=0.5``, ``ctx=""``), and where a partial binds it. An annotation that can't be evaluated, or
-that is a protocol, says nothing.
+nor one of ours (``phase=0.5``, ``ctx=""``), and where a partial binds it. A protocol says nothing. An annotation that
+can't be evaluated (a name for type checkers alone) is another library's where its module never names phasenb.
 """
 
 from __future__ import annotations
 
+import linecache
 from collections.abc import Iterator, Mapping
 from enum import Enum, EnumMeta
 from types import NoneType, SimpleNamespace, UnionType
@@ -29,19 +30,22 @@ def is_ours(name: str, annotation: Any, default: Any, *, empty: Any, namespace: 
         return False
     if annotation is empty:
         return True
-    classes = list(_classes(_evaluated(annotation, namespace)))
+    holder = SimpleNamespace(__annotations__={"it": annotation})
+    try:
+        hint = get_type_hints(holder, globalns=dict(namespace), include_extras=True)["it"]
+    except Exception:  # a person's expression may raise anything, and a name for type checkers alone a NameError
+        return _knows_phasenb(namespace)
+    classes = list(_classes(hint))
     return not classes or any(_related(cls, ours) for cls in classes)
 
 
-def _evaluated(annotation: Any, namespace: Mapping[str, Any]) -> Any:
-    """The annotation without text in it; Any for one that names what is not there."""
-    holder = SimpleNamespace(__annotations__={"it": annotation})
-    try:
-        return get_type_hints(holder, globalns=dict(namespace), include_extras=True)["it"]
-    except (
-        Exception
-    ):  # it is a person's expression: names for type checkers alone raise NameError, others what they like
-        return Any
+def _knows_phasenb(namespace: Mapping[str, Any]) -> bool:
+    """Whether a module's text names phasenb. So it may where nobody can tell, as of a notebook."""
+    file = namespace.get("__file__")
+    if namespace.get("__name__") == "__main__" or not isinstance(file, str):
+        return True
+    lines = linecache.getlines(file)
+    return not lines or any("phasenb" in line for line in lines)
 
 
 def _classes(hint: Any) -> Iterator[Any]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import importlib
 from collections.abc import Callable, Mapping
 from enum import Enum
+from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, NewType, Optional, Protocol, TypeVar
 
 import pytest
@@ -186,3 +188,27 @@ def test_in_a_workflow_a_phase_is_an_input_and_a_foreign_ctx_too() -> None:
 def test_an_input_called_ctx_is_refused_where_nobody_has_one() -> None:
     with pytest.raises(LaunchError, match="an input can't be named `ctx`"):
         check_launch(ExtendedAgent.of(lambda ctx, goal: goal).spec(), {"goal": 1, "ctx": 2})
+
+
+LIBRARY = """
+from __future__ import annotations
+from typing import TYPE_CHECKING
+if TYPE_CHECKING:
+    from {package} import Context
+
+def run(goal, ctx: Context | None = None):
+    return ctx
+"""
+
+
+@pytest.mark.parametrize(("package", "ours"), [("another_library", False), ("phasenb.core.context", True)])
+def test_a_name_for_type_checkers_alone_is_of_the_library_that_has_it(
+    package: str, ours: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As llama-index's ``Workflow.run(ctx: Context | None = None)``."""
+    name = f"library_{ours}"
+    (tmp_path / f"{name}.py").write_text(LIBRARY.format(package=package))
+    monkeypatch.syspath_prepend(tmp_path)
+    ctx = LocalContext()
+    extended = ExtendedAgent.of(importlib.import_module(name).run)
+    assert extended.run_phase("implementation", ctx, {"goal": "g"}) is (ctx if ours else None)
