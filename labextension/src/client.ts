@@ -24,12 +24,14 @@ import {
 
 /** How things stand with the server.
  *
- * `connected`, `blocked`: by HTTP, as the socket is blocked on its way. `absent`: it has no phasenb; `forbidden`: this user may not; `outdated`: it speaks another version of the protocol;
- * `trouble`: it answers, and says why it can't serve tasks; `gateway`: a proxy answers in its place. `idle`: nobody has asked for anything yet. A kernel that
- * tells of a task (widget.ts) can be `busy`: it does what it is asked later; and `silent`.
+ * `connected`, `blocked`: by HTTP, as the socket is blocked on its way. `absent`: it has no phasenb; `forbidden`: this
+ * user may not; `expired`: it does not know this page's user any more; `outdated`: it speaks another version of the
+ * protocol; `trouble`: it answers, and says why it can't serve tasks; `gateway`: a proxy answers in its place. `idle`:
+ * nobody has asked for anything yet. A kernel that tells of a task (widget.ts) can be `busy`: it does what it is asked
+ * later; and `silent`.
  */
 export type Connection =
-  | { kind: 'idle' | 'connecting' | 'reconnecting' | 'absent' | 'forbidden' | 'outdated' }
+  | { kind: 'idle' | 'connecting' | 'reconnecting' | 'absent' | 'forbidden' | 'expired' | 'outdated' }
   | { kind: 'connected'; blocked?: boolean }
   | { kind: 'busy' | 'silent' }
   | { kind: 'gateway'; status: number }
@@ -54,7 +56,8 @@ export const TIMING: Timing = { firstDelay: 0.5, longestDelay: 15, silence: 30, 
 /** The session of what is launched from this page. */
 export const SESSION = 'jupyterlab';
 
-const CLOSED_FOR = { outdated: 4002 } as const;
+const CLOSED_FOR = { outdated: 4002, forbidden: 4003 } as const;
+const FORBIDDEN: ReadonlySet<string> = new Set(['forbidden', 'http_401', 'http_403']);
 /** So many sockets that a server refused, although it answers, are no server that was just starting. */
 const BLOCKED = 2;
 const GATEWAYS: ReadonlySet<string> = new Set(['http_502', 'http_503', 'http_504']);
@@ -130,7 +133,7 @@ export class Client {
     }
   }
 
-  /** Connect, if nothing is under way. After `absent`, `forbidden` or `outdated`: try once more. */
+  /** Connect, if nothing is under way. After `absent`, `forbidden`, `expired` or `outdated`: try once more. */
   connect(): void {
     if (!this._isDisposed && this._socket === null && this._probing === null) {
       this._open();
@@ -240,7 +243,7 @@ export class Client {
       reject: error => {
         if (error instanceof ServerError) {
           this._drop(true);
-          this._refused(error);
+          this._refused(error, false); // who it is was known: the handshake came through
         }
       }
     });
@@ -268,6 +271,8 @@ export class Client {
   private _closed(greeted: boolean, code: number): void {
     if (code === CLOSED_FOR.outdated) {
       this._become({ kind: 'outdated' });
+    } else if (code === CLOSED_FOR.forbidden) {
+      this._become({ kind: 'forbidden' });
     } else if (greeted && code < 4000) {
       this._again();
     } else {
@@ -289,16 +294,19 @@ export class Client {
       return;
     }
     if (refusal instanceof ServerError) {
-      this._refused(refusal);
+      this._refused(refusal, this._welcome !== null);
     } else {
       this._unopened = refusal === null ? this._unopened + 1 : 0;
       this._again();
     }
   }
 
-  private _refused(error: ServerError): void {
-    if (error.code === 'forbidden' || error.code === 'http_401' || error.code === 'http_403') {
-      this._become({ kind: 'forbidden' });
+  /** `worked`: before. A login has its time, and a hub that is started again forgets those of its pages. Where it is the
+   * permission that was taken away, the page says so after the reload.
+   */
+  private _refused(error: ServerError, worked: boolean): void {
+    if (FORBIDDEN.has(error.code)) {
+      this._become({ kind: worked ? 'expired' : 'forbidden' });
     } else if (error.code === 'unsupported_protocol') {
       this._become({ kind: 'outdated' });
     } else if (inTrouble(error)) {

@@ -84,6 +84,13 @@ export class TaskModel {
     }
   }
 
+  /** The notebook that launched it is there now. */
+  setNotebook(notebook: string | null): void {
+    if (this.state !== null && this.state.notebook !== notebook) {
+      this._become({ ...this.state, notebook });
+    }
+  }
+
   /** Start again from a snapshot. */
   reset(state: TaskState): void {
     this.decision = null;

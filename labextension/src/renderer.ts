@@ -25,19 +25,24 @@ interface Payload {
   snapshot: TaskState;
   at: string;
   epoch: string;
+  owner: unknown;
   notes: string[];
 }
 
-/** What phasenb/display/bundle.py writes: `{task_id, snapshot, at, epoch, notes}`. Null where a notebook has something else there. */
+/** What phasenb/display/bundle.py writes: `{task_id, snapshot, at, epoch, owner, notes}`. Null where a notebook has something else there. */
 function payloadOf(data: unknown): { taskId: string; saved: Saved | null } | null {
-  const { task_id: taskId, snapshot, at, epoch, notes } = (data ?? {}) as Partial<Payload>;
+  const { task_id: taskId, snapshot, at, epoch, owner: said, notes } = (data ?? {}) as Partial<Payload>;
   if (typeof taskId !== 'string' || !TASK_ID.test(taskId)) {
     return null;
   }
   const whole = snapshot?.task_id === taskId && Array.isArray(snapshot.phases) && snapshot.state in ACTIONS;
   const time = new Date(at ?? snapshot?.updated_at ?? Number.NaN);
+  const owner = typeof said === 'string' ? said : undefined;
   const told = Array.isArray(notes) ? notes.filter(note => typeof note === 'string') : [];
-  return { taskId, saved: whole && !Number.isNaN(time.getTime()) ? { snapshot, at: time, epoch, notes: told } : null };
+  return {
+    taskId,
+    saved: whole && !Number.isNaN(time.getTime()) ? { snapshot, at: time, epoch, owner, notes: told } : null
+  };
 }
 
 /** The widget of an output is for pages that have no renderer of tasks. A notebook that was saved with it would have,

@@ -5,7 +5,7 @@ import type { Connection } from './client';
 import { ConnectionLost, inTrouble, ServerError } from './errors';
 
 /** Where a person may try again, and nothing does by itself. */
-export const UNREACHED: ReadonlySet<Connection['kind']> = new Set(['absent', 'forbidden', 'outdated']);
+export const UNREACHED: ReadonlySet<Connection['kind']> = new Set(['absent', 'forbidden', 'expired', 'outdated']);
 
 /** How things stand with the server, for somebody who looks at a task that may be running (`goesOn`). */
 export function connectionSentence(connection: Connection, goesOn: boolean, trans: TranslationBundle): string | null {
@@ -31,6 +31,8 @@ export function connectionSentence(connection: Connection, goesOn: boolean, tran
       return trans.__('This server does not have the phasenb extension: what is shown was saved with the notebook.');
     case 'forbidden':
       return trans.__('This server does not let you see its tasks. Sign in again, or ask for permission.');
+    case 'expired':
+      return trans.__('Your login has expired: reload the page.');
     case 'outdated':
       return trans.__('This page and the server speak different versions of the protocol. Reload the page.');
     case 'busy':
@@ -42,10 +44,23 @@ export function connectionSentence(connection: Connection, goesOn: boolean, tran
   }
 }
 
-/** Why nothing more is heard of one task. `elsewhere`: it was launched with another store than this server's. */
-export function problemSentence(problem: ServerError, elsewhere: boolean, trans: TranslationBundle): string {
+/** Why nothing more is heard of one task. `elsewhere`: it was launched with another store than this server's. `owners`:
+ * whose it is and who looks, where those are two.
+ */
+export function problemSentence(
+  problem: ServerError,
+  elsewhere: boolean,
+  owners: readonly [string, string] | null,
+  trans: TranslationBundle
+): string {
   switch (problem.code) {
     case 'unknown_task':
+      if (!elsewhere && owners !== null) {
+        return trans.__(
+          'This task is of the user %1, and you are %2 here. The kernels of a server that people share launch as its own user: c.PhaseNB.owner in its configuration makes all tasks everybody’s.',
+          ...owners
+        );
+      }
       return elsewhere
         ? trans.__(
             'This server has another store than the one that this task was in: that is elsewhere, or was deleted.'

@@ -4,18 +4,20 @@ import type { Connection, Given, Request } from './client';
 import type { TaskModel } from './model';
 import type { PhaseResult, TaskState } from './protocol';
 
-/** What a notebook keeps of a task: how it was, when, in which store, and what its launch had to say. */
+/** What a notebook keeps of a task: how it was, when, in which store, whose it is, and what its launch had to say. */
 export interface Saved {
   snapshot: TaskState;
   at: Date;
   epoch?: string;
+  /** Whose the task is. */
+  owner?: string;
   notes?: readonly string[];
 }
 
 export interface Asked {
   readonly connection: Connection;
   /** Null before anything was heard. */
-  readonly welcome: { readonly epoch: string } | null;
+  readonly welcome: { readonly epoch: string; readonly owner: string } | null;
   /** Try again where a person has to ask for it. */
   connect(): void;
   /** Rejects with ServerError or ConnectionLost. */

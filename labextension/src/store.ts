@@ -115,9 +115,21 @@ export class TaskStore {
       model.told = true;
       if (model.state === null || task.seq > model.seq) {
         model.reset(task);
+      } else {
+        model.setNotebook(task.notebook); // a rename is no event of the task
       }
     }
     return reply.next;
+  }
+
+  /** A file or folder of the server was moved, or deleted (`now` null): absolute paths. */
+  moved(before: string, now: string | null): void {
+    for (const model of this._tasks.values()) {
+      const path = model.state?.notebook ?? null;
+      if (path === before || path?.startsWith(`${before}/`)) {
+        model.setNotebook(now === null ? null : now + path.slice(before.length));
+      }
+    }
   }
 
   /** The newest outcome of a phase. Rejects as `client.get` does. */

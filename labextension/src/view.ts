@@ -49,6 +49,7 @@ export class TaskView {
     this._store = options.store;
     this._trans = options.trans;
     this._epoch = options.saved?.epoch ?? null;
+    this._owner = options.saved?.owner ?? null;
     this._steps = new Steps(this._trans);
     this._gate = new Gate(
       (request, given) => this._ask(request, given),
@@ -183,12 +184,18 @@ export class TaskView {
     const sentence =
       problem === null
         ? connectionSentence(connection, goesOn, this._trans)
-        : problemSentence(problem, elsewhere, this._trans);
+        : problemSentence(problem, elsewhere, this._owners(), this._trans);
     const live = HEARD.has(connection.kind) && !('blocked' in connection);
     const finished = task !== null && !goesOn && !live && problem === null;
     setHidden(this._connection, sentence === null || finished); // what has ended is as true as ever
     setText(this._sentence, sentence ?? '');
     setHidden(this._tryAgain, !UNREACHED.has(connection.kind));
+  }
+
+  /** Whose the task is and who looks at it, where those are two. */
+  private _owners(): [string, string] | null {
+    const me = this._store.client.welcome?.owner;
+    return this._owner === null || me === undefined || me === this._owner ? null : [words.plain(this._owner), me];
   }
 
   private _paintHead(task: TaskState, live: boolean, now: Date): void {
@@ -336,6 +343,7 @@ export class TaskView {
   private _store: Source;
   private _trans: TranslationBundle;
   private _epoch: string | null;
+  private _owner: string | null;
   private _steps: Steps;
   private _gate: Gate;
   private _log: Log;

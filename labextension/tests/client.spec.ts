@@ -168,6 +168,27 @@ describe('the client', () => {
     await connected(); // a person asks again
   });
 
+  it.each([
+    [undefined], // a hub that was started again
+    [4001] // a login whose time is over
+  ])('knows an expired login from a permission that was never there: %s', async code => {
+    await connected();
+    server.refuse = 403;
+    server.http = () => [403, { code: 'forbidden', message: 'Forbidden' }];
+    server.cut(code);
+    await until(() => !['connected', 'reconnecting'].includes(client.connection.kind));
+    expect(client.connection.kind).toBe('expired');
+    server.refuse = null;
+    await connected(); // signed in again, in another tab
+  });
+
+  it('knows a permission that was taken away from an expired login', async () => {
+    await connected();
+    server.cut(4003);
+    await until(() => client.connection.kind !== 'connected');
+    expect(client.connection.kind).toBe('forbidden');
+  });
+
   it('says what troubles the server, and recovers with it', async () => {
     server.refuse = 503;
     server.http = () => [503, { code: 'store_unavailable', message: 'the store is gone', details: {} }];

@@ -71,6 +71,22 @@ describe('the MIME renderer', () => {
     await until(() => server.heard.some(command => command.type === 'unsubscribe'));
   });
 
+  it.each([
+    ['hub', /^This task is of the user hub, and you are ada here\. .*c\.PhaseNB\.owner/],
+    ['ada', /is of another user, or was deleted/],
+    [undefined, /is of another user, or was deleted/],
+    [{ name: 'hub' }, /is of another user, or was deleted/]
+  ])('says whose a task is that this user may not see: %j', async (owner, sentence) => {
+    server.answer = (command, say) => {
+      if (command.type === 'subscribe') {
+        say({ type: 'error', code: 'unknown_task', message: 'no', details: {} });
+      }
+    };
+    await renderer.renderModel(output({ task_id: TASK_ID, snapshot: snapshot(), epoch: server.epoch, owner }));
+    await until(() => sentence.test(text('.phasenb-connection span') ?? ''));
+    expect(text('.phasenb-state')).toMatch(/^as of/);
+  });
+
   it('takes the widget out of the output, so that what is saved needs no kernel', async () => {
     const widget = 'application/vnd.jupyter.widget-view+json';
     const model = output({ task_id: TASK_ID, snapshot: snapshot() }) as { data: object; setData: unknown };

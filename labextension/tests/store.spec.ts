@@ -316,6 +316,20 @@ describe('the store of tasks', () => {
     expect(left()).toMatchObject([{ task_id: OTHER }]);
   });
 
+  it('follows notebooks that are moved or deleted, and takes their place from a list', async () => {
+    task = snapshot({ notebook: '/work/sub/one.ipynb' });
+    const model = await follow();
+    store.moved('/work/su', '/elsewhere');
+    expect(model.state?.notebook).toBe('/work/sub/one.ipynb');
+    store.moved('/work/sub', '/work/archive');
+    expect(model.state?.notebook).toBe('/work/archive/one.ipynb');
+    store.moved('/work/archive/one.ipynb', null);
+    expect(model.state?.notebook).toBeNull();
+    server.answer = (_, say) => say({ type: 'tasks', tasks: [{ ...task, notebook: '/work/two.ipynb' }], next: null });
+    await store.loadPast();
+    expect(model.state?.notebook).toBe('/work/two.ipynb');
+  });
+
   it('loads tasks of the past a page at a time', async () => {
     await follow();
     expect(await store.loadPast(1)).toBe(OTHER);

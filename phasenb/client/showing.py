@@ -52,6 +52,7 @@ def show(task: TaskHandle, model: TaskModel, client: Client, note: str) -> None:
         notes=_notes(client, note),
         passing=_others(task, client),
         epoch=_epoch(model, client),
+        owner=client.owner,
     )
 
     def changed() -> None:
@@ -83,7 +84,8 @@ def bundle(model: TaskModel, client: Client, note: str = "") -> dict[str, Any]:
 
     assert model.state is not None, "a handle is made when its first state is known"
     notes = [note] if note else []
-    return task_bundle(model.state, tuple(model.tail), now=datetime.now(UTC), notes=notes, epoch=_epoch(model, client))
+    known = {"epoch": _epoch(model, client), "owner": client.owner}
+    return task_bundle(model.state, tuple(model.tail), now=datetime.now(UTC), notes=notes, **known)
 
 
 def _epoch(model: TaskModel, client: Client) -> str | None:

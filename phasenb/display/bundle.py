@@ -1,7 +1,7 @@
 """A task as a MIME bundle: what a saved or exported notebook keeps of it.
 
-``application/vnd.phasenb.task+json`` is ``{task_id, snapshot, at, epoch, notes}``: JupyterLab shows it live from its
-own server, before any widget and without a kernel. So it is there only where that server has the task.
+``application/vnd.phasenb.task+json`` is ``{task_id, snapshot, at, epoch, owner, notes}``: JupyterLab shows it live from
+its own server, before any widget and without a kernel. So it is there only where that server has the task.
 """
 
 from __future__ import annotations
@@ -24,12 +24,18 @@ _LONGEST = 2_000  # bytes of JSON, of an input or of what waits for approval: a 
 
 
 def task_bundle(
-    task: TaskState, log: Sequence[LogLine] = (), *, now: datetime, notes: Sequence[str] = (), epoch: str | None = None
+    task: TaskState,
+    log: Sequence[LogLine] = (),
+    *,
+    now: datetime,
+    notes: Sequence[str] = (),
+    epoch: str | None = None,
+    owner: str | None = None,
 ) -> dict[str, Any]:
     """``{"text/html", "text/plain"}``, and TASK_MIME where the page's server has the task.
 
     ``epoch``: of that server's store, so that a page can tell a store that is gone from a task that is; None: no such
-    server.
+    server. ``owner``: whose the task is there, which another user's page then says.
     """
     bundle: dict[str, Any] = {
         "text/html": task_html(task, log, now=now, notes=notes),
@@ -37,7 +43,7 @@ def task_bundle(
     }
     if epoch is not None:
         snapshot = _without_data(task).as_json()
-        known = {"at": format_time(now), "epoch": epoch, "notes": list(notes)}
+        known = {"at": format_time(now), "epoch": epoch, "owner": owner, "notes": list(notes)}
         bundle[TASK_MIME] = {"task_id": task.task_id, "snapshot": snapshot, **known}
     return bundle
 

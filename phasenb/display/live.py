@@ -40,7 +40,7 @@ _kept: deque[TaskWidget] = deque()
 
 class LiveView:
     """``steer``, as for TaskWidget; None: no widget, as the page can draw none. ``notes`` are lines that stay in the
-    display, ``passing`` ones go with the task's end; ``epoch`` as in task_bundle.
+    display, ``passing`` ones go with the task's end; ``epoch`` and ``owner`` as in task_bundle.
     """
 
     def __init__(
@@ -51,6 +51,7 @@ class LiveView:
         notes: Sequence[str] = (),
         passing: Sequence[str] = (),
         epoch: str | None = None,
+        owner: str | None = None,
     ) -> None:
         self._lock = threading.Lock()
         self._task = task
@@ -58,6 +59,7 @@ class LiveView:
         self._notes = tuple(notes)
         self._passing = tuple(passing)
         self._epoch = epoch
+        self._owner = owner
         self._display_id = f"phasenb-{new_ulid()}"
         self._ended = task.state.terminal
         self._again = False
@@ -132,7 +134,8 @@ class LiveView:
             task, lines = self._task, self._log
             self._fresh = False
         self._copied, self._copied_at = task.seq, now
-        bundle = task_bundle(task, lines, now=now, notes=self._told(task), epoch=self._epoch)
+        notes = self._told(task)
+        bundle = task_bundle(task, lines, now=now, notes=notes, epoch=self._epoch, owner=self._owner)
         if self._widget is not None and not self._ended:
             bundle = {**self._widget.bundle(), **bundle}
         shell = surroundings.shell()

@@ -32,6 +32,10 @@ export function originOf(task: TaskState, root: string, own: string, trans: Tran
   if (task.session === own) {
     return { path: null, sentence: trans.__('Launched from this panel, not from a notebook.') };
   }
+  if (task.session.startsWith('nb:')) {
+    const gone = trans.__('Launched by a notebook (session %1) that was deleted, or that is not known.', task.session);
+    return { path: null, sentence: gone };
+  }
   return {
     path: null,
     sentence: task.session.startsWith('py:')

@@ -67,6 +67,16 @@ function activatePanel(
   app.shell.add(widget, 'left', { rank: 650 });
   restorer?.add(widget, widget.id);
   shell?.currentChanged.connect((_, { newValue }) => widget.setNotebook(notebookIn(app, newValue)));
+  const { contents } = app.serviceManager;
+  contents.fileChanged.connect((_, { type, oldValue, newValue }) => {
+    const before = oldValue?.path ? pathOf(root(), contents.localPath(oldValue.path)) : null;
+    if (before !== null && (type === 'rename' || type === 'delete')) {
+      const now = type === 'rename' && newValue?.path ? pathOf(root(), contents.localPath(newValue.path)) : null;
+      store.moved(before, now);
+      // The document itself hears of it by the same signal.
+      void Promise.resolve().then(() => widget.setNotebook(notebookIn(app, app.shell.currentWidget)));
+    }
+  });
   addCommands(app, widget, translator ?? nullTranslator, trans, palette);
   app.started.then(() => store.openFeed('user'));
   return widget;
