@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from phasenb.core.launchers import set_finder, set_launcher
+
 if TYPE_CHECKING:
     from phasenb.agents import adapters
     from phasenb.agents.workflow import Workflow
@@ -56,8 +58,6 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'phasenb' has no attribute {name!r}")
     module = importlib.import_module(f"phasenb.{home}")
     found = module if home.rpartition(".")[2] == name else getattr(module, name)
-    if name in ("ExtendedAgent", "Workflow", "adapters"):
-        _teach_to_launch()
     globals()[name] = found
     return found
 
@@ -66,19 +66,18 @@ def __dir__() -> list[str]:
     return sorted([*globals(), *__all__])
 
 
-def _teach_to_launch() -> None:
-    """Give agents their way to a client: the layers below know none (design.md section 2)."""
-    from phasenb.core.extended_agent import set_finder, set_launcher
+def _launch(*args: Any) -> Any:
+    from phasenb.client.defaults import launch_agent
 
-    def launcher(*args: Any) -> Any:
-        from phasenb.client.defaults import launch_agent
+    return launch_agent(*args)
 
-        return launch_agent(*args)
 
-    def finder(*args: Any) -> Any:
-        from phasenb.client.defaults import last_of
+def _last(*args: Any) -> Any:
+    from phasenb.client.defaults import last_of
 
-        return last_of(*args)
+    return last_of(*args)
 
-    set_launcher(launcher)
-    set_finder(finder)
+
+# Agents' way to a client, which the layers below do not know. At once: code from a pickle names nothing of ours.
+set_launcher(_launch)
+set_finder(_last)

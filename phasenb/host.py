@@ -25,7 +25,9 @@ from phasenb.executors.process import ProcessExecutor
 from phasenb.executors.secret_files import SecretFiles
 from phasenb.store.location import MEMORY
 from phasenb.store.saver import MemorySaver
+from phasenb.web.api import TaskApi
 from phasenb.web.http_protocol import StorePlace
+from phasenb.web.nested import NestedClients
 from phasenb.web.websocket_manager import WebSocketManager
 
 if TYPE_CHECKING:
@@ -49,7 +51,8 @@ class SystemClock:
 class Host:
     """What runs a PhaseManager. ``embedded``: in the launcher's own process, where ``inline`` is offered too.
 
-    ``reading``: it shows what is in the store, adopts nothing, and is no host to the others; launches are not for it.
+    ``url`` is what clients inside phases call it. ``reading``: it shows what is in the store, adopts nothing, and is no
+    host to the others; launches are not for it.
     ``open_store(url, artifacts=, reading=)`` makes the store: a test gives one that fails where it is told to.
     """
 
@@ -60,6 +63,7 @@ class Host:
         embedded: bool,
         reading: bool = False,
         name: str | None = None,
+        url: str = "the launcher's process",
         open_store: Callable[..., MemorySaver] = MemorySaver.open,
         observers: Sequence[Observer] = (),
     ) -> None:
@@ -67,6 +71,7 @@ class Host:
         self._open_store = open_store
         self._observers = observers
         self.embedded = embedded
+        self._nested = NestedClients(url, allow_code=embedded or settings.allow_code)
         self._reading = reading
         self.name = name or f"{socket.gethostname()}:{os.getpid()}"
         self.store: MemorySaver
@@ -110,6 +115,7 @@ class Host:
             observers=self._observers,
             secrets=secrets,
         )
+        self._nested.serve(self.manager, self.hub, TaskApi(self.manager, place=self.place))
         keeper = Keeper(self.manager, self.store, SystemClock(), _info(self.name), _alive, lease_s=settings.lease_s)
         if not self._reading:
             closing.push_async_callback(keeper.leave)
@@ -133,14 +139,17 @@ class Host:
     def _make_executors(self) -> dict[str, Executor]:
         made: dict[str, Executor] = {
             "process": ProcessExecutor(
-                self.settings.workers, silence_s=self.settings.lease_s / 2, objects_url=self.store.objects_url
+                self.settings.workers,
+                silence_s=self.settings.lease_s / 2,
+                objects_url=self.store.objects_url,
+                nested=self._nested,
             )
         }
         if self.embedded:
             # Only here: a server's process never runs user code (design.md section 7).
             from phasenb.executors.inline import InlineExecutor
 
-            made["inline"] = InlineExecutor()
+            made["inline"] = InlineExecutor(nested=self._nested)
         return made
 
     def _limits(self) -> EngineLimits:

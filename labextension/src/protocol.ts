@@ -629,7 +629,7 @@ export interface TaskComplete {
 
 /**
  * `notebook`: the path of the notebook that launched it, on the machine of its kernel. `secrets`: the variables
- * whose values the launcher gave, which are stored nowhere.
+ * whose values the launcher gave, which are stored nowhere. `parent`: the task in whose phase it was launched.
  */
 export interface TaskCreated {
   task_id: string;
@@ -645,6 +645,7 @@ export interface TaskCreated {
   key: string | null;
   notebook: string | null;
   secrets: string[];
+  parent: string | null;
 }
 
 export interface TaskError {
@@ -759,6 +760,7 @@ export interface TaskState {
   key: string | null;
   notebook: string | null;
   secrets: string[];
+  parent: string | null;
   retry_at: string | null;
   queue: Queue | null;
   approval: Approval | null;

@@ -167,7 +167,7 @@ function endedChange(task: TaskState, at: string): Change {
 }
 
 function created(event: TaskCreated): TaskState {
-  const { task_id, session, name, agent, at, inputs, labels, key, notebook, secrets } = event;
+  const { task_id, session, name, agent, at, inputs, labels, key, notebook, secrets, parent } = event;
   const phases = event.phases.map(phase => ({
     name: phase,
     status: 'pending' as const,
@@ -181,7 +181,21 @@ function created(event: TaskCreated): TaskState {
     set_aside: 0
   }));
   return {
-    ...{ task_id, session, name, agent, phases, inputs, labels, key, notebook, secrets, created_at: at, updated_at: at },
+    ...{
+      task_id,
+      session,
+      name,
+      agent,
+      phases,
+      inputs,
+      labels,
+      key,
+      notebook,
+      secrets,
+      parent,
+      created_at: at,
+      updated_at: at
+    },
     ...{ phase: phases[0]?.name ?? null, percent: 0, message: null, eta_s: null, started_at: null, ended_at: null },
     ...{ retry_at: null, approval: null, rolling_back: null, error: null, stopped: null, by_host: null },
     ...derived('queued', event, [])

@@ -16,6 +16,7 @@ from phasenb.client.outcome import Results, artifact_of, output_of, raise_unless
 from phasenb.client.standing import needs, told
 from phasenb.client.task_facts import TaskFacts
 from phasenb.client.task_model import TaskModel
+from phasenb.core.parent import waiting_for
 from phasenb.dto.task_state import Approval
 from phasenb.dto.values import Json, is_reference
 from phasenb.errors import AccessDenied, Conflict, ServerUnreachable, StoreUnavailable
@@ -63,9 +64,10 @@ class AsyncTaskHandle(TaskFacts):
 
     async def _until_ended(self, on_approval: OnApproval) -> None:
         seq = 0
-        while not self._model.ended.is_set():
-            await self._model.until_standing(seq)
-            seq = self.tell_standing(on_approval)
+        with waiting_for(self.task_id):
+            while not self._model.ended.is_set():
+                await self._model.until_standing(seq)
+                seq = self.tell_standing(on_approval)
 
     def tell_standing(self, on_approval: OnApproval) -> int:
         """Tell the client's ``notice`` where the task needs a person now; the seq of which that was told.

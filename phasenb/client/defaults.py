@@ -10,12 +10,14 @@ import os
 import threading
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from phasenb.client.client import Client
 from phasenb.client.handle import TaskHandle
 from phasenb.client.sessions import check_session, chosen_session, current_session
 from phasenb.core.extended_agent import ExtendedAgent
+from phasenb.core.parent import current_parent
 from phasenb.dto.task_state import State
 
 if TYPE_CHECKING:
@@ -33,12 +35,23 @@ def default_client(session: str | None = None) -> Client:
     chosen = check_session(session) if session is not None else chosen_session()
     # A notebook's own session may have another name than its path gives, which another notebook's may have.
     name = (True, chosen) if chosen is not None else (False, current_session())
-    key = (os.getpid(), *name, *(os.environ.get(variable) for variable in _VARIABLES))
+    parent = current_parent()
+    key = (os.getpid(), *name, parent, *(os.environ.get(variable) for variable in _VARIABLES))
     with _lock:
         client = _clients.get(key)
         if client is None or client.problem is not None:
             client = _clients[key] = Client(session=chosen)
+            if parent is not None:
+                parent.at_end(partial(_close, key))
         return client
+
+
+def _close(key: tuple[Any, ...]) -> None:
+    """Of a phase that has ended."""
+    with _lock:
+        client = _clients.pop(key, None)
+    if client is not None:
+        client.close()
 
 
 def _forget() -> None:
@@ -62,12 +75,12 @@ def client_of(options: Mapping[str, Any]) -> Client:
 
 
 def launch_agent(agent: ExtendedAgent, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> TaskHandle:
-    """What ``agent.launch(**inputs)`` reaches (core.extended_agent.set_launcher)."""
+    """What ``agent.launch(**inputs)`` reaches (core.launchers.set_launcher)."""
     return client_of(options).launch_with(agent, inputs, options)
 
 
 def last_of(agent: ExtendedAgent, options: Mapping[str, Any]) -> TaskHandle | None:
-    """What ``agent.last()`` reaches (core.extended_agent.set_finder): the newest task of its name in the session."""
+    """What ``agent.last()`` reaches (core.launchers.set_finder): the newest task of its name in the session."""
     client = client_of(options)
     name = options.get("name") or agent.name
     found = next((task for task in client.states() if task.name == name), None)

@@ -18,13 +18,21 @@ from phasenb.client.http_backend import HttpBackend
 from phasenb.client.own_socket import socket_of
 from phasenb.config.machine import machine_id
 from phasenb.config.places import runtime_dir
+from phasenb.core.parent import current_parent
 from phasenb.errors import PhasenbError, ServerUnreachable
 
 HEALTH_S = 10.0
 
 
 def backend_for(url: str | None = None, token: str | None = None) -> Backend:
-    """The server that ``server_for`` finds, else an embedded host. Raises what ``server_for`` does."""
+    """The named server; in a phase its task's host; the server that ``server_for`` finds; else an embedded host. Raises
+    what ``server_for`` does.
+    """
+    parent = current_parent()
+    if url is None and parent is not None:
+        from phasenb.client.nested import NestedBackend
+
+        return NestedBackend(parent)
     server = server_for(url, token)
     if server is not None:
         return server

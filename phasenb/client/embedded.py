@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 
+from phasenb.client.answers import Answers
 from phasenb.client.backend import AFTER_FAILURE_S, JsonObject, Link, Lost, Receive
 from phasenb.client.loop_thread import LoopThread, shared_loop
 from phasenb.codecs.objects import ObjectFolder
@@ -26,13 +27,9 @@ from phasenb.display.surroundings import in_kernel
 from phasenb.errors import PhasenbError, ServerUnreachable
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from phasenb.config import Settings
     from phasenb.core.phase_manager import PhaseManager
     from phasenb.host import Host
-    from phasenb.store.frames import Aside
-    from phasenb.store.lazy import Load
     from phasenb.store.view import MemoryView
     from phasenb.web.api import TaskApi
     from phasenb.web.connection import Frame
@@ -123,7 +120,7 @@ class EmbeddedHost:
         return host, TaskApi(host.manager)
 
 
-class EmbeddedBackend:
+class EmbeddedBackend(Answers):
     """``host``: the process's own one by default."""
 
     embedded = True
@@ -150,36 +147,6 @@ class EmbeddedBackend:
 
         return _MemoryLink(pipe, await self._on_host(attach()))
 
-    async def events(self, task_id: str, after_seq: int) -> JsonObject:
-        from phasenb.web.http_protocol import EventsQuery
-
-        return await self._page("events", task_id, EventsQuery(after_seq=after_seq))
-
-    async def logs(self, task_id: str, after: int) -> JsonObject:
-        from phasenb.web.http_protocol import LogsQuery
-
-        return await self._page("logs", task_id, LogsQuery(after=after))
-
-    async def results(self, *, task_id: str | None = None, session: str | None = None) -> JsonObject:
-        from phasenb.web.identity import local_identity
-
-        async def whole() -> bytes:
-            _, api = await self._host.running()
-            chunks = await api.results(local_identity(), task_id=task_id, session=session)
-            return b"".join([chunk async for chunk in chunks])
-
-        return dict(await asyncio.to_thread(orjson.loads, await self._on_host(whole())))
-
-    async def results_frame(
-        self, load: Load, *, task_id: str | None, session: str | None, last: bool, flatten: bool, aside: Aside
-    ) -> pd.DataFrame:
-        from phasenb.store.frames import results_frame
-
-        answer = await self.results(task_id=task_id, session=session)
-        return await asyncio.to_thread(
-            results_frame, answer["results"], last=last, flatten=flatten, load=load, aside=aside
-        )
-
     def input_folder(self) -> ObjectFolder | None:
         return self._folder
 
@@ -197,12 +164,15 @@ class EmbeddedBackend:
     async def aclose(self) -> None:
         """The host goes on: other clients of this process use it too."""
 
-    async def _page(self, method: str, *args: Any) -> JsonObject:
+    async def _asked(self, name: str, **arguments: Any) -> JsonObject:
         from phasenb.web.identity import local_identity
+        from phasenb.web.nested import answer
 
-        _, api = await self._on_host(self._host.running())
-        page: bytes = await self._on_host(getattr(api, method)(local_identity(), *args))
-        return dict(await asyncio.to_thread(orjson.loads, page))
+        async def asked() -> bytes:
+            _, api = await self._host.running()
+            return await answer(api, local_identity(), name, arguments)
+
+        return dict(await asyncio.to_thread(orjson.loads, await self._on_host(asked())))
 
     async def _on_host(self, work: Any) -> Any:
         """Await ``work`` on the host's loop, from whichever loop this is."""

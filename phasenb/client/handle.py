@@ -10,6 +10,7 @@ import asyncio
 import math
 import sys
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from contextlib import nullcontext
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from phasenb.client.async_task import UNCHANGED, AsyncTaskHandle, OnApproval
 from phasenb.client.outcome import raise_unless_completed
 from phasenb.client.task_facts import TaskFacts
 from phasenb.client.task_model import TaskModel
+from phasenb.core.parent import waiting_for
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +43,8 @@ class TaskHandle(TaskFacts):
         Raises TimeoutError after ``timeout`` seconds; the client's problem where nothing more will be heard: it was
         closed, or access was denied.
         """
-        self._until_ended(timeout, "wait")
+        with waiting_for(self.task_id):
+            self._until_ended(timeout, "wait")
         if self._model.problem is not None:
             raise self._model.problem
 
@@ -52,7 +55,8 @@ class TaskHandle(TaskFacts):
         TaskCancelled, TimeoutError; with ``on_approval="raise"`` ApprovalNeeded or TaskPaused instead of waiting for a
         person.
         """
-        self._until_ended(timeout, on_approval)
+        with waiting_for(self.task_id):
+            self._until_ended(timeout, on_approval)
         return self._outcome()
 
     def _until_ended(self, timeout: float | None, on_approval: OnApproval) -> None:
@@ -78,10 +82,11 @@ class TaskHandle(TaskFacts):
 
     async def _result(self) -> Any:
         told = 0
-        while not self._model.ended.is_set():
-            standing = asyncio.run_coroutine_threadsafe(self._model.until_standing(told), self._client.loop)
-            await asyncio.wrap_future(standing)
-            told = self._task.tell_standing("wait")
+        with waiting_for(self.task_id):
+            while not self._model.ended.is_set():
+                standing = asyncio.run_coroutine_threadsafe(self._model.until_standing(told), self._client.loop)
+                await asyncio.wrap_future(standing)
+                told = self._task.tell_standing("wait")
         return await asyncio.to_thread(self._outcome)
 
     def _outcome(self) -> Any:
@@ -182,8 +187,9 @@ class TaskHandle(TaskFacts):
     def log_lines(self, *, follow: bool = False) -> Iterator[dict[str, Any]]:
         """The stored lines as JSON objects; with ``follow`` also those to come, until the task has ended."""
         lines = self._task.log_lines(follow=follow)
-        while (line := self._client.run(_next(lines))) is not None:
-            yield line
+        with waiting_for(self.task_id) if follow else nullcontext():
+            while (line := self._client.run(_next(lines))) is not None:
+                yield line
 
     # --- showing ---------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from phasenb.core import real_clock
+from phasenb.core.parent import process_parent
 
 T = TypeVar("T")
 
@@ -48,9 +49,25 @@ class LoopThread:
             future.cancel()
             raise
 
+    def end(self) -> None:
+        """Stop the loop, and its own threads."""
+        self.run(_wound_up())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()
+
     def _serve(self) -> None:
         asyncio.set_event_loop(self.loop)
         self.loop.run_forever()
+
+
+async def _wound_up() -> None:
+    loop = asyncio.get_running_loop()
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    await loop.shutdown_default_executor()
 
 
 _lock = threading.Lock()
@@ -63,7 +80,18 @@ def shared_loop() -> LoopThread:
     with _lock:
         if _shared is None:
             _shared = LoopThread()
+            parent = process_parent()
+            if parent is not None:  # a worker's next task finds no thread of this one
+                parent.at_end(_end)
         return _shared
+
+
+def _end() -> None:
+    global _shared
+    with _lock:
+        thread, _shared = _shared, None
+    if thread is not None:
+        thread.end()
 
 
 def _forget() -> None:

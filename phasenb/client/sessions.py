@@ -16,6 +16,7 @@ from typing import Any
 from phasenb.client.runners import executed_notebook, is_inherited
 from phasenb.config.machine import machine_digest
 from phasenb.core.notebooks import session_of
+from phasenb.core.parent import current_parent
 from phasenb.display.surroundings import shell
 from phasenb.dto.base import SESSION_PATTERN
 from phasenb.web.message_protocol import NotebookPlace
@@ -25,9 +26,15 @@ _own: dict[tuple[str, str], str] = {}  # (a host's URL, this notebook's path) ->
 
 
 def session(name: str) -> None:
-    """Use this session from now on, whatever notebook or script this is. Raises ValueError."""
+    """Use this session from now on, whatever notebook or script this is; in a phase, as long as it runs. Raises
+    ValueError.
+    """
     global _chosen
-    _chosen = check_session(name)
+    parent = current_parent()
+    if parent is not None:
+        parent.session = check_session(name)
+    else:
+        _chosen = check_session(name)
 
 
 def check_session(name: str) -> str:
@@ -38,7 +45,12 @@ def check_session(name: str) -> str:
 
 
 def chosen_session() -> str | None:
-    """What ``pn.session`` was told, or PHASENB_SESSION says. Raises ValueError for a variable that can't be a name."""
+    """In a phase its task's; else what ``pn.session`` was told, or PHASENB_SESSION says. Raises ValueError for a
+    variable that can't be a name.
+    """
+    parent = current_parent()
+    if parent is not None:
+        return parent.session
     return _chosen or (check_session(named) if (named := os.environ.get("PHASENB_SESSION")) else None)
 
 
@@ -54,7 +66,9 @@ def keep_own_session(host: str, place: NotebookPlace, session: str) -> None:
 
 
 def current_session() -> str:
-    """The chosen session, or this notebook's by its path (``nb:``), script's or directory's (``py:``)."""
+    """In a phase its task's; the chosen session, or this notebook's by its path (``nb:``), script's or directory's
+    (``py:``).
+    """
     chosen = chosen_session()
     if chosen is not None:
         return chosen
@@ -64,8 +78,11 @@ def current_session() -> str:
 
 def current_notebook() -> str | None:
     """This notebook's absolute path: VS Code's variable, what jupyter_server tells a kernel, or what the command says
-    that executes it. None elsewhere.
+    that executes it; in a phase, that of its task. None elsewhere.
     """
+    parent = current_parent()
+    if parent is not None:
+        return parent.notebook
     running: Any = shell()
     if running is None:
         return None

@@ -138,6 +138,8 @@ class Attempts:
             secrets=launch.options.secrets,
             heartbeat_s=timeouts.heartbeat,
             traceparent=self._traceparent(live.task.task_id),
+            session=live.task.session,
+            notebook=live.task.notebook,
         )
 
     # --- time ------------------------------------------------------------------------------------------------------

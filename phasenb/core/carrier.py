@@ -24,6 +24,7 @@ from phasenb.core.patience import Patience
 from phasenb.core.plan import Ended, Plan, Running
 from phasenb.core.ports import Clock, Executor, Publisher, Secrets, Slot, Store
 from phasenb.core.thresholds import SessionFailures
+from phasenb.core.waits import Waits
 from phasenb.dto.events import Event, parse_event
 from phasenb.dto.phase_result import FAILURES, ErrorInfo, ResultStatus
 from phasenb.dto.task_state import State, TaskState
@@ -57,6 +58,7 @@ class Carrier:
     places: dict[str, Places] = field(init=False)
     attempts: Attempts = field(init=False)
     patience: Patience = field(init=False)
+    waits: Waits = field(default_factory=Waits)
     _giving: set[asyncio.Future[None]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -110,7 +112,8 @@ class Carrier:
                 await self._run_phases(live)
             finally:
                 slot, live.slot = live.slot, None
-                await self.give_back(live.executor, slot, held=True)
+                lent, live.lent = live.lent, False
+                await self.give_back(live.executor, slot, held=True, lent=lent)
 
     async def _went_on(self, live: LiveTask) -> bool:
         """Do what needs no worker: a gate, the end of a rollback that undoes nothing."""
@@ -129,7 +132,9 @@ class Carrier:
     async def _take_place(self, live: LiveTask) -> None:
         """A place for the task; at launch it may have it already, with its slot."""
         if live.slot is None:
-            await self.places[live.executor].wait(live.task.task_id, live.launch.options.priority)
+            task_id, kind = live.task.task_id, live.executor
+            lent = self.waits.lends(task_id, kind)
+            live.lent = await self.places[kind].wait(task_id, live.launch.options.priority, lent=lent)
 
     async def _run_phases(self, live: LiveTask) -> None:
         """Run attempts in the task's slot until the task ends or has to wait."""
@@ -321,10 +326,10 @@ class Carrier:
         except LeaseLost as lost:
             log.warning("task %s: %s", live.task.task_id, lost, extra=live.fields)
 
-    async def give_back(self, kind: str, slot: Slot | None, *, held: bool = False) -> None:
+    async def give_back(self, kind: str, slot: Slot | None, *, held: bool = False, lent: bool = False) -> None:
         if slot is not None:
             await slot.release()
-        if slot is not None or held:
+        if (slot is not None or held) and not lent:
             self.places[kind].give_back()
 
     def give_back_soon(self, live: LiveTask) -> None:
@@ -338,6 +343,17 @@ class Carrier:
         """Once a task has ended, nobody keeps what its launcher gave."""
         if task.secrets and task.state.terminal:
             self.secrets.forget(task.task_id)
+
+    def begin_wait(self, live: LiveTask, awaited: str) -> None:
+        """A phase of ``live`` waits for a task from now on, which gets its place where it is in need of one."""
+        self.waits.begin(live.task.task_id, live.executor, awaited)
+        for task_id in self.waits.awaited:  # who waits for this one lends to what it waits for, too
+            for kind, places in self.places.items():
+                if self.waits.lends(task_id, kind):
+                    places.lend(task_id)
+
+    def end_wait(self, live: LiveTask, awaited: str) -> None:
+        self.waits.end(live.task.task_id, live.executor, awaited)
 
     def waits_for(self, live: LiveTask) -> str:
         places = self.places[live.executor]

@@ -85,6 +85,7 @@ class Decision:
             key=options.key,
             notebook=launch.runtime.notebook if launch.runtime else None,
             secrets=given_names(options),
+            parent=launch.parent,
         )
 
     def proceed(self, worker: str | None, values: Mapping[str, Json]) -> Running | None:

@@ -34,6 +34,7 @@ from phasenb.core.driving import drive
 from phasenb.core.endless import bounds_over, checked_bounds
 from phasenb.core.injection import INJECTED, PHASE
 from phasenb.core.launch_check import CONTEXT, nearest
+from phasenb.core.launchers import hook
 from phasenb.core.phase_functions import (
     Functions,
     PhaseFunction,
@@ -54,20 +55,7 @@ OPTIONS = (
     "env", "secrets", "labels", "priority", "fresh_worker",
 )  # fmt: skip
 
-Launcher = Callable[["ExtendedAgent", Mapping[str, Any], Mapping[str, Any]], Any]
-Finder = Callable[["ExtendedAgent", Mapping[str, Any]], Any]
 _shipped: set[str] = set()  # the files whose lines came with an agent
-_hooks: dict[str, Callable[..., Any]] = {}
-
-
-def set_launcher(launcher: Launcher) -> None:
-    """What ``agent.launch(**inputs)`` calls: ``launcher(agent, inputs, options)``. The core knows no client."""
-    _hooks["launch"] = launcher
-
-
-def set_finder(finder: Finder) -> None:
-    """What ``agent.last()`` calls: ``finder(agent, options)``."""
-    _hooks["last"] = finder
 
 
 class ExtendedAgent:
@@ -227,11 +215,11 @@ class ExtendedAgent:
 
         Raises LaunchError for inputs that don't fit, and what the client raises.
         """
-        return _hook("launch")(self, inputs, self.options)
+        return hook("launch")(self, inputs, self.options)
 
     def last(self) -> Any:
         """The TaskHandle of this agent's newest task in this session, or None where there is none."""
-        return _hook("last")(self, self.options)
+        return hook("last")(self, self.options)
 
     # --- inside --------------------------------------------------------------------------------------------------
 
@@ -363,13 +351,6 @@ def _checked_inject(names: Sequence[str]) -> tuple[str, ...]:
         if name not in INJECTED:
             raise LaunchError(f"inject= names {name!r}: phasenb fills {' and '.join(INJECTED)}", argument="inject")
     return found
-
-
-def _hook(name: str) -> Callable[..., Any]:
-    try:
-        return _hooks[name]
-    except KeyError:
-        raise LaunchError("nothing here can launch: `import phasenb` sets the launcher") from None
 
 
 def _name_of(agent: Any) -> str:

@@ -61,6 +61,7 @@ class LiveTask:
     give_up: ErrorInfo | None = None
     cancelled_by: str | None = None
     settling: bool = False
+    lent: bool = False  # its place is that of a task that waits for it
     heard_at: float = 0.0
     log_line: int = 0
     learned: bool = False
@@ -125,7 +126,8 @@ class LiveTask:
 class Places:
     """Who may run: at most ``capacity`` tasks at once; the others wait by priority, then in the order they came.
 
-    A place is handed to a waiter directly, so a newcomer never overtakes.
+    A place is handed to a waiter directly, so a newcomer never overtakes. A lent place is beyond the capacity: the task
+    that lends it has one, and only waits.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -133,7 +135,7 @@ class Places:
         self.used = 0
         self.waiting = 0
         self._order = 0
-        self._waiting: list[tuple[int, int, str, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[int, int, str, asyncio.Future[bool]]] = []
         self._positions: dict[str, int] | None = None  # until the queue changes
 
     @property
@@ -144,25 +146,37 @@ class Places:
         """Take a free place at once; the caller has looked at ``free``."""
         self.used += 1
 
-    async def wait(self, task_id: str, priority: int) -> None:
-        """Wait for a place. A cancelled wait leaves the queue."""
+    async def wait(self, task_id: str, priority: int, *, lent: bool = False) -> bool:
+        """Wait for a place; whether it is a lent one, which is not given back. ``lent``: one is lent already. A
+        cancelled wait leaves the queue.
+        """
         if self.free:
             self.take()
-            return
-        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            return False
+        if lent:
+            return True
+        place: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._order += 1
         heapq.heappush(self._waiting, (-priority, self._order, task_id, place))
         self.waiting += 1
         self._positions = None
         try:
-            await place
+            return await place
         except asyncio.CancelledError:
             self._positions = None
             if place.cancelled():
                 self.waiting -= 1
-            else:
+            elif not place.result():
                 self.give_back()  # the place came at the moment of the cancel
             raise
+
+    def lend(self, task_id: str) -> None:
+        """Have a task that waits for a place wait no longer."""
+        for *_, waiting, place in self._waiting:
+            if waiting == task_id and not place.done():
+                self.waiting -= 1
+                self._positions = None
+                place.set_result(True)
 
     def give_back(self) -> None:
         self.used -= 1
@@ -172,7 +186,7 @@ class Places:
             if not place.done():
                 self.used += 1
                 self.waiting -= 1
-                place.set_result(None)
+                place.set_result(False)
 
     def position(self, task_id: str) -> int | None:
         """A waiting task's position from 1, or None where it does not wait."""

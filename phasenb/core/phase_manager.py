@@ -389,6 +389,20 @@ class PhaseManager:
             return decision.state
         raise Conflict(task_id, "other hosts keep changing this task")
 
+    # --- tasks inside tasks ----------------------------------------------------------------------------------------
+
+    def waits(self, task_id: str, awaited: str) -> None:
+        """A phase of a task of this host waits for another task, and lends it its place."""
+        live = self._live.get(task_id)
+        if live is not None:
+            self._carrier.begin_wait(live, awaited)
+
+    def goes_on(self, task_id: str, awaited: str) -> None:
+        """It does no more. For a task that this host has let go of meanwhile there is nothing to do."""
+        live = self._live.get(task_id)
+        if live is not None:
+            self._carrier.end_wait(live, awaited)
+
     # --- looking ---------------------------------------------------------------------------------------------------
 
     async def snapshot(self, owner: str, task_id: str) -> TaskState:

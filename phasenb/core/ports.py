@@ -12,6 +12,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Protocol
 
+from phasenb.core.parent import Message, Send
 from phasenb.core.reports import Attempt, Report
 from phasenb.dto.agent_spec import AgentSpec
 from phasenb.dto.events import Event, PhaseLog, PhaseUpdate
@@ -397,6 +398,32 @@ class Executor(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+# --- what is launched inside phases ------------------------------------------------------------------------------
+
+
+class NestedLine(Protocol):
+    """The host's end of an attempt's line for clients inside (core.parent). On the host's loop."""
+
+    def take(self, message: Message, payload: bytes) -> None:
+        """Take what the attempt says: one of core.parent's messages, with its fields."""
+        ...
+
+    def end(self) -> None:
+        """The attempt is over. Idempotent."""
+        ...
+
+
+class Nested(Protocol):
+    """Serves clients inside phases. ``url`` is what people call this host."""
+
+    @property
+    def url(self) -> str: ...
+
+    def open(self, attempt: Attempt, send: Send) -> NestedLine:
+        """``send`` says something to the attempt."""
+        ...
 
 
 # --- the publisher ---------------------------------------------------------------------------------------------

@@ -28,7 +28,8 @@ class Attempt:
     ``kind`` compensation: run its compensation; an output of the phase that is not there is None.
     ``env`` is set, and ``secrets`` (name -> ``env:NAME`` or ``file:PATH``) are resolved, where the attempt runs.
     ``heartbeat_s``: how often the worker must show that the phase lives (Beat where nothing else is to be told).
-    ``traceparent``: the span that spans of the phase's own code belong under (W3 Trace Context).
+    ``traceparent``: the span that spans of the phase's own code belong under (W3 Trace Context). ``session`` and
+    ``notebook``: the task's, for what is launched in the phase.
     """
 
     task_id: str
@@ -52,6 +53,8 @@ class Attempt:
     secrets: Mapping[str, str] = field(default_factory=dict)
     heartbeat_s: float | None = None
     traceparent: str | None = None
+    session: str = ""
+    notebook: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

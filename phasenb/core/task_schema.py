@@ -201,6 +201,7 @@ def _created(event: ev.TaskCreated) -> TaskState:
         key=event.key,
         notebook=event.notebook,
         secrets=event.secrets,
+        parent=event.parent,
         **_derived(State.QUEUED, event, ()),
     )
 

@@ -29,7 +29,7 @@ class BaseEvent(Message):
 
 class TaskCreated(BaseEvent):
     """``notebook``: the path of the notebook that launched it, on the machine of its kernel. ``secrets``: the variables
-    whose values the launcher gave, which are stored nowhere.
+    whose values the launcher gave, which are stored nowhere. ``parent``: the task in whose phase it was launched.
     """
 
     type: Literal["task_created"] = "task_created"
@@ -41,6 +41,7 @@ class TaskCreated(BaseEvent):
     key: str | None = None
     notebook: str | None = None
     secrets: tuple[str, ...] = ()
+    parent: str | None = None
 
 
 class _AttemptEvent(BaseEvent):

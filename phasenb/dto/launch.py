@@ -72,7 +72,8 @@ class Launch(Frozen):
     """A launch as the engine takes it. Exactly one of ``agent`` (a registered name) and ``code``.
 
     ``code``: base64 text of a cloudpickled agent, or an object reference (dto.values). ``inputs``: values by name.
-    ``traceparent``: the span of the launcher that the task belongs under (W3 Trace Context).
+    ``traceparent``: the span of the launcher that the task belongs under (W3 Trace Context). ``parent``: the task in
+    whose phase it was launched.
     """
 
     agent: str | None = None
@@ -82,3 +83,4 @@ class Launch(Frozen):
     runtime: Runtime | None = None
     idempotency_key: str | None = None
     traceparent: str | None = None
+    parent: str | None = None

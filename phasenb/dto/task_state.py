@@ -94,6 +94,7 @@ class TaskState(Frozen):
     key: str | None = None
     notebook: str | None = None
     secrets: tuple[str, ...] = ()
+    parent: str | None = None
     retry_at: Time | None = None
     queue: Queue | None = None
     approval: Approval | None = None

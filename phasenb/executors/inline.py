@@ -19,11 +19,13 @@ import contextvars
 import logging
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from time import sleep
 
 from phasenb.codecs.names.home import inline_home
 from phasenb.core.context import Cancelled
-from phasenb.core.ports import NONE, Run, Slot
+from phasenb.core.parent import Message, ParentTask, context_runs
+from phasenb.core.ports import NONE, Nested, NestedLine, Run, Slot
 from phasenb.core.reports import Attempt, LogChunk, Outcome, Report
 from phasenb.dto.agent_spec import AgentSpec
 from phasenb.dto.launch import Runtime
@@ -57,6 +59,7 @@ class InlineRun(StoppableRun):
         self._interrupted = False
         self.output = Output(attempt.log_bytes)
         self.performance = Performance(attempt, self._emit_in_thread)
+        self._nested, self._parent = _nested(executor.nested, attempt)
         self._thread = executor.threads.take()
         executor.watch(self)
         self._thread.inbox.put(self._in_thread)
@@ -86,8 +89,10 @@ class InlineRun(StoppableRun):
             self._begun = True
             if self._interrupted:
                 raise Cancelled
-        with inline_home():
+        with inline_home(), context_runs(self._parent):
             outcome = self.performance.perform()
+            if self._parent is not None:
+                self._parent.end()
         with self._lock:
             self._over = True
         return outcome
@@ -117,6 +122,11 @@ class InlineRun(StoppableRun):
             else:
                 self.put(report)
 
+    def _end(self, outcome: Outcome) -> None:
+        super()._end(outcome)
+        if self._nested is not None:
+            self._nested.end()
+
     async def _interrupt(self, grace_s: float) -> None:
         """A call of C can't be ended, and is not waited for."""
         courtesy_s = min(COURTESY_S, grace_s / 2)
@@ -141,6 +151,28 @@ class InlineRun(StoppableRun):
             thread, exception = ctypes.c_ulong(self._thread.ident or 0), ctypes.py_object(Cancelled)
             if not self.performance.noticed:  # asked last: from here to the call no other thread has its turn
                 raise_in(thread, exception)
+
+
+def _nested(nested: Nested | None, attempt: Attempt) -> tuple[NestedLine | None, ParentTask | None]:
+    """The two ends of an attempt's line for clients inside: the loop's, the thread's."""
+    if nested is None:
+        return None, None
+    loop = asyncio.get_running_loop()
+
+    def send(message: Message, payload: bytes) -> None:
+        with suppress(RuntimeError):  # the host's loop is closed: the phase has outlived it
+            loop.call_soon_threadsafe(line.take, message, payload)
+
+    parent = ParentTask(
+        task_id=attempt.task_id,
+        session=attempt.session,
+        notebook=attempt.notebook,
+        url=nested.url,
+        objects_url=attempt.objects_url,
+        send=send,
+    )
+    line = nested.open(attempt, parent.deliver)
+    return line, parent
 
 
 def _receive(told: tuple[InlineRun, list[Report]]) -> None:
@@ -173,8 +205,9 @@ class InlineExecutor:
     kind = "inline"
     sets_variables = False  # they would be the whole notebook's
 
-    def __init__(self, capacity: int = 32) -> None:
+    def __init__(self, capacity: int = 32, nested: Nested | None = None) -> None:
         self.capacity = capacity
+        self.nested = nested
         self.threads = Threads()
         self._running: set[InlineRun] = set()
         self._busy = threading.Event()

@@ -27,7 +27,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from phasenb.config.machine import machine_id
-from phasenb.core.ports import NONE, Slot
+from phasenb.core.ports import NONE, Nested, Slot
 from phasenb.core.variables import AtStart, at_start
 from phasenb.dto.agent_spec import AgentSpec
 from phasenb.dto.launch import Runtime
@@ -87,7 +87,7 @@ class ProcessExecutor:
 
     ``idle_s``: how long a worker without work is kept. ``silence_s``: how long workers live on without a word of this
     host, which may be frozen while another one takes over; None: as long as it is there. ``objects_url(owner)``: the
-    folder of an owner's objects, where a launch's variables are.
+    folder of an owner's objects, where a launch's variables are. ``nested`` serves clients inside phases.
     """
 
     kind = "process"
@@ -100,7 +100,9 @@ class ProcessExecutor:
         idle_s: float = 300.0,
         silence_s: float | None = None,
         objects_url: Callable[[str], str] = str,
+        nested: Nested | None = None,
     ) -> None:
+        self._nested = nested
         self.capacity = workers or max(2, os.cpu_count() or 1)
         self._silence_s = silence_s
         self._idle_s = idle_s
@@ -134,7 +136,8 @@ class ProcessExecutor:
         worker = self._take(wanted.key, fresh)
         if worker is None or not self._bind(worker, wanted):
             return None
-        return WorkerSlot(worker, self._replace_used if fresh else self._give_back, wanted.mismatch)
+        give_back = self._replace_used if fresh else self._give_back
+        return WorkerSlot(worker, give_back, wanted.mismatch, self._nested)
 
     async def reserve(self, owner: str, runtime: Runtime | None, *, fresh: bool = False) -> Slot:
         """See ports.Executor."""
@@ -143,7 +146,8 @@ class ProcessExecutor:
             worker = await self._worker_for(wanted, fresh)
         except WorkerLost as error:
             return LostSlot(error)
-        return WorkerSlot(worker, self._replace_used if fresh else self._give_back, wanted.mismatch)
+        give_back = self._replace_used if fresh else self._give_back
+        return WorkerSlot(worker, give_back, wanted.mismatch, self._nested)
 
     async def describe(
         self,
@@ -295,7 +299,8 @@ class ProcessExecutor:
         """After a task: keep the worker, or have another one take its place."""
         if worker.run is not None:
             await worker.run.stop(0)
-        if worker.alive and worker.clean and not self._closed:
+        extra = len(self._workers) > self.capacity  # of a place that was lent
+        if worker.alive and worker.clean and not extra and not self._closed:
             worker.send({"type": "release"})
             self._keep(worker, self._keys.get(worker))
             return

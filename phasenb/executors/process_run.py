@@ -12,7 +12,8 @@ from typing import Any
 
 import orjson
 
-from phasenb.core.ports import Run
+from phasenb.core.parent import Message
+from phasenb.core.ports import Nested, NestedLine, Run
 from phasenb.core.real_clock import now
 from phasenb.core.reports import Attempt, LogChunk, Outcome, Report
 from phasenb.dto.phase import LogLine
@@ -22,7 +23,7 @@ from phasenb.errors import PhasenbError, RuntimeMismatch, WorkerLost
 from phasenb.executors.failures import error_info
 from phasenb.executors.reports import COURTESY_S, Reports, StoppableRun
 from phasenb.executors.secrets import named_in
-from phasenb.executors.worker_messages import run_message
+from phasenb.executors.worker_messages import nested_message, run_message
 from phasenb.executors.worker_process import NOT_KEPT, WorkerProcess
 
 
@@ -33,6 +34,7 @@ class ProcessRun(StoppableRun):
         super().__init__(phase)
         self._secret = secret
         self.number = number
+        self.nested: NestedLine | None = None
         self._worker = worker
 
     def report(self, report: Report) -> None:
@@ -41,6 +43,15 @@ class ProcessRun(StoppableRun):
             self._end(report)
         else:
             self.put(report)
+
+    def say(self, message: Message, payload: bytes) -> None:
+        """To a client inside the phase."""
+        self._worker.send(nested_message(message, self.number), payload)
+
+    def _end(self, outcome: Outcome) -> None:
+        super()._end(outcome)
+        if self.nested is not None:
+            self.nested.end()
 
     def lost(self, how: str, words: dict[str, list[str]]) -> None:
         """The worker is gone. ``words``: what it wrote last, by stream."""
@@ -102,7 +113,9 @@ class WorkerSlot:
         worker: WorkerProcess,
         release: Callable[[WorkerProcess], Coroutine[Any, Any, None]],
         mismatch: RuntimeMismatch | None = None,
+        nested: Nested | None = None,
     ) -> None:
+        self._nested = nested
         self._worker = worker
         self._release = release
         self._mismatch = mismatch
@@ -126,7 +139,15 @@ class WorkerSlot:
         if worker.alive:
             worker.run = run
             number, payload = self._codes.number(attempt.code)
-            worker.send(run_message(run.number, attempt, number, named_in(attempt.secrets, os.environ)), payload)
+            header = run_message(run.number, attempt, number, named_in(attempt.secrets, os.environ))
+            if self._nested is not None:
+                run.nested = self._nested.open(attempt, run.say)
+                header["parent"] = {
+                    "session": attempt.session,
+                    "notebook": attempt.notebook,
+                    "url": self._nested.url,
+                }
+            worker.send(header, payload)
         else:
             run.lost(worker.ended_by(), {"stdout": [], "stderr": []})
         return run

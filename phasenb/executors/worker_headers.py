@@ -29,6 +29,14 @@ class KeptValue(TypedDict):
     value: Any
 
 
+class Parent(TypedDict):
+    """What is launched in the phase belongs to its task: where, in the host's words."""
+
+    session: str
+    notebook: str | None
+    url: str
+
+
 class Run(TypedDict):
     """Payload: the code, the first time in a lease."""
 
@@ -55,6 +63,7 @@ class Run(TypedDict):
     checkpoint: NotRequired[KeptValue]
     failure: NotRequired[ErrorInfo]
     traceparent: NotRequired[str]
+    parent: NotRequired[Parent]
 
 
 class Cancel(TypedDict):
@@ -81,6 +90,25 @@ class Release(TypedDict):
 
 class Exit(TypedDict):
     type: Literal["exit"]
+
+
+# --- both ways, where a run has a parent -------------------------------------------------------------------------
+
+
+class Nested(TypedDict):
+    """core.parent's messages; payload: a frame of the clients' protocol, or an answer."""
+
+    type: Literal["nested"]
+    run: int
+    kind: Literal["open", "frame", "close", "call", "wait", "go_on", "lost", "answer", "refused"]
+    link: NotRequired[int]
+    task_id: NotRequired[str]
+    name: NotRequired[str]
+    arguments: NotRequired[dict[str, Any]]
+    reason: NotRequired[str]
+    code: NotRequired[str]
+    message: NotRequired[str]
+    details: NotRequired[dict[str, Any]]
 
 
 # --- worker to host ----------------------------------------------------------------------------------------------
@@ -152,6 +180,6 @@ class Refused(TypedDict):
 
 
 HEADERS: tuple[Any, ...] = (
-    Bind, Run, Cancel, Describe, Release, Exit,
+    Bind, Run, Cancel, Describe, Release, Exit, Nested,
     Hello, Ready, Progress, Log, KeptCheckpoint, LifeSign, Ended, Described, Refused,
 )  # fmt: skip

@@ -30,6 +30,7 @@ from phasenb.executors import forked
 from phasenb.executors.frames import FrameParser, Header, frame
 
 if TYPE_CHECKING:
+    from phasenb.core.parent import ParentTask
     from phasenb.executors.capture import Capture
     from phasenb.executors.performing import Performance
 
@@ -48,10 +49,10 @@ class Channel:
         self._in_child = False
         self._main = threading.main_thread().ident
 
-    def send(self, header: Header) -> None:
+    def send(self, header: Header, payload: bytes = b"") -> None:
         if self._in_child:
             return
-        data = frame(header)
+        data = frame(header, payload)
         in_main = threading.get_ident() == self._main
         if in_main:
             self.main_is_sending = True
@@ -108,6 +109,7 @@ class Running:
     def __init__(self, run: int) -> None:
         self.run = run
         self.performance: Performance | None = None
+        self.parent: ParentTask | None = None
         self.interrupt_at: float | None = None
         self.cancelled = False
 
@@ -171,6 +173,11 @@ class WorkerIO(threading.Thread):
             if kind == "cancel":
                 if self.running is not None and self.running.run == header["run"]:
                     self.running.cancel(header["courtesy_s"])
+                continue
+            if kind == "nested":
+                running = self.running
+                if running is not None and running.run == header["run"] and running.parent is not None:
+                    running.parent.deliver(header, payload)
                 continue
             if kind == "run":
                 self.running = Running(header["run"])

@@ -25,7 +25,8 @@ from typing import Any
 import cloudpickle  # noqa: F401 - now, while nobody waits: the first task would import it
 import orjson
 
-from phasenb.core.reports import LogChunk, Outcome, Report
+from phasenb.core.parent import Message, ParentTask, process_runs
+from phasenb.core.reports import Attempt, LogChunk, Outcome, Report
 from phasenb.dto.phase_result import ResultStatus
 from phasenb.dto.values import Json
 from phasenb.errors import PhasenbError
@@ -41,7 +42,7 @@ from phasenb.executors.process_state import ProcessState
 from phasenb.executors.secrets import Masker
 from phasenb.executors.task_main import TaskMains
 from phasenb.executors.worker_io import Channel, Interrupts, WorkerIO
-from phasenb.executors.worker_messages import attempt_of, report_message
+from phasenb.executors.worker_messages import attempt_of, nested_message, report_message
 
 _THAW = 20  # releases: what was frozen and is garbage since goes then
 
@@ -110,14 +111,37 @@ class Worker:
         for fd, copy in enumerate(self._descriptors):
             os.dup2(copy, fd)  # an attempt before may have closed or redirected them
         self._capture.begin(attempt.log_bytes, performance.masker.text if attempt.secrets else None)
+        running.parent = parent = self._parent(header, attempt)
         with self._capture.python():
-            with self._mains.fresh():
+            with self._mains.fresh(), process_runs(parent):
                 outcome = self._perform(performance)
+                if parent is not None:
+                    parent.end()
             self._put_back()
         self._io.running = self._performance = None
         self._capture.end()
         self._channel.send({**report_message(outcome, self._run), "clean": self._clean()})
         self._spoiled = bool(library_state.put_back()) or self._spoiled
+
+    def _parent(self, header: Header, attempt: Attempt) -> ParentTask | None:
+        """What is launched in the phase belongs to its task, where the host says how."""
+        told = header.get("parent")
+        if told is None:
+            return None
+        run = self._run
+
+        def send(message: Message, payload: bytes) -> None:
+            self._channel.send(nested_message(message, run), payload)
+
+        return ParentTask(
+            task_id=attempt.task_id,
+            session=told["session"],
+            notebook=told["notebook"],
+            url=told["url"],
+            objects_url=attempt.objects_url,
+            send=send,
+            secrets=attempt.secrets,
+        )
 
     def _perform(self, performance: Performance) -> Outcome:
         try:

@@ -3,7 +3,8 @@
 Host to worker: ``bind`` (a launcher's directory and path, its variables as payload; again where these differ), ``run``,
 ``cancel``, ``describe``, ``release``, ``exit``.
 Worker to host: ``hello``, ``ready``, ``step``, ``log``, ``checkpoint``, ``beat``, ``outcome``, ``described``,
-``refused``.
+``refused``. Both ways, where a ``run`` has a ``parent``: ``nested``, what clients inside the phase and the host say to
+each other (core.parent).
 
 Rules: ``hello`` is the first message and keeps its fields for ever, so that any two releases can tell each other apart;
 every other change that an older side can't ignore counts PROTOCOL up. ``found`` has the variables that secrets name, as
@@ -18,6 +19,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from phasenb.core.parent import KINDS, Message
 from phasenb.core.reports import Attempt, Beat, LogChunk, Outcome, Report
 from phasenb.dto.phase import Checkpoint, LogLine, Step
 from phasenb.dto.phase_result import ErrorInfo, ResultStatus
@@ -42,6 +44,21 @@ def run_message(run: int, attempt: Attempt, code: int | None, found: Mapping[str
         header["failure"] = attempt.failure.model_dump(mode="json")
     if attempt.traceparent is not None:
         header["traceparent"] = attempt.traceparent
+    return header
+
+
+def nested_message(message: Message, run: int) -> Header:
+    return {**message, "type": "nested", "run": run}
+
+
+def nested_of(header: Header) -> Message:
+    """What a client inside a phase says. Raises BadFrame."""
+    kind = header.get("kind")
+    wanted: dict[str, type] = {"task_id": str} if kind in ("wait", "go_on") else {"link": int}
+    if kind == "call":
+        wanted |= {"name": str, "arguments": dict}
+    if kind not in KINDS or not all(isinstance(header.get(name), of) for name, of in wanted.items()):
+        raise BadFrame("a nested message that is none")
     return header
 
 

@@ -23,7 +23,7 @@ from phasenb.errors import LaunchError, PhasenbError, RuntimeMismatch, WorkerLos
 from phasenb.executors.frames import BadFrame, FrameParser, Header, frame
 from phasenb.executors.guardian_process import GuardianProcess
 from phasenb.executors.lines import LineFolder
-from phasenb.executors.worker_messages import PROTOCOL, report_of
+from phasenb.executors.worker_messages import PROTOCOL, nested_of, report_of
 
 if TYPE_CHECKING:
     from phasenb.executors.process_run import ProcessRun
@@ -239,8 +239,8 @@ class WorkerProcess(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         try:
-            for header, _ in self._parser.feed(data):
-                self._hear(header)
+            for header, payload in self._parser.feed(data):
+                self._hear(header, payload)
         except BadFrame as error:
             log.warning("%s is killed: it sent %s", self.name, error)
             self._killed_for = f"sent {error} (does a phase change what Python itself needs?)"
@@ -255,13 +255,17 @@ class WorkerProcess(asyncio.Protocol):
         if self.returncode is None and self._killing is None:
             self._killing = asyncio.get_running_loop().create_task(self._kill(), name=f"kill {self.name}")
 
-    def _hear(self, header: Header) -> None:
+    def _hear(self, header: Header, payload: bytes) -> None:
         if "run" not in header:
             self._answers.put_nowait(header)
             return
         run = self.run
         if run is None or header["run"] != run.number:
             return  # a thread that a phase left behind
+        if header["type"] == "nested":
+            if run.nested is not None:
+                run.nested.take(nested_of(header), payload)
+            return
         report = report_of(header)
         if header["type"] == "outcome":
             self.run = None

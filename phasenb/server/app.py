@@ -157,7 +157,8 @@ class PhaseNB(ExtensionApp):
             return
         self._again = None
         self._listeners = self._listeners or self._observers()
-        host = Host(self._settings, embedded=False, observers=self._listeners)
+        url = self.serverapp.connection_url if self.serverapp is not None else ""
+        host = Host(self._settings, embedded=False, url=url, observers=self._listeners)
         try:
             await host.start()
         except StoreUnavailable as error:

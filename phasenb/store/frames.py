@@ -43,6 +43,7 @@ TASK_COLUMNS = {
     "task_id": TEXT, "name": TEXT, "agent": TEXT, "session": TEXT, "state": TEXT, "phase": TEXT,
     "percent": SECONDS, "attempts": COUNT, "created_at": TIME, "started_at": TIME, "ended_at": TIME,
     "duration_s": SECONDS, "error_type": TEXT, "error_message": TEXT,
+    "parent": TEXT,
 }  # fmt: skip
 RESULT_COLUMNS = {
     "task_id": TEXT, "phase": TEXT, "attempt": COUNT, "kind": TEXT, "revision": COUNT, "status": TEXT,

@@ -28,7 +28,7 @@ async def _forever() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A user as a host sees them; ``name`` is for people (``by`` of events).
+    """A user as a host sees them; ``name`` is for people (``by`` of events). ``task``: the task in whose phase it is.
 
     ``may(action, task_id)`` is the host's decision; ``task_id`` None where no task is meant. ``known()``: whether the
     authentication that told who it is still holds.
@@ -38,6 +38,7 @@ class Identity:
     name: str
     may: May
     known: Known = _forever
+    task: str | None = None
 
     async def require(self, action: Action, task_id: str | None = None, *, what: str = "code") -> None:
         """Raises Forbidden; CodeNotAllowed for ``code``, of which ``what`` says what it was."""

@@ -41,6 +41,7 @@ async def launch(
         runtime=runtime,
         idempotency_key=command.idempotency_key,
         traceparent=command.traceparent,
+        parent=identity.task,
     )
     return await manager.launch(identity.owner, session, launch, plain(command.secret_values))
 

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phasenb.agents.workflow import Workflow
-from phasenb.core import extended_agent
-from phasenb.core.extended_agent import ExtendedAgent, set_finder, set_launcher
+from phasenb.core import launchers
+from phasenb.core.extended_agent import ExtendedAgent
 from phasenb.core.launch_check import check_launch
+from phasenb.core.launchers import set_finder, set_launcher
 from phasenb.dto.agent_spec import AgentSpec, FunctionSpec
 from phasenb.errors import LaunchError
 
@@ -214,7 +215,7 @@ def test_a_launch_that_is_let_through_finds_every_argument(asked: list[set[str]]
 
 
 def test_launch_and_last_go_through_the_hooks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extended_agent, "_hooks", {})
+    monkeypatch.setattr(launchers, "_hooks", {})
     with pytest.raises(LaunchError, match="import phasenb"):
         penguins().launch(path="x")
     calls: list[Any] = []

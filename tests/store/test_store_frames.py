@@ -16,7 +16,7 @@ TIME = "datetime64[us, UTC]"
 TASKS = {
     "name": "string", "agent": "string", "session": "string", "state": "string", "phase": "string",
     "percent": "float64", "attempts": "int64", "created_at": TIME, "started_at": TIME, "ended_at": TIME,
-    "duration_s": "float64", "error_type": "string", "error_message": "string",
+    "duration_s": "float64", "error_type": "string", "error_message": "string", "parent": "string",
 }  # fmt: skip
 RESULTS = {
     "task_id": "string", "phase": "string", "attempt": "int64", "kind": "string", "revision": "int64",

@@ -1,0 +1,196 @@
+"""ParentTask: the task whose phase this code runs in, and the way from there to its host, for what is launched inside.
+
+Rules:
+
+* It holds for the attempt: in a worker, which runs one at a time, in the whole process; inline in the attempt's thread
+  and in what has its context.
+* All goes over the line that the attempt has to its host anyway. There is no address, token or variable that a child
+  process, a log or a later task could find. A process that the phase forked has no line, and is told so.
+* Messages are data; a payload is a frame of the clients' protocol, or an answer, as bytes.
+
+Inside to host: ``open``, ``frame`` and ``close`` of a client's link, ``call``, ``wait`` and ``go_on``. Host to inside:
+``frame`` and ``lost`` of a link, ``answer`` and ``refused`` of a call.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from phasenb.errors import ServerUnreachable, from_wire
+
+Message = dict[str, Any]
+Send = Callable[[Message, bytes], None]
+KINDS = ("open", "frame", "close", "call", "wait", "go_on")
+_OVER = "its phase has ended"
+
+
+class ParentTask:
+    """``send`` says something to the host, ``deliver`` takes what it says; any thread may call either.
+
+    ``url`` is what people call the host; ``objects_url`` the folder of the owner's objects; ``secrets`` the variables
+    of this process that are the task's secrets, and go along with no launch.
+    """
+
+    def __init__(
+        self,
+        *,
+        task_id: str,
+        session: str,
+        notebook: str | None,
+        url: str,
+        objects_url: str,
+        send: Send,
+        secrets: Collection[str] = (),
+    ) -> None:
+        self.task_id = task_id
+        self.session = session  # of what is launched here; pn.session(...) changes it
+        self.notebook = notebook
+        self.url = url
+        self.objects_url = objects_url
+        self.secrets = frozenset(secrets)
+        self._send = send
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
+        self._links: dict[int, tuple[Callable[[bytes], None], Callable[[str], None]]] = {}
+        self._calls: dict[int, Future[bytes]] = {}
+        self._at_end: list[Callable[[], None]] = []
+        self.over = False
+
+    def open(self, receive: Callable[[bytes], None], lost: Callable[[str], None]) -> int:
+        """A link for a client; its number. ``receive(frame)`` and ``lost(reason)`` are called on any thread.
+
+        Raises ServerUnreachable.
+        """
+        self._reachable()
+        number = next(self._numbers)
+        with self._lock:
+            self._links[number] = receive, lost
+        self._send({"kind": "open", "link": number}, b"")
+        return number
+
+    def frame(self, link: int, data: bytes) -> None:
+        """Raises ConnectionError once the link is gone."""
+        if self.over or link not in self._links:
+            raise ConnectionError(_OVER)
+        self._send({"kind": "frame", "link": link}, data)
+
+    def close(self, link: int) -> None:
+        """Idempotent. ``lost`` is not called for it."""
+        with self._lock:
+            known = self._links.pop(link, None)
+        if known is not None and not self.over:
+            self._send({"kind": "close", "link": link}, b"")
+
+    def call(self, name: str, **arguments: Any) -> Future[bytes]:
+        """Ask the host; the answer's bytes. Raises ServerUnreachable."""
+        self._reachable()
+        number = next(self._numbers)
+        answer: Future[bytes] = Future()
+        answer.set_running_or_notify_cancel()  # who asked may go: the answer comes all the same
+        with self._lock:
+            self._calls[number] = answer
+        self._send({"kind": "call", "link": number, "name": name, "arguments": arguments}, b"")
+        return answer
+
+    def waits(self, task_id: str, *, begins: bool) -> None:
+        """Tell the host that this phase waits for a task, or does no more: meanwhile it lends that task its place."""
+        if not self.over and os.getpid() == self._pid:
+            self._send({"kind": "wait" if begins else "go_on", "task_id": task_id}, b"")
+
+    def at_end(self, callback: Callable[[], None]) -> None:
+        """Have ``callback()`` called when the phase has ended, in its thread; the last one first."""
+        self._at_end.append(callback)
+
+    def deliver(self, message: Message, payload: bytes) -> None:
+        """Take what the host says."""
+        number, kind = message["link"], message["kind"]
+        if kind == "frame":
+            link = self._links.get(number)
+            if link is not None:
+                link[0](payload)
+            return
+        with self._lock:
+            lost, answer = self._links.pop(number, None), self._calls.pop(number, None)
+        if kind == "lost" and lost is not None:
+            lost[1](message["reason"])
+        elif kind == "answer" and answer is not None:
+            answer.set_result(payload)
+        elif kind == "refused" and answer is not None:
+            answer.set_exception(from_wire(message["code"], message["message"], message["details"]))
+
+    def end(self) -> None:
+        """The phase's code is left: clean up what was made for it. Idempotent."""
+        while self._at_end:
+            self._at_end.pop()()
+        self.over = True
+        with self._lock:
+            links, self._links = self._links, {}
+            calls, self._calls = self._calls, {}
+        for _, lost in links.values():
+            lost(_OVER)
+        for answer in calls.values():
+            answer.set_exception(ServerUnreachable(self.url, _OVER))
+
+    def _reachable(self) -> None:
+        if self.over:
+            raise ServerUnreachable(self.url, _OVER)
+        if os.getpid() != self._pid:
+            told = "a process that a phase started has no way to its task's host: launch in the phase itself"
+            raise ServerUnreachable(self.url, told)
+
+
+_of_context: ContextVar[ParentTask | None] = ContextVar("phasenb_parent", default=None)
+_of_process: ParentTask | None = None
+
+
+def current_parent() -> ParentTask | None:
+    """The task whose phase this is; None outside of phases."""
+    return _of_context.get() or _of_process
+
+
+def process_parent() -> ParentTask | None:
+    """The task whose phase this whole process runs: it is a worker."""
+    return _of_process
+
+
+@contextmanager
+def process_runs(parent: ParentTask | None) -> Iterator[None]:
+    """Within: this process runs a phase of ``parent``."""
+    global _of_process
+    _of_process = parent
+    try:
+        yield
+    finally:
+        _of_process = None
+
+
+@contextmanager
+def context_runs(parent: ParentTask | None) -> Iterator[None]:
+    """Within: this context runs a phase of ``parent``."""
+    token = _of_context.set(parent)
+    try:
+        yield
+    finally:
+        _of_context.reset(token)
+
+
+@contextmanager
+def waiting_for(task_id: str) -> Iterator[None]:
+    """Within: this code waits for a task. A phase that does lends it its place, so that nesting can't deadlock."""
+    parent = current_parent()
+    if parent is None:
+        yield
+        return
+    parent.waits(task_id, begins=True)
+    try:
+        yield
+    finally:
+        parent.waits(task_id, begins=False)

@@ -1,0 +1,158 @@
+"""NestedClients: the clients inside the phases of a host's tasks. They speak the clients' protocol, over the line that
+their attempt has to the host (core.parent).
+
+Rules: such a client is the task's owner, in the task's session unless it says another; what it launches has the task
+as its ``parent``. It may do what its owner may, and bring code where the host takes any: the phase that asks is code
+that its launcher was permitted to bring, or the administrator's own. It ends with its attempt; its tasks go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from phasenb.config.machine import machine_id
+from phasenb.core.parent import Message, Send
+from phasenb.core.phase_manager import PhaseManager
+from phasenb.core.reports import Attempt
+from phasenb.errors import BadMessage
+from phasenb.web.api import TaskApi
+from phasenb.web.connection import Frame, text_of
+from phasenb.web.http_protocol import EventsQuery, LogsQuery
+from phasenb.web.identity import Action, Identity
+from phasenb.web.message_handler import WebSocketMessageHandler, error_message
+from phasenb.web.websocket_manager import WebSocketManager
+
+
+@dataclass(eq=False)
+class NestedClients:
+    """ports.Nested. ``url`` is what people call this host. Attempts start after ``serve`` only."""
+
+    url: str
+    allow_code: bool
+
+    def serve(self, manager: PhaseManager, hub: WebSocketManager, api: TaskApi) -> None:
+        self.manager, self.hub, self.api = manager, hub, api
+
+    def open(self, attempt: Attempt, send: Send) -> NestedLine:
+        return NestedLine(self, attempt, send)
+
+
+class NestedLine:
+    """ports.NestedLine of one attempt."""
+
+    def __init__(self, clients: NestedClients, attempt: Attempt, send: Send) -> None:
+        async def may(action: Action, task_id: str | None) -> bool:
+            return action != "code" or clients.allow_code
+
+        self.clients = clients
+        self.identity = Identity(owner=attempt.owner, name=attempt.owner, may=may, task=attempt.task_id)
+        self.send = send
+        self._links: dict[int, _Link] = {}
+        self._calls: set[asyncio.Task[None]] = set()
+        self._waits: Counter[str] = Counter()
+
+    def take(self, message: Message, payload: bytes) -> None:
+        kind = message["kind"]
+        if kind == "open":
+            self._links[message["link"]] = _Link(self, message["link"])
+        elif kind == "frame":
+            link = self._links.get(message["link"])
+            if link is not None:
+                link.frames.put_nowait(payload)
+        elif kind == "close":
+            self._close(message["link"])
+        elif kind == "call":
+            call = asyncio.get_running_loop().create_task(self._answer(message), name="phasenb nested call")
+            self._calls.add(call)
+            call.add_done_callback(self._calls.discard)
+        elif kind == "wait":
+            self._waits[message["task_id"]] += 1
+            self.clients.manager.waits(str(self.identity.task), message["task_id"])
+        elif self._waits[message["task_id"]]:
+            self._waits[message["task_id"]] -= 1
+            self.clients.manager.goes_on(str(self.identity.task), message["task_id"])
+
+    def end(self) -> None:
+        for task_id in self._waits.elements():
+            self.clients.manager.goes_on(str(self.identity.task), task_id)
+        self._waits.clear()
+        for link in tuple(self._links):
+            self._close(link)
+        for call in self._calls:
+            call.cancel()
+
+    def _close(self, number: int) -> None:
+        link = self._links.pop(number, None)
+        if link is not None:
+            link.end()
+
+    async def _answer(self, message: Message) -> None:
+        number = message["link"]
+        try:
+            told = await answer(self.clients.api, self.identity, message["name"], message["arguments"])
+        except Exception as error:
+            problem = error_message(None, error)
+            refusal = {"code": problem.code, "message": problem.message, "details": problem.details}
+            self.send({"kind": "refused", "link": number, **refusal}, b"")
+        else:
+            self.send({"kind": "answer", "link": number}, told)
+
+
+async def answer(api: TaskApi, identity: Identity, name: str, arguments: dict[str, Any]) -> bytes:
+    """What ``GET phasenb/api/...`` answers. Raises what that does."""
+    if name == "events":
+        return await api.events(identity, arguments["task_id"], EventsQuery(after_seq=arguments["after_seq"]))
+    if name == "logs":
+        return await api.logs(identity, arguments["task_id"], LogsQuery(after=arguments["after"]))
+    if name == "results":
+        chunks = await api.results(identity, task_id=arguments["task_id"], session=arguments["session"])
+        return b"".join([chunk async for chunk in chunks])
+    if name == "health":
+        return (await api.health(identity, machine_id())).model_dump_json(by_alias=True).encode()
+    raise BadMessage(f"{name[:40]!r} is nothing that can be asked in a phase")
+
+
+class _Link:
+    """web.connection.Connection of one client."""
+
+    def __init__(self, line: NestedLine, number: int) -> None:
+        clients = line.clients
+        self.frames: asyncio.Queue[bytes] = asyncio.Queue()
+        self._line = line
+        self._number = number
+        self._open = True
+        self._handler = WebSocketMessageHandler(
+            self, clients.manager, clients.hub, line.identity, server="phasenb (in a phase)"
+        )
+        self._handler.opened()
+        self._serving = asyncio.get_running_loop().create_task(self._serve(), name="phasenb nested client")
+
+    def write(self, frame: Frame) -> None:
+        if not self._open:
+            raise ConnectionError("the phase has ended")
+        self._line.send({"kind": "frame", "link": self._number}, text_of(frame).encode())
+
+    @property
+    def taken(self) -> int:
+        """Nothing ever waits here: the attempt's line takes what is written."""
+        return 0
+
+    def close(self, code: int, reason: str) -> None:
+        if self._open:
+            self._line.send(
+                {"kind": "lost", "link": self._number, "reason": f"closed with {code} {reason}".strip()}, b""
+            )
+            self.end()
+
+    def end(self) -> None:
+        if self._open:
+            self._open = False
+            self._serving.cancel()
+            self._handler.closed()
+
+    async def _serve(self) -> None:
+        while True:
+            await self._handler.receive(await self.frames.get())
