@@ -1,0 +1,314 @@
+"""A launch inside a phase belongs to its task: session, host, parent; and waiting for it can't deadlock."""
+
+import json
+import textwrap
+
+import pytest
+
+FLOWS = """
+import os
+import phasenb as pn
+
+child = pn.Workflow("child")
+
+@child.implementation
+def inner(n):
+    return n * 10
+
+parent = pn.Workflow("parent")
+
+@parent.implementation
+def outer(ctx, n):
+    task = child.launch(n=n)
+    return task.result(100), task.task_id, os.getpid()
+
+grand = pn.Workflow("grand")
+
+@grand.implementation
+def above(n):
+    return parent.launch(n=n).result(100)[0] + 1
+"""
+
+# As JSON, the last line that a cell or a script prints.
+SAY = """
+import json
+def say(**told):
+    print(json.dumps(told, default=str))
+"""
+
+ONE = """
+task = parent.launch(n=1)
+result, child_id, _ = task.result(100)
+frame = pn.tasks()
+listed = pn.task(child_id).snapshot
+say(
+    result=result, parent=listed.parent, is_parent=task.task_id, sessions=sorted(set(frame["session"])),
+    session=pn.connect().session, column=frame.loc[child_id, "parent"],
+    mine=bool(frame.loc[task.task_id].isna()["parent"]),
+    notebooks=[listed.notebook, task.snapshot.notebook], hosts=[str(listed.by_host), str(task.snapshot.by_host)],
+)
+"""
+
+MANY = """
+tasks = [(parent if n % 2 else grand).launch(n=n) for n in range(4)]
+results = [task.result(150) for task in tasks]
+say(results=[n if isinstance(n, int) else n[0] for n in results], left=len(pn.tasks(state="queued")))
+"""
+
+INLINE = """
+parent = parent.with_options(executor="inline")
+child = child.with_options(executor="inline")
+tasks = [parent.launch(n=n) for n in range(40)]
+say(results=[task.result(150)[0] for task in tasks])
+"""
+
+# All that a phase may do with pn.
+INSIDE = """
+looking = pn.Workflow("looking")
+
+@looking.implementation
+def look(ctx):
+    import asyncio
+    import warnings
+    launched = pn.launch(child, n=2)
+    launched.wait(100)
+    seen = pn.tasks()
+    async def awaited():
+        async with pn.AsyncClient() as client:
+            return await (await client.launch(child, n=3))
+    big = child.launch(n=list(range(200_000)))
+    return {
+        "named": seen["name"].tolist(),
+        "results": len(pn.results()),
+        "events": launched.events()["type"].tolist()[0],
+        "logs": len(launched.logs()),
+        "memory": len(pn.memory().tasks()),
+        "last": child.last().task_id == big.task_id,
+        "awaited": asyncio.run(awaited()),
+        "big": len(big.result(100)),
+        "client": [pn.connect().session, pn.connect().embedded],
+    }
+
+task = looking.launch()
+say(session=pn.connect().session, url=pn.connect().url, **task.result(150))
+"""
+
+KEYS = """
+pn.session("nb:two")
+keyed = pn.Workflow("keyed").with_options(key="same")
+
+@keyed.implementation
+def one(n):
+    return n
+
+above = pn.Workflow("above")
+
+@above.implementation
+def launches(n):
+    return keyed.launch(n=n).result(100)
+
+two = above.launch(n=2).result(100)
+pn.session("nb:one")
+say(one=above.launch(n=1).result(100), two=two)
+"""
+
+FORKED = """
+forking = pn.Workflow("forking")
+
+@forking.implementation
+def forks():
+    import os
+    reads, writes = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            child.launch(n=1)
+        except Exception as error:
+            os.write(writes, f"{type(error).__name__}: {error}".encode())
+        os._exit(0)
+    os.waitpid(pid, 0)
+    return os.read(reads, 10_000).decode()
+
+say(told=forking.launch().result(100))
+"""
+
+CANCELLED = """
+import pathlib, time
+gate = pathlib.Path("gate")
+slow = pn.Workflow("slow")
+
+@slow.implementation
+def waits(path):
+    import pathlib, time
+    while not pathlib.Path(path).exists():
+        time.sleep(0.02)
+    return "went on"
+
+above = pn.Workflow("above")
+
+@above.implementation
+def launches(ctx, path):
+    task = slow.launch(path=path)
+    ctx.log("launched", task.task_id)
+    task.wait()
+
+task = above.launch(path=str(gate.absolute()))
+for line in task.log_lines(follow=True):
+    if line["text"].startswith("launched"):
+        break
+task.cancel()
+task.wait(100)
+below = pn.task(line["text"].split()[1])
+before = str(below.state)
+gate.touch()
+say(parent=str(task.state), before=before, child=below.result(100))
+"""
+
+SECRETS = """
+import pathlib
+place = pathlib.Path("dsn").absolute()
+place.write_text("nobody" + "'s business")
+os.environ["MODE"] = "of the cell"
+seeing = pn.Workflow("seeing")
+
+@seeing.implementation
+def sees():
+    return [os.environ.get("DSN"), os.environ.get("MODE")]
+
+above = pn.Workflow("above")
+
+@above.implementation
+def launches():
+    os.environ["OWN"] = os.environ["DSN"] + "!"
+    return [len(os.environ["DSN"]), *seeing.launch().result(100)]
+
+say(told=above.with_options(secrets={"DSN": f"file:{place}"}).launch().result(100))
+"""
+
+WORKERS = """
+of_child = pn.Workflow("of_child")
+
+@of_child.implementation
+def child_pid():
+    return os.getpid()
+
+above = pn.Workflow("above")
+
+@above.implementation
+def both():
+    return sorted([of_child.launch().result(100), os.getpid()])
+
+first = above.launch().result(100)
+say(same=first == above.launch().result(100), two=len(set(first)))
+"""
+
+
+@pytest.fixture
+def alone(script):
+    """``alone(code)``: in a script, on its embedded host; what it said."""
+
+    def run(code, **environ):
+        done = script(SAY + code, flow=FLOWS, **environ)
+        return json.loads(done.stdout.splitlines()[-1])
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def served(module_jupyter_process):
+    """``served(code)``: in a cell of a Jupyter server's kernel; what it said."""
+    start, _ = module_jupyter_process
+    server = start(environ={"PHASENB_EXECUTOR_WORKERS": "2"})
+    kernel = server.kernel()
+
+    def run(code):
+        printed = []
+
+        def take(message):
+            if message["msg_type"] == "stream" and message["content"]["name"] == "stdout":
+                printed.append(message["content"]["text"])
+
+        text = textwrap.dedent(FLOWS + SAY + code)
+        reply = kernel.execute_interactive(text, timeout=170, output_hook=take)["content"]
+        assert reply["status"] == "ok", "\n".join(reply.get("traceback", []))
+        return json.loads("".join(printed).splitlines()[-1])
+
+    return run
+
+
+@pytest.fixture(params=["alone", "served"])
+def on_host(request):
+    return request.getfixturevalue(request.param)
+
+
+def test_a_child_has_its_parents_session_notebook_and_host(on_host):
+    told = on_host(ONE)
+    assert told["result"] == 10
+    assert told["parent"] == told["column"] == told["is_parent"]
+    assert told["mine"] is True
+    assert told["sessions"] == [told["session"]]
+    assert len(set(told["notebooks"])) == len(set(told["hosts"])) == 1
+
+
+def test_inline_too(alone):
+    told = alone("parent = parent.with_options(executor='inline')\n" + ONE)
+    assert (told["result"], told["parent"]) == (10, told["is_parent"])
+    assert told["sessions"] == [told["session"]]
+
+
+def test_as_many_parents_as_fill_the_places_and_more_wait_for_children_and_grandchildren(on_host):
+    more = {"PHASENB_EXECUTOR_WORKERS": "2"} if on_host.__qualname__.startswith("alone") else {}
+    assert on_host(MANY, **more) == {"results": [1, 10, 21, 30], "left": 0}
+
+
+def test_parents_that_fill_all_inline_places_and_wait(alone):
+    assert alone(INLINE)["results"] == [10 * n for n in range(40)]
+
+
+def test_all_of_pn_works_in_a_phase(on_host):
+    told = on_host(INSIDE)
+    assert told["named"] == ["child", "looking"] or told["named"][:2] == ["child", "looking"]
+    assert told["events"] == "task_created"
+    assert told["results"] >= 1
+    assert told["memory"] >= 2
+    assert told["last"] is True
+    assert (told["awaited"], told["big"]) == (30, 2_000_000)
+    assert told["client"] == [told["session"], False]
+
+
+def test_two_sessions_keys_never_meet_there(on_host):
+    assert on_host(KEYS) == {"one": 1, "two": 2}
+
+
+def test_a_process_that_a_phase_forked_is_told_that_it_can_not_launch(alone):
+    told = alone(FORKED)["told"]
+    assert told.startswith("ServerUnreachable: ")
+    assert "launch in the phase itself" in told
+
+
+def test_a_child_goes_on_when_its_parent_is_cancelled(alone):
+    told = alone(CANCELLED)
+    assert told.pop("before") in ("queued", "running")
+    assert told == {"parent": "cancelled", "child": "went on"}
+
+
+def test_a_worker_is_as_clean_after_a_nested_launch_as_before(alone):
+    assert alone(WORKERS) == {"same": True, "two": 2}
+
+
+def test_variables_go_along_and_the_parents_secrets_do_not(alone, tmp_path):
+    assert alone(SECRETS) == {"told": [17, None, "of the cell"]}
+    files = [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "dsn"]
+    assert [path for path in files if b"nobody's business" in path.read_bytes()] == []
+
+
+def test_a_launch_in_a_phase_of_a_server_is_called_by_the_servers_url(served):
+    assert served("""
+calling = pn.Workflow("calling")
+
+@calling.implementation
+def call():
+    return pn.connect().url
+
+say(inside=calling.launch().result(100), outside=pn.connect().url)
+""")["inside"].startswith("http://localhost:")
