@@ -27,7 +27,8 @@ const CREATED: TaskCreated = {
   labels: {},
   key: null,
   notebook: null,
-  secrets: []
+  secrets: [],
+  parent: null
 };
 const BASE = { task_id: CREATED.task_id, session: 'test', at: '2026-01-01T00:00:01.000000Z' };
 

@@ -217,6 +217,7 @@ export function snapshot(change: Partial<TaskState> = {}): TaskState {
     key: null,
     notebook: null,
     secrets: [],
+    parent: null,
     retry_at: null,
     queue: null,
     approval: null,
