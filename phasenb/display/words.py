@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
 from math import ceil
 
 from phasenb.dto.phase import Phase, PhaseStatus
@@ -27,6 +28,8 @@ STATE_WORDS: dict[State, str] = {
 
 
 _LONGEST = 2_000
+_TENTH = Decimal("0.1")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # ECMA-48 control sequences (colours, cursor) and the characters that are none: a page shows boxes for them.
 _CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-Z\\-_]|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
@@ -55,7 +58,7 @@ def percent(value: float) -> str:
 def duration(seconds: float) -> str:
     """``"0.4 s"``, ``"12 s"``, ``"3 min 20 s"``, ``"2 h 5 min"``."""
     if seconds < 10:
-        return f"{max(0.0, seconds):.1f} s"
+        return f"{Decimal(max(0.0, seconds)).quantize(_TENTH, ROUND_HALF_UP)} s"  # as JavaScript's toFixed rounds
     whole = int(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -73,9 +76,13 @@ def elapsed(start: datetime | None, end: datetime | None, now: datetime) -> str 
     """How long it took, or takes so far in whole seconds; None where it has not begun."""
     if start is None:
         return None
-    if end is not None:
-        return duration((end - start) / timedelta(seconds=1))
-    return whole((now - start) / timedelta(seconds=1))
+    begun = _milliseconds(start)
+    return whole((_milliseconds(now) - begun) / 1000) if end is None else duration((_milliseconds(end) - begun) / 1000)
+
+
+def _milliseconds(at: datetime) -> int:
+    """Since the epoch, whole ones: all that a page knows of a time."""
+    return (at - _EPOCH) // timedelta(milliseconds=1)
 
 
 def clock(at: datetime) -> str:
