@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from phasenb.core.variables import looks_secret
+
 _NUMBERS = (bool, int, float, complex, type(None))
 _TEXTS = (str, bytes)
 _CONTAINERS = (list, tuple, set, frozenset, dict)
@@ -22,3 +24,15 @@ def is_plain(value: Any, depth: int = 3) -> bool:
         return False
     parts = [*value, *value.values()] if kind is dict else value
     return all(is_plain(part, depth - 1) for part in parts)
+
+
+def holds_secret(name: str, value: Any) -> bool:
+    """Whether a constant called ``name`` looks like a secret, as a variable of the environment does; or has one in it,
+    by a key's name.
+    """
+    if isinstance(value, dict):
+        return any(holds_secret(str(key), each) for key, each in value.items())
+    if isinstance(value, list | tuple | set | frozenset):
+        return any(holds_secret(name, each) for each in value)
+    text = value if isinstance(value, str) else ""
+    return isinstance(value, str | bytes) and looks_secret(name, text, lambda text: False)

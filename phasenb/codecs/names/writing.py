@@ -24,7 +24,7 @@ from phasenb.codecs.names import building, marks, parts
 from phasenb.codecs.names.annotations import annotated_names
 from phasenb.codecs.names.bounded import TooLargeError
 from phasenb.codecs.names.home import Home, at, current
-from phasenb.codecs.names.plain import is_plain
+from phasenb.codecs.names.plain import holds_secret, is_plain
 from phasenb.codecs.names.sentinels import is_bare, known_place, may_be_sentinel, places_of
 from phasenb.codecs.names.shell import stand_in
 
@@ -205,7 +205,7 @@ class NamesPickler(PlainPickler):
         if is_dispatch(function):
             return self._dispatch(function)
         state, slots = parts.function_state(function)
-        used = {name: value for name, value in slots["__globals__"].items() if self._takes(value)}
+        used = {name: value for name, value in slots["__globals__"].items() if self._takes(name, value)}
         names = {}
         of_main = any(function.__globals__ is main for main in self._main)
         if of_main:
@@ -217,8 +217,10 @@ class NamesPickler(PlainPickler):
         arguments = (function.__code__, where, closure)
         return self._made(function, building.build_function, arguments, building.fill_function, (state, slots), names)
 
-    def _takes(self, value: Any) -> bool:
-        return self._data or isinstance(value, _CODE) or is_plain(value)
+    def _takes(self, name: str, value: Any) -> bool:
+        if self._data or isinstance(value, _CODE):
+            return True
+        return is_plain(value) and not holds_secret(name, value)  # nobody asked for it to be stored
 
     def _cell(self, cell: types.CellType) -> types.CellType:
         """An empty one in its place, the same for all functions that share it: its content may be the function."""

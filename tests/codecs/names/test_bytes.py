@@ -15,7 +15,7 @@ import pytest
 
 from phasenb.codecs import pickled
 from phasenb.codecs.names.home import Home, process_home
-from phasenb.codecs.names.plain import is_plain
+from phasenb.codecs.names.plain import holds_secret, is_plain
 from phasenb.codecs.names.reading import read_code
 from phasenb.codecs.names.shapes import shape, unrelated
 from phasenb.codecs.names.tail import Tail, read_tail, write_tail
@@ -138,3 +138,18 @@ def test_constants_are_small_and_plain():
     assert not is_plain(list(range(101)))
     assert not is_plain([[[[1]]]])
     assert not is_plain({"a": object()})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "secret"),
+    [
+        ("API_KEY", "sk-1234567", True),
+        ("headers", {"Authorization": ["Bearer 1234567"]}, True),
+        ("passwords", ("abc", b"def"), True),
+        ("database", "postgresql://ada:engine@host/db", True),
+        ("KEY", 3, False),
+        ("monkeys", "bananas", False),
+    ],
+)
+def test_a_constant_that_looks_like_a_secret_stays_behind(name, value, secret):
+    assert holds_secret(name, value) is secret
