@@ -38,7 +38,7 @@ from phasenb.config.machine import machine_digest
 from phasenb.core.variables import note_of
 from phasenb.dto.events import BaseEvent, Event, PhaseLog, PhaseUpdate
 from phasenb.dto.task_state import State, TaskState
-from phasenb.errors import PhasenbError, UnknownObject
+from phasenb.errors import PhasenbError, ServerUnreachable, UnknownObject
 from phasenb.web import message_protocol as protocol
 
 if TYPE_CHECKING:
@@ -182,27 +182,36 @@ class AsyncClient:
 
     async def _ask_with(self, kind: str, answer: type[R], prepared: Prepared, **fields: Any) -> tuple[R, Any]:
         """Ask for what was prepared, once the host has all that it names."""
-        await self._upload(prepared)
-        await self._give(prepared.variables)
+        await self._upload(kind, prepared)
+        await self._give(kind, prepared.variables)
         try:
             return await self._channel.ask(kind, answer, **fields, **prepared.command)
         except UnknownObject as error:
             if prepared.variables is None or error.hash != prepared.variables.name:
                 raise
         self.values.forget(prepared.variables.name)  # another store than before, or it was removed there
-        await self._give(prepared.variables)
+        await self._give(kind, prepared.variables)
         return await self._channel.ask(kind, answer, **fields, **prepared.command)
 
-    async def _give(self, variables: LaunchersVariables | None) -> None:
+    async def _give(self, kind: str, variables: LaunchersVariables | None) -> None:
         if variables is not None and not self.values.given(variables.name):
-            await asyncio.to_thread(self.values.give, variables.name, variables.data)
+            await self._beside(kind, partial(self.values.give, variables.name, variables.data))
 
-    async def _upload(self, prepared: Prepared) -> None:
+    async def _upload(self, kind: str, prepared: Prepared) -> None:
         try:
             for name, path in prepared.uploads:
-                await asyncio.to_thread(self.backend.upload, name, path)
+                await self._beside(kind, partial(self.backend.upload, name, path))
         finally:
             prepared.discard()
+
+    async def _beside(self, kind: str, work: Callable[[], None]) -> None:
+        """Run what goes beside the link in a thread; again once a host that was away is back, as commands are sent."""
+        while True:
+            try:
+                return await asyncio.to_thread(work)
+            except ServerUnreachable:
+                if not await self._channel.returned(kind):
+                    raise
 
     # --- steering --------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ import itertools
 import logging
 import random
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib.metadata import version
 from typing import Any, TypeVar
 
@@ -41,6 +42,7 @@ from phasenb.web.message_protocol import (
     ErrorMessage,
     Feed,
     NotebookPlace,
+    Pong,
     Reply,
     ServerMessage,
     Welcome,
@@ -170,6 +172,21 @@ class Channel:
                 problem = f"no connection for {PATIENCE_S:.0f} s: whether `{kind}` arrived there is not known"
                 raise ServerUnreachable(self.backend.url, problem)
         return await answer
+
+    async def returned(self, kind: str) -> bool:
+        """After the host did not answer beside the link, while ``kind`` was prepared: wait for it, and tell whether it
+        was away. Raises ServerUnreachable where it is for PATIENCE_S, and ``problem`` once there is one.
+        """
+        made = self._made
+        if self._link is not None:
+            with suppress(ServerUnreachable):  # the link may have gone with the host, and nobody has noticed
+                await self.ask("ping", Pong)
+        elif self._mending is not None:
+            await asyncio.wait({self._mending}, timeout=PATIENCE_S)
+        if self._link is None:
+            problem = f"no connection for {PATIENCE_S:.0f} s: `{kind}` was not sent"
+            raise self.problem or ServerUnreachable(self.backend.url, problem)
+        return made != self._made
 
     def _outgoing(self, command: JsonObject) -> str | JsonObject:
         """A command as the backend takes it. Raises TooLarge."""

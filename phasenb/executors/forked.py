@@ -25,8 +25,9 @@ def default_signals(ours: object) -> None:
     """Have SIGINT (where its handler is ``ours``) and SIGHUP do what they do in a new process."""
     if signal.getsignal(signal.SIGINT) == ours:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # as Python knows: see worker_io.die_with_guardian
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    known = signal.getsignal(signal.SIGHUP)
+    if known in (signal.SIG_DFL, signal.SIG_IGN):  # as Python knows: see worker_io.die_with_guardian, and nohup(1)
+        signal.signal(signal.SIGHUP, known)
 
 
 def flush() -> None:

@@ -3,8 +3,10 @@
 Host to worker: ``bind`` (a launcher's directory and path, its variables as payload; again where these differ), ``run``,
 ``cancel``, ``describe``, ``release``, ``exit``.
 Worker to host: ``hello``, ``ready``, ``step``, ``log``, ``checkpoint``, ``beat``, ``outcome``, ``described``,
-``refused``. Both ways, where a ``run`` has a ``parent``: ``nested``, what clients inside the phase and the host say to
-each other (core.parent).
+``refused``.
+
+Both ways, where a ``run`` has a ``parent``: ``nested``, what clients inside the phase and the host say to each other
+(core.parent).
 
 Rules: ``hello`` is the first message and keeps its fields for ever, so that any two releases can tell each other apart;
 every other change that an older side can't ignore counts PROTOCOL up. ``found`` has the variables that secrets name, as
