@@ -28,6 +28,8 @@ class Backend:
         backend = self
 
         class Link:
+            note = None
+
             async def send(self, command):
                 if '"hello"' in command:
                     receive(welcome.wire)

@@ -80,7 +80,7 @@ class Cells:
 
     def until(self, holds):
         """Look again and again, as messages come only while a cell runs."""
-        for _ in range(400):
+        for _ in range(1_200):
             if holds():
                 return
             self.run("import time; time.sleep(0.05)")

@@ -25,11 +25,13 @@ def test_only_the_server_that_started_this_kernel_is_beside_its_page(tmp_path, m
     monkeypatch.delenv("JPY_PARENT_PID", raising=False)
     assert not is_kernels_server("http://localhost:8888/")
     monkeypatch.setenv("JPY_PARENT_PID", "42")
-    (tmp_path / "jpserver-42.json").write_text('{"url": "http://localhost:8888/lab/..", "token": "t", "sock": ""}')
+    (tmp_path / "jpserver-42.json").write_text(
+        '{"pid": 42, "url": "http://localhost:8888/lab/..", "token": "t", "sock": ""}'
+    )
     assert not is_kernels_server("http://localhost:9999/")
-    (tmp_path / "jpserver-42.json").write_text('{"url": "http://localhost:8888/", "token": "t", "sock": ""}')
+    (tmp_path / "jpserver-42.json").write_text('{"pid": 42, "url": "http://localhost:8888/", "token": "t", "sock": ""}')
     assert is_kernels_server("http://localhost:8888/")
-    (tmp_path / "jpserver-42.json").write_text('{"url": "", "token": "", "sock": "/run/jupyter.sock"}')
+    (tmp_path / "jpserver-42.json").write_text('{"pid": 42, "url": "", "token": "", "sock": "/run/jupyter.sock"}')
     assert not is_kernels_server("http://localhost:8888/")
 
 
