@@ -211,7 +211,7 @@ def test_env_is_read_here_and_a_gate_is_one_of_the_phases(monkeypatch: pytest.Mo
         ({"env": {"A-B": "x"}}, "`env.A-B.* is not valid"),
         ({"approve_before": ["planing"]}, "'planing', which is no phase.*Did you mean `planning`"),
         ({"approve_before": [3]}, "list of names"),
-        ({"secrets": ["KEY"]}, 'secrets={"API_KEY": "env:API_KEY"}'),
+        ({"secrets": ["KEY"]}, "takes the variable `KEY` from here, where it is not set"),
         ({"secrets": {"KEY": "hunter2"}}, "never the secret itself"),
         ({"secrets": {"KEY": "env:hunter-2"}}, "`secrets.KEY` is not valid"),
         ({"secrets": {"KEY": "env:KEY"}, "env": {"KEY": "x"}}, "both in `env` and in `secrets`"),
