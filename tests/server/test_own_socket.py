@@ -21,7 +21,14 @@ from phasenb.web.identity import operating_system_user
 
 OBJECT = b'"an input"'
 DIGEST = hashlib.sha256(OBJECT).hexdigest()
-PLACE = {"task_id": "01ARZ3NDEKTSV4RRFFQ69G5FAV", "phase": "research", "attempt": 1, "name": "table", "agent": "three"}
+PLACE = {
+    "task_id": "01ARZ3NDEKTSV4RRFFQ69G5FAV",
+    "phase": "research",
+    "attempt": 1,
+    "name": "table",
+    "agent": "three",
+    "connection": "nobodys",
+}
 BODIES = {
     "launch": {"agent": "three", "inputs": {"path": "x"}},
     "approve": {"phase": "planning", "if_seq": 1},

@@ -35,7 +35,7 @@ COMPONENTS = "#/components/schemas/"
 
 
 class _WireSchema(GenerateJsonSchema):
-    """pydantic's own, but for what is required, and without titles that repeat the names."""
+    """pydantic's own, but for what is required, what keys there may be, and without titles that repeat the names."""
 
     def field_is_required(
         self, field: core_schema.ModelField | core_schema.DataclassField | core_schema.TypedDictField, total: bool
@@ -44,6 +44,11 @@ class _WireSchema(GenerateJsonSchema):
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
+
+    def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchema:
+        """A key that fits no pattern is refused, which pydantic does not say."""
+        made = super().dict_schema(schema)
+        return {**made, "additionalProperties": False} if "patternProperties" in made else made
 
 
 def _one_literal(schema: CoreSchema) -> bool:
