@@ -4,7 +4,7 @@ import pytest
 
 from tests.browser.conftest import browser, page  # noqa: F401
 from tests.conftest import cutting_proxy, jupyter_process  # noqa: F401
-from tests_outside.environments import CannotInstall, Environment
+from tests_outside.environments import CannotInstall, Environment, NoHistory
 
 
 @pytest.fixture
@@ -17,6 +17,8 @@ def environment():
             wanted.make()
         except CannotInstall as error:
             pytest.fail(str(error))
+        except NoHistory as error:
+            pytest.skip(str(error))
         return wanted
 
     return made

@@ -4,7 +4,8 @@ Rules: a folder of tests_outside that has a ``requirements.txt`` is an environme
 phasenb itself too, so pip proves that both fit together. A ``package.json`` adds npm's packages. A ``revision.txt``
 makes one of an older phasenb instead: its source over this interpreter's packages. ``apt.txt`` lists Debian packages,
 each after the command that it brings. An environment is made again when one of these files, or what pyproject.toml says
-of the project, has changed. What can't be installed is an error: no test is skipped for it.
+of the project, has changed. What can't be installed is an error: no test is skipped for it, but for an older phasenb
+where the clone has no history.
 """
 
 from __future__ import annotations
@@ -39,6 +40,10 @@ _PATH = os.pathsep.join([os.environ["PATH"], str(Path(sys.executable).parent), "
 
 class CannotInstall(Exception):
     """What an environment needs is not to be had here."""
+
+
+class NoHistory(Exception):
+    """An older phasenb is not to be had: this clone is shallow. The recorded frames of tests/executors stand in."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ class Environment:
         return done
 
     def make(self) -> None:
-        """Install it, if that has not been done for these very files. Raises CannotInstall."""
+        """Install it, if that has not been done for these very files. Raises CannotInstall, NoHistory."""
         with _locked(self.folder.with_suffix(".lock")):
             stamp = self.folder / "made-from"
             if stamp.exists() and stamp.read_text() == self._fingerprint():
@@ -111,7 +116,7 @@ class Environment:
     def _older(self, revision: str) -> None:
         known = subprocess.run(["git", "cat-file", "-e", f"{revision}^{{commit}}"], cwd=ROOT, capture_output=True)
         if known.returncode != 0:
-            raise CannotInstall(f"{revision} is not in this clone: fetch the whole history (git fetch --unshallow)")
+            raise NoHistory(f"{revision} is not in this clone: git fetch --unshallow brings the whole history")
         _run(sys.executable, "-m", "venv", "--without-pip", self.folder)
         source = self.folder / "source"
         archive = subprocess.run(["git", "archive", revision], cwd=ROOT, capture_output=True, check=True).stdout
@@ -166,12 +171,19 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
+def _made(environment: Environment) -> None:
+    try:
+        environment.make()
+    except NoHistory as error:
+        print(f"{environment.name}: left out: {error}", flush=True)
+
+
 def main(names: list[str]) -> None:
     """Install the environments that are named, all without names."""
     try:
         install_debian_packages()
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            list(pool.map(Environment.make, map(Environment, names) if names else environments()))
+            list(pool.map(_made, map(Environment, names) if names else environments()))
     except CannotInstall as error:
         sys.exit(f"test-outside: {error}")
 

@@ -20,7 +20,8 @@ c.JupyterHub.authenticator_class = "dummy"
 c.JupyterHub.spawner_class = "simple"
 c.JupyterHub.services = [{{"name": "tests", "api_token": "{token}"}}]
 c.JupyterHub.load_roles = [
-    {{"name": "tests", "services": ["tests"], "scopes": ["read:hub", "admin:users", "admin:servers", "access:servers", "tokens"]}}
+    {{"name": "tests", "services": ["tests"], "scopes": ["read:hub", "admin:users", "admin:servers", "access:servers",
+      "tokens"]}}
 ]
 c.Authenticator.allow_all = True
 c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:{proxy_port}"
