@@ -43,10 +43,12 @@ def scripted(phase):
 
 
 def failure_of(agent):
+    """The failure of a task, and the lines of its log."""
+    task = agent.launch(goal="find the owl")
     try:
-        agent.launch(goal="find the owl").result()
+        task.result()
     except pn.TaskFailed as failed:
-        return str(failed)
+        return str(failed), list(task.logs()["text"])
     return None
 
 
