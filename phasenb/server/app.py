@@ -240,11 +240,12 @@ class PhaseNB(ExtensionApp):
             page_config["phasenbRoot"] = str(root)
 
     def pages_have(self, labextension: str) -> bool:
-        """Whether the pages of this server, JupyterLab's or Notebook's, have a labextension."""
+        """Whether the pages of this server have a labextension: JupyterLab's, where it is there, else Notebook's."""
         manager = self.serverapp.extension_manager if self.serverapp is not None else None
         apps: list[Any] = [app for apps in manager.extension_apps.values() for app in apps] if manager else []
         names = ("labextensions_path", "extra_labextensions_path")
-        folders = [folder for app in apps for name in names for folder in getattr(app, name, ())]
+        asked = [app for app in apps if app.name == "lab"] or apps
+        folders = [folder for app in asked for name in names for folder in getattr(app, name, ())]
         return any(Path(folder, labextension, "package.json").is_file() for folder in folders)
 
     # --- configuration ---------------------------------------------------------------------------------------------
