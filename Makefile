@@ -4,6 +4,9 @@ BIN := .venv/bin
 # A container's only user is often root, which Jupyter refuses without a word of consent.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
+# Workers, kernels and servers are started often: a machine that forbids bytecode files would compile phasenb each time.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo lab test test-outside lint labextension documents bench pictures soak clean
 .DEFAULT_GOAL := test
 

@@ -50,6 +50,9 @@ _CUT = "the connection was cut in the middle of an answer"
 _NOT_OURS = "what answers there is no phasenb server"
 _SETTLE_S = 1.0  # after a gateway's error: the server may have been starting
 _OPENING_S = 10.0
+# Jupyter asks for it where an identity provider does not say that a token let the caller in. What no page can set is a
+# proof that no page sent it, whatever it is (OWASP: "Double Submit Cookie").
+_NO_PAGE = {"Cookie": "_xsrf=" + "0" * 32, "X-XSRFToken": "0" * 32}
 
 
 def parse_url(url: str, token: str | None = None) -> tuple[str, str]:
@@ -339,7 +342,10 @@ class HttpBackend:
     def _request(self, method: str, path: str, body: Any = None, below: str = "phasenb/api") -> Request:
         from urllib.request import Request
 
-        return Request(f"{self._base}{below}/{path}", body, self._headers(), method=method)  # noqa: S310 - http(s)
+        headers = self._headers()
+        if method in ("PUT", "POST") and self.socket_path is None:
+            headers |= _NO_PAGE
+        return Request(f"{self._base}{below}/{path}", body, headers, method=method)  # noqa: S310 - http(s)
 
     def _open(self, request: Request, timeout_s: float | None, *, asking: bool = False) -> _Body:
         """``asking``: who the caller is; a refusal needs no reason then."""
@@ -347,13 +353,11 @@ class HttpBackend:
         from urllib.error import HTTPError
         from urllib.request import ProxyHandler, build_opener
 
+        from phasenb.client.http_connections import PlainHandler, SecureHandler
         from phasenb.client.redirects import SameOriginRedirects
 
         how: list[BaseHandler] = [ProxyHandler({})] if self._loopback else []
-        if self.socket_path is not None:
-            from phasenb.client.unix_http import UnixHandler
-
-            how.append(UnixHandler(self.socket_path))
+        how += [PlainHandler(self.socket_path), SecureHandler()]
         opener = build_opener(SameOriginRedirects(self._base), *how)
         try:
             return _Body(opener.open(request, timeout=timeout_s), self._url)

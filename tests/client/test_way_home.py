@@ -16,7 +16,7 @@ import pytest
 from jupyter_client import BlockingKernelClient
 from jupyter_server.auth.security import passwd
 
-from phasenb.client.unix_http import UnixConnection
+from phasenb.client.http_connections import UnixConnection
 from tests.conftest import free_port
 
 CELL = """

@@ -12,6 +12,8 @@ from jupyter_server.auth import Authorizer
 from jupyter_server.auth.identity import IdentityProvider, PasswordIdentityProvider, User
 from jupyter_server.auth.security import passwd
 
+from phasenb.client.http_backend import HttpBackend
+from phasenb.errors import Forbidden
 from phasenb.web.http_protocol import OPERATIONS
 from phasenb.web.identity import operating_system_user
 
@@ -224,6 +226,28 @@ class Roles(Authorizer):
 ADA, EVE = {"Authorization": "token ada"}, {"Authorization": "token eve"}
 
 
+class Plain(IdentityProvider):
+    """Does not say whether a token let the caller in: Jupyter then asks for its XSRF cookie."""
+
+    def get_user(self, handler):
+        return User("ada") if self.get_token(handler) == "ada" else None
+
+
+class TestProviderThatAsksForXsrf:
+    @pytest.fixture
+    def jp_server_config(self, jp_server_config):
+        jp_server_config["ServerApp"] |= {"identity_provider_class": Plain}
+        return jp_server_config
+
+    async def test_a_client_uploads_and_a_page_without_the_cookie_does_not(self, door, jp_serverapp, tmp_path):
+        path = f"phasenb/api/objects/{DIGEST}"
+        assert (await door.fetch(path, "PUT", ADA, OBJECT)).code == 403
+        (tmp_path / "small").write_bytes(OBJECT)
+        backend = HttpBackend(jp_serverapp.connection_url, "ada")
+        await asyncio.to_thread(backend.upload, f"sha256:{DIGEST}", tmp_path / "small")
+        assert (await door.fetch(path, headers=ADA)).body == OBJECT
+
+
 class TestNamedUsers:
     @pytest.fixture
     def jp_server_config(self, jp_server_config):
@@ -291,6 +315,14 @@ class TestNamedUsers:
             answers = await door.ask_all({"Authorization": f"token {role}"})
             for operation in OPERATIONS:
                 assert (answers[operation.name][0] != 403) == (operation.permission in allowed), (role, operation.name)
+
+    async def test_who_may_upload_nothing_is_told_so_whatever_it_was_sending(self, door, jp_serverapp, tmp_path):
+        """The server closes before it has read a large body; the answer is read all the same."""
+        (tmp_path / "large").write_bytes(bytes(20_000_000))
+        backend = HttpBackend(jp_serverapp.connection_url, "reader")
+        for _ in range(5):
+            with pytest.raises(Forbidden, match="execute"):
+                await asyncio.to_thread(backend.upload, f"sha256:{'0' * 64}", tmp_path / "large")
 
     async def test_running_ones_own_code_is_a_permission_of_its_own(self, door):
         launcher = {"Authorization": "token launcher"}

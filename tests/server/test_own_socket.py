@@ -14,8 +14,8 @@ from jupyter_server.auth.identity import IdentityProvider, PasswordIdentityProvi
 from jupyter_server.auth.security import passwd
 
 from phasenb.client.http_backend import HttpBackend
+from phasenb.client.http_connections import UnixConnection
 from phasenb.client.own_socket import socket_of, socket_place
-from phasenb.client.unix_http import UnixConnection
 from phasenb.web.http_protocol import OPERATIONS
 from phasenb.web.identity import operating_system_user
 
