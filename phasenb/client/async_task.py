@@ -120,7 +120,8 @@ class AsyncTaskHandle(TaskFacts):
         ``agent``: corrected code instead of the launch's. Raises IllegalTransition, LaunchError and its kin; Conflict
         where the task is not any more as it was seen here.
         """
-        prepared = None if agent is None else await asyncio.to_thread(prepare_code, agent, self._values)
+        secrets = self.snapshot.secrets
+        prepared = None if agent is None else await asyncio.to_thread(prepare_code, agent, self._values, secrets)
         more: dict[str, Any] = {} if from_phase is None else {"from_phase": from_phase}
         await self._client.steer("retry", self.task_id, prepared, if_seq=self.snapshot.seq, **more)
 

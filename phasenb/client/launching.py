@@ -132,10 +132,11 @@ def prepare_edit(value: Any, values: Values) -> Prepared:
     return _staged(values, edit)
 
 
-def prepare_code(agent: Any, values: Values) -> Prepared:
+def prepare_code(agent: Any, values: Values, secrets: Collection[str]) -> Prepared:
     """Pack the code that a retry brings, which runs as this process would run it.
 
-    Raises LaunchError, UnpicklableCode, CapturedTooLarge.
+    ``secrets``: those of the retried task, whatever ``agent`` says of itself now. Raises LaunchError,
+    UnpicklableCode, CapturedTooLarge.
     """
     extended = ExtendedAgent.of(agent)
 
@@ -143,7 +144,8 @@ def prepare_code(agent: Any, values: Values) -> Prepared:
         packed = _code(pack(extended), folder, written)
         return extended.name, {"code": packed, "runtime": runtime()} if values.near else {"code": packed}
 
-    return _with_variables(_staged(values, code), values, {}, _secret_names(extended.options.get("secrets")))
+    named = {*secrets, *_secret_names(extended.options.get("secrets"))}
+    return _with_variables(_staged(values, code), values, {}, named)
 
 
 def _staged(values: Values, make: Callable[[ObjectFolder, list[ObjectRef]], tuple[str, dict[str, Any]]]) -> Prepared:

@@ -115,6 +115,29 @@ def test_a_retry_takes_the_callers_and_a_missing_one_waits_for_a_person(script, 
     assert nowhere(tmp_path)
 
 
+def test_a_retry_stores_no_secret_that_only_the_launch_had_named(script, tmp_path):
+    code = """
+        named = pn.Workflow("named")
+
+        @named.implementation
+        def connect():
+            raise ValueError(f"no database of this name yet: {len(os.environ['DB_CONN'])}")
+
+        os.environ["DB_CONN"] = SECRET  # a name that doesn't look like a secret's: its launcher says that it is one
+        task = named.with_options(secrets=["DB_CONN"], recovery=once, show=False).launch()
+        task.wait()
+
+        @named.implementation
+        def connect():
+            return len(os.environ["DB_CONN"])
+
+        task.retry(agent=named)
+        assert task.result() == 14
+    """
+    script(code, flow=FLOW)
+    assert nowhere(tmp_path)
+
+
 def test_the_next_host_of_this_machine_still_has_it(script, tmp_path):
     begins = """
         os.environ["OPENAI_API_KEY"] = SECRET
