@@ -8,7 +8,6 @@ A model is kept while its task is live or somebody holds it.
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -228,7 +227,7 @@ class AsyncClient:
         """What this process has of the secrets that a task's launcher gave, which its host may have forgotten."""
         model = self._models.get(task_id)
         names = model.state.secrets if model is not None and model.state is not None else ()
-        values = secret_values(name for name in names if name in os.environ)
+        values = secret_values(names)
         return {"secret_values": values} if values else {}
 
     def steer_soon(

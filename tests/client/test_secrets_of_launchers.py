@@ -138,6 +138,30 @@ def test_a_retry_stores_no_secret_that_only_the_launch_had_named(script, tmp_pat
     assert nowhere(tmp_path)
 
 
+def test_an_empty_variable_is_no_secret_and_the_one_that_the_host_has_stays(script):
+    code = """
+        os.environ["OPENAI_API_KEY"] = SECRET
+        task = secret.with_options(approve_before=["act"]).launch()
+        until(task, "awaiting_approval")
+        task.pause()
+        os.environ["OPENAI_API_KEY"] = ""  # what a template of an environment file leaves
+        task.resume()
+        until(task, "awaiting_approval")
+        task.approve()
+        assert task.result() == {"told": "with ***", "length": 14, "again": 14}
+
+        os.environ["OPENAI_API_KEY"] = SECRET
+        failed = secret.launch(fail=True)
+        failed.wait()
+        os.environ["OPENAI_API_KEY"] = "short"
+        failed.retry()
+        until(failed, "paused")
+        assert "task.resume() gives it again" in failed.snapshot.error.error.message
+        failed.cancel()
+    """
+    script(code, flow=FLOW)
+
+
 def test_the_next_host_of_this_machine_still_has_it(script, tmp_path):
     begins = """
         os.environ["OPENAI_API_KEY"] = SECRET
