@@ -164,7 +164,7 @@ def store(settings: Settings) -> Iterator[Finding]:
     if closed:
         yield Finding("store", "wrong", f"{where}: {closed[0]} can't be written", "give yourself the right to write it")
     elif free < _LITTLE_ROOM:
-        yield Finding("store", "wrong", f"{where}: the disk is nearly full", "make room, or set store.url elsewhere")
+        yield _nearly_full(where)
     else:
         yield _looked_into(path, where, settings)
 
@@ -174,10 +174,17 @@ def _can_be_made(path: Path) -> Finding:
     there = next(folder for folder in path.parents if folder.exists())
     try:
         with tempfile.TemporaryDirectory(dir=there):
-            return Finding("store", "ok", f"{path}: not there yet, made by the first launch")
+            free = shutil.disk_usage(there).free
     except OSError as error:
         todo = "give yourself the right to write there, or set store.url (PHASENB_STORE_URL) to a path elsewhere"
         return Finding("store", "wrong", f"{path}: its folder can't be made in {there} ({error.strerror})", todo)
+    if free < _LITTLE_ROOM:
+        return _nearly_full(f"{path} ({free / 1e9:,.1f} GB free)")
+    return Finding("store", "ok", f"{path}: not there yet, made by the first launch")
+
+
+def _nearly_full(where: str) -> Finding:
+    return Finding("store", "wrong", f"{where}: the disk is nearly full", "make room, or set store.url elsewhere")
 
 
 def _looked_into(path: Path, where: str, settings: Settings) -> Finding:
@@ -214,11 +221,12 @@ def executor(settings: Settings) -> Iterator[Finding]:
 
     in_memory = settings.store.model_copy(update={"url": ":memory:", "artifacts": None})
     alone = settings.model_copy(update={"store": in_memory})
-    host = EmbeddedHost(shared_loop(), alone)
     flow = Workflow("doctor", phases=("check",)).with_options(executor="process", show=False)
     flow.phase("check")(_check)
     began = time.monotonic()
+    host = None
     try:
+        host = EmbeddedHost(shared_loop(), alone)
         with client_of(Call(), EmbeddedBackend(host)) as client:
             pid = client.launch(flow).result(timeout=_WORKER_S)
     except (PhasenbError, TimeoutError) as error:
@@ -229,7 +237,8 @@ def executor(settings: Settings) -> Iterator[Finding]:
         yield Finding("executor", "ok", text)
         yield from _agents(host, settings)
     finally:
-        host.thread.run(host.stop())
+        if host is not None:
+            host.thread.run(host.stop())
 
 
 def _agents(host: EmbeddedHost, settings: Settings) -> Iterator[Finding]:

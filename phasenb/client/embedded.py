@@ -25,6 +25,7 @@ from phasenb.client.loop_thread import LoopThread, shared_loop
 from phasenb.codecs.objects import ObjectFolder
 from phasenb.display.surroundings import in_kernel
 from phasenb.errors import PhasenbError, ServerUnreachable
+from phasenb.errors.shortage import named_shortage
 
 if TYPE_CHECKING:
     from phasenb.config import Settings
@@ -63,9 +64,11 @@ class EmbeddedHost:
             self._starting = asyncio.get_running_loop().create_task(self._start(), name="phasenb embedded host")
         try:
             return await asyncio.shield(self._starting)
-        except BaseException:
+        except BaseException as error:
             if self._starting is not None and self._starting.done():
                 self._starting = None
+            if isinstance(error, RuntimeError):
+                raise named_shortage(error) from error
             raise
 
     @property

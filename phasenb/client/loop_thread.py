@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from phasenb.core import real_clock
 from phasenb.core.parent import process_parent
+from phasenb.errors.shortage import named_shortage
 
 T = TypeVar("T")
 
@@ -25,12 +26,16 @@ class _RealTimeLoop(asyncio.SelectorEventLoop):
 
 
 class LoopThread:
-    """An event loop that runs on a daemon thread until the process ends."""
+    """An event loop that runs on a daemon thread until the process ends. Raises WorkerLost where it may start none."""
 
     def __init__(self) -> None:
         self.loop = _RealTimeLoop()
         self._thread = threading.Thread(target=self._serve, name="phasenb", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            self.loop.close()
+            raise named_shortage(error) from error
 
     @property
     def current(self) -> bool:

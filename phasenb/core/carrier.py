@@ -30,6 +30,7 @@ from phasenb.dto.phase_result import FAILURES, ErrorInfo, ResultStatus
 from phasenb.dto.task_state import State, TaskState
 from phasenb.errors import Conflict, LeaseLost, PhasenbError, StoreUnavailable, WorkerLost
 from phasenb.errors.base import counted
+from phasenb.errors.shortage import named_shortage
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -85,9 +86,10 @@ class Carrier:
         except LeaseLost as error:
             log.warning("task %s: %s", live.task.task_id, error, extra=live.fields)
         except Exception as error:
-            if not isinstance(error, PhasenbError):
+            told = named_shortage(error)
+            if not isinstance(told, PhasenbError):
                 log.exception("task %s could not be carried on", live.task.task_id, extra=live.fields)
-            await self._end_with(live, error_of(error))
+            await self._end_with(live, error_of(told))
         finally:
             if expiry is not None:
                 expiry.cancel()

@@ -20,6 +20,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from phasenb.errors import LaunchError, PhasenbError, RuntimeMismatch, WorkerLost, from_wire
+from phasenb.errors.shortage import NO_MORE, NO_THREADS
 from phasenb.executors.frames import BadFrame, FrameParser, Header, frame
 from phasenb.executors.guardian_process import GuardianProcess
 from phasenb.executors.lines import LineFolder
@@ -37,13 +38,12 @@ _PIPE_BYTES = 262_144  # a native writer that holds the GIL must not fill it: no
 _WORDS_BYTES = 65_536
 # fork(2), pipe(2): what there is too little of, for now.
 _SHORTAGES = {
-    errno.EAGAIN: "its user may start no more processes or threads now (`ulimit -u`), or the machine has too many",
+    errno.EAGAIN: NO_MORE,
     errno.ENOMEM: "the machine is short of memory now",
     errno.EMFILE: "this host has too many files open (`ulimit -n`)",
     errno.ENFILE: "the machine has too many files open",
     errno.ENOBUFS: "the machine is short of buffers now",
 }
-_NO_THREADS = "can't start new thread"  # CPython's words for EAGAIN of pthread_create(3)
 _KILLERS = "the system does when memory runs out, or the worker itself when a phase closed its line to the host"
 
 NOT_KEPT = "(its last words are not kept, as it had secrets)"  # nobody is left who knows what to hide of them
@@ -301,8 +301,8 @@ class WorkerProcess(asyncio.Protocol):
                 f"`{self.executable} -m pip install phasenb` and launch again"
             )
         how = f"{self.ended_by()}, before it could answer: {last}"
-        if _NO_THREADS in last:  # its own first ones; the host ended what was left of it
-            return WorkerLost(f"of {self.executable}", f"could not start its threads: {_SHORTAGES[errno.EAGAIN]}")
+        if NO_THREADS in last:  # its own first ones; the host ended what was left of it
+            return WorkerLost(f"of {self.executable}", f"could not start its threads: {NO_MORE}")
         if self.returncode is not None and self.returncode < 0:  # not its own doing: another one may live
             return WorkerLost(f"of {self.executable}", how)
         return LaunchError(f"a worker of {self.executable} {how}")

@@ -7,6 +7,7 @@ of a newer release, and an SQLite file of another program, are refused untouched
 from __future__ import annotations
 
 import secrets
+import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -113,7 +114,7 @@ def version_of(cursor: Cursor, store: str, known: int) -> int:
     return int(version)
 
 
-def migrate(cursor: Cursor, store: str, steps: Sequence[Migration] = MIGRATIONS) -> None:
+def migrate(cursor: sqlite3.Cursor, store: str, steps: Sequence[Migration] = MIGRATIONS) -> None:
     """Bring a store to the newest version: each step, and its record, in a transaction of its own.
 
     Two hosts may start at once: the version is read again under the write lock. Raises StoreUnavailable.
@@ -125,7 +126,8 @@ def migrate(cursor: Cursor, store: str, steps: Sequence[Migration] = MIGRATIONS)
             _step(cursor, store, steps)
             cursor.execute("COMMIT")
         except BaseException:
-            cursor.execute("ROLLBACK")
+            if cursor.connection.in_transaction:  # SQLite has undone it by itself where the disk was full
+                cursor.execute("ROLLBACK")
             raise
 
 

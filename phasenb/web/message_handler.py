@@ -37,6 +37,7 @@ from phasenb.errors import (
     TooLarge,
     UnsupportedProtocol,
 )
+from phasenb.errors.shortage import named_shortage
 from phasenb.web import message_protocol as protocol
 from phasenb.web.connection import Connection
 from phasenb.web.feed import open_feed
@@ -330,6 +331,7 @@ class WebSocketMessageHandler:
 
 def error_message(reply_to: str | None, error: Exception) -> protocol.ErrorMessage:
     """The ``error`` that tells a client of ``error``; what nobody expected is logged, and told by the log's id."""
+    error = named_shortage(error)
     if isinstance(error, PhasenbError):
         if isinstance(error, StoreUnavailable):  # the client can't mend it: who runs the server must hear of it
             log.error("%s", error)
