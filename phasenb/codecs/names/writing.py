@@ -309,11 +309,14 @@ class NamesPickler(PlainPickler):
         return marks.named, (place,)
 
     def _places(self, kind: type) -> dict[int, Any]:
-        """Of libraries' sentinels of that kind; for values also the notebook's own, by name alone."""
+        """Of libraries' sentinels of that kind; for values also the notebook's own ``object()``, by name alone.
+
+        An instance of a notebook's class is a value, also while it has no state yet: its variable may get some.
+        """
         places = self._sentinels.get(kind)
         if places is None:
             places = self._sentinels[kind] = {**places_of(kind)}
-            for main in self._main if self.by_reference else ():
+            for main in self._main if self.by_reference and kind is object else ():
                 for name, each in list(main.items()):
                     if type(each) is kind and not name.startswith("_"):
                         places.setdefault(id(each), name)
