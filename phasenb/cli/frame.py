@@ -151,7 +151,7 @@ def _words(error: Exception) -> str:
     """As a terminal says it: the system's own errors by what and why; what to do about a server by this command's
     options.
     """
-    if isinstance(error, ServerUnreachable):
+    if isinstance(error, ServerUnreachable) and not error.remedy:
         told = f"the server at {error.url} does not answer ({error.problem})"
         return f"{told}: start it, or name another with --url or PHASENB_URL"
     if isinstance(error, OSError) and error.filename is not None and error.strerror:

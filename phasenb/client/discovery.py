@@ -32,6 +32,7 @@ def backend_for(url: str | None = None, token: str | None = None) -> Backend:
     if url is None and parent is not None:
         from phasenb.client.nested import NestedBackend
 
+        parent.check_reachable()
         return NestedBackend(parent)
     server = server_for(url, token)
     if server is not None:
@@ -46,11 +47,15 @@ def server_for(url: str | None = None, token: str | None = None) -> HttpBackend 
     kernel, where it has the extension; else the host that ``phasenb serve`` runs for this store; else a Jupyter server
     of this user on this machine; else None. Blocks for one question to each that is there.
 
+    In a process that a phase started only a named one: what is found there may be another user's, or another session's.
+
     Raises ValueError for an empty ``url``, ServerUnreachable, AccessDenied, ConfigError, and what keeps the server's
     extension from working.
     """
     if url == "":
         raise ValueError("url is empty: name a server, or leave it out to have one found")
+    if url is None and (parent := current_parent()) is not None:
+        parent.check_reachable()
     named = url or os.environ.get("PHASENB_URL")
     if named:
         return HttpBackend(named, token or os.environ.get("PHASENB_TOKEN"))

@@ -32,7 +32,7 @@ def session(name: str) -> None:
     global _chosen
     parent = current_parent()
     if parent is not None:
-        parent.session = check_session(name)
+        parent.use_session(check_session(name))
     else:
         _chosen = check_session(name)
 

@@ -4,8 +4,10 @@ Rules:
 
 * It holds for the attempt: in a worker, which runs one at a time, in the whole process; inline in the attempt's thread
   and in what has its context.
-* All goes over the line that the attempt has to its host anyway. There is no address, token or variable that a child
-  process, a log or a later task could find. A process that the phase forked has no line, and is told so.
+* All goes over the line that the attempt has to its host anyway. There is no address or token that a child process, a
+  log or a later task could use.
+* A process that the phase starts, forked or not, belongs to the task too, and has no line: what it launches is refused,
+  never sent elsewhere as if it were nobody's. It knows by VARIABLE, which has names only, and is there for the attempt.
 * Messages are data; a payload is a frame of the clients' protocol, or an answer, as bytes.
 
 Inside to host: ``open``, ``frame`` and ``close`` of a client's link, ``call``, ``wait`` and ``go_on``. Host to inside:
@@ -15,19 +17,22 @@ Inside to host: ``open``, ``frame`` and ``close`` of a client's link, ``call``, 
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import threading
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Any
 
-from phasenb.errors import ServerUnreachable, from_wire
+from phasenb.errors import ConfigError, ServerUnreachable, from_wire
 
 Message = dict[str, Any]
 Send = Callable[[Message, bytes], None]
 KINDS = ("open", "frame", "close", "call", "wait", "go_on")
+VARIABLE = "PHASENB_PARENT_TASK"
 _OVER = "its phase has ended"
 
 
@@ -50,7 +55,7 @@ class ParentTask:
         secrets: Collection[str] = (),
     ) -> None:
         self.task_id = task_id
-        self.session = session  # of what is launched here; pn.session(...) changes it
+        self.session = session  # of what is launched here; see use_session
         self.notebook = notebook
         self.url = url
         self.objects_url = objects_url
@@ -69,7 +74,7 @@ class ParentTask:
 
         Raises ServerUnreachable.
         """
-        self._reachable()
+        self.check_reachable()
         number = next(self._numbers)
         with self._lock:
             self._links[number] = receive, lost
@@ -91,7 +96,7 @@ class ParentTask:
 
     def call(self, name: str, **arguments: Any) -> Future[bytes]:
         """Ask the host; the answer's bytes. Raises ServerUnreachable."""
-        self._reachable()
+        self.check_reachable()
         number = next(self._numbers)
         answer: Future[bytes] = Future()
         answer.set_running_or_notify_cancel()  # who asked may go: the answer comes all the same
@@ -139,12 +144,41 @@ class ParentTask:
         for answer in calls.values():
             answer.set_exception(ServerUnreachable(self.url, _OVER))
 
-    def _reachable(self) -> None:
+    def use_session(self, name: str) -> None:
+        """Have what is launched here, and in processes that are started from now on, belong to this session."""
+        self.session = name
+        if self is _of_process:
+            os.environ[VARIABLE] = self._as_variable()
+
+    def check_reachable(self) -> None:
+        """Raises ServerUnreachable where the host can't be reached from this process, or not any more."""
         if self.over:
             raise ServerUnreachable(self.url, _OVER)
         if os.getpid() != self._pid:
-            told = "a process that a phase started has no way to its task's host: launch in the phase itself"
-            raise ServerUnreachable(self.url, told)
+            raise ServerUnreachable(
+                self.url,
+                f"this process was started by a phase of task {self.task_id} and has no way to the task's host",
+                "launch in the phase itself, or name a server here, by pn.connect(url) or --url",
+            )
+
+    def _as_variable(self) -> str:
+        told = {name: getattr(self, name) for name in ("task_id", "session", "notebook", "url")}
+        return json.dumps({**told, "secrets": sorted(self.secrets)})
+
+    @classmethod
+    def _of_variable(cls, told: str) -> ParentTask:
+        """As a process has it that the phase started."""
+
+        def send(message: Message, payload: bytes) -> None:
+            raise AssertionError("there is no line to the host")
+
+        try:
+            parent = cls(**json.loads(told), objects_url="", send=send)
+        except (ValueError, TypeError) as error:
+            problem = f"only phasenb sets it, in what phases start ({error}): unset it"
+            raise ConfigError(VARIABLE, "", problem) from None
+        parent._pid = -1
+        return parent
 
 
 _of_context: ContextVar[ParentTask | None] = ContextVar("phasenb_parent", default=None)
@@ -152,8 +186,14 @@ _of_process: ParentTask | None = None
 
 
 def current_parent() -> ParentTask | None:
-    """The task whose phase this is; None outside of phases."""
-    return _of_context.get() or _of_process
+    """The task whose phase this is, or started this process; None outside of phases. Raises ConfigError."""
+    found = _of_context.get() or _of_process
+    if found is None and (told := os.environ.get(VARIABLE)) is not None:
+        return _started_by(told)
+    return found
+
+
+_started_by = lru_cache(maxsize=1)(ParentTask._of_variable)
 
 
 def process_parent() -> ParentTask | None:
@@ -165,11 +205,16 @@ def process_parent() -> ParentTask | None:
 def process_runs(parent: ParentTask | None) -> Iterator[None]:
     """Within: this process runs a phase of ``parent``."""
     global _of_process
+    if parent is None:
+        yield
+        return
     _of_process = parent
+    os.environ[VARIABLE] = parent._as_variable()
     try:
         yield
     finally:
         _of_process = None
+        os.environ.pop(VARIABLE, None)
 
 
 @contextmanager

@@ -358,12 +358,18 @@ class TaskPaused(PhasenbError):
 
 @dataclass(eq=False)
 class ServerUnreachable(PhasenbError):
-    """A server was found (or named) and does not answer; phasenb never falls back silently."""
+    """A server was found (or named) and does not answer; phasenb never falls back silently.
+
+    ``remedy``: what to do, where it is something else than to start or to name one.
+    """
 
     url: str
     problem: str
+    remedy: str = ""
 
     def __str__(self) -> str:
+        if self.remedy:
+            return f"{self.problem} ({self.url}): {self.remedy}"
         return (
             f"the server at {self.url} does not answer ({self.problem}): start it, or name another "
             "(url=, PHASENB_URL); a plain Python process without either runs phases itself"

@@ -40,7 +40,7 @@ def script(tmp_path):
         path = tmp_path / "script.py"
         path.write_text(textwrap.dedent(flow) + textwrap.dedent(code))
         done = subprocess.run(
-            [sys.executable, path], cwd=tmp_path, env=environ | more, capture_output=True, text=True, timeout=60
+            [sys.executable, path], cwd=tmp_path, env=environ | more, capture_output=True, text=True, timeout=150
         )
         assert not ok or done.returncode == 0, done.stderr
         return done

@@ -132,6 +132,78 @@ def forks():
 say(told=forking.launch().result(100))
 """
 
+# What a phase starts, and does not fork.
+STARTED = """
+import pathlib, subprocess, sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+def refused(ask):
+    try:
+        return str(ask())
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+def tries():
+    return [refused(ask) for ask in (lambda: child.launch(n=1), lambda: pn.launch("child", n=1), pn.tasks)]
+
+def of_pool(method):
+    with ProcessPoolExecutor(1, mp_context=get_context(method)) as pool:
+        return pool.submit(tries).result()
+
+def of_loky():
+    from joblib import Parallel, delayed
+    return [told for each in Parallel(n_jobs=2)(delayed(tries)() for _ in range(2)) for told in each]
+
+def of_program(*words):
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True)
+    return [(done.stdout + done.stderr).strip().splitlines()[-1]]
+
+starting = pn.Workflow("starting")
+
+@starting.implementation
+def starts():
+    return {
+        "spawn": of_pool("spawn"),
+        "forkserver": of_pool("forkserver"),
+        "loky": of_loky(),
+        "script": of_program("-c", "import phasenb as pn; pn.task('abc')"),
+        "command": of_program("-m", "phasenb", "tasks"),
+    }
+
+before = len(pn.tasks(scope="user"))
+task = starting.launch()
+told = task.result(100)
+say(told=told, task_id=task.task_id, launched=len(pn.tasks(scope="user")) - before)
+"""
+
+# A child of a phase that was not forked, and names a server itself.
+NAMED = """
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+def launches(url, token):
+    client = pn.connect(url, token)
+    task = child.with_options(client=client, show=False).launch(n=2)
+    return client.session, task.result(100)
+
+starting = pn.Workflow("starting")
+
+@starting.implementation
+def starts(url, token, session):
+    if session:
+        pn.session(session)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(launches, url, token).result()
+
+pn.session("nb:three")
+os.environ["DB_CONN"] = "of" + "-the-parent-alone"
+starting = starting.with_options(secrets=["DB_CONN"])
+says = [starting.launch(url=URL, token=TOKEN, session=session).result(100) for session in (None, "nb:four")]
+del os.environ["DB_CONN"]
+say(told=says)
+"""
+
 CANCELLED = """
 import pathlib, time
 gate = pathlib.Path("gate")
@@ -233,6 +305,7 @@ def served(module_jupyter_process):
         assert reply["status"] == "ok", "\n".join(reply.get("traceback", []))
         return json.loads("".join(printed).splitlines()[-1])
 
+    run.server = server
     return run
 
 
@@ -284,6 +357,29 @@ def test_a_process_that_a_phase_forked_is_told_that_it_can_not_launch(alone):
     told = alone(FORKED)["told"]
     assert told.startswith("ServerUnreachable: ")
     assert "launch in the phase itself" in told
+
+
+def test_a_process_that_a_phase_started_in_any_other_way_is_told_so_too(on_host):
+    said = on_host(STARTED)
+    told = said["told"]
+    assert {way: len(each) for way, each in told.items()} == {
+        "spawn": 3, "forkserver": 3, "loky": 6, "script": 1, "command": 1,
+    }  # fmt: skip
+    for each in [one for way in told.values() for one in way]:
+        assert said["task_id"] in each
+        assert "launch in the phase itself" in each
+    assert said["launched"] == 1
+
+
+def test_it_may_name_a_server_and_is_in_its_tasks_session_without_its_secrets(served):
+    server = served.server
+    assert served(f"URL, TOKEN = {server.url!r}, {server.token!r}\n" + NAMED)["told"] == [
+        ["nb:three", 20],
+        ["nb:four", 20],
+    ]
+    files = [path for path in server.log.parent.rglob("*") if path.is_file()]
+    assert files
+    assert [path for path in files if b"of-the-parent-alone" in path.read_bytes()] == []
 
 
 def test_a_child_goes_on_when_its_parent_is_cancelled(alone):
