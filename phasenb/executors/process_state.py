@@ -110,17 +110,19 @@ def _stop_timers() -> None:
     faulthandler.cancel_dump_traceback_later()
 
 
+_SIGNALS = tuple(map(int, signal.valid_signals()))  # to ask for them, as enums, takes 0.1 ms
 _FAULTS = {signal.SIGSEGV, signal.SIGFPE, signal.SIGABRT, signal.SIGBUS, signal.SIGILL}
+_OTHERS = tuple(number for number in _SIGNALS if number not in _FAULTS)
 
 
 def _tell_of_crashes() -> None:
-    for number in signal.valid_signals() - _FAULTS:
+    for number in _OTHERS:
         faulthandler.unregister(number)
     faulthandler.enable(file=2)  # where the host finds it
 
 
 def _handlers() -> dict[int, Any]:
-    return {number: signal.getsignal(number) for number in signal.valid_signals()}
+    return {number: signal.getsignal(number) for number in _SIGNALS}
 
 
 def _put_handlers(taken: Mapping[int, Any]) -> None:
@@ -182,12 +184,14 @@ def _put_affinity(taken: Any) -> None:
 # --- directory, path, variables --------------------------------------------------------------------------------------
 
 
-def _put_variables(taken: Mapping[str, str]) -> None:
-    for name in os.environ.keys() - taken.keys():
-        del os.environ[name]
+def _put_variables(taken: Mapping[bytes, bytes]) -> None:
+    """As bytes: what changed is seen in half the time."""
+    now = dict(os.environb)
+    for name in now.keys() - taken.keys():
+        del os.environb[name]
     for name, value in taken.items():
-        if os.environ.get(name) != value:
-            os.environ[name] = value
+        if now.get(name) != value:
+            os.environb[name] = value
     time.tzset()  # also for a TZ that was set and taken away
 
 
@@ -302,7 +306,7 @@ PROBES: tuple[Probe, ...] = (
     _unchanged("identity", _identity),
     _unchanged("filters", _filters),
     Probe("directory", lambda: str(Path.cwd()), _put_directory),
-    Probe("variables", lambda: dict(os.environ), _put_variables),
+    Probe("variables", lambda: dict(os.environb), _put_variables),
     Probe("paths", _lists, _put_lists),
     _each_time("tracing", _clear_tracing),
     _attributes(

@@ -19,13 +19,13 @@ import os
 import sys
 import threading
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import cloudpickle  # noqa: F401 - now, while nobody waits: the first task would import it
 import orjson
 
 from phasenb.core.parent import Message, ParentTask, process_runs
+from phasenb.core.real_clock import monotonic
 from phasenb.core.reports import Attempt, LogChunk, Outcome, Report
 from phasenb.dto.phase_result import ResultStatus
 from phasenb.dto.values import Json
@@ -44,7 +44,7 @@ from phasenb.executors.task_main import TaskMains
 from phasenb.executors.worker_io import Channel, Interrupts, WorkerIO
 from phasenb.executors.worker_messages import attempt_of, nested_message, report_message
 
-_THAW = 20  # releases: what was frozen and is garbage since goes then
+_THAW_S = 10.0  # how often what was frozen and is garbage since goes: to look at all there is takes 40 ms and more
 
 
 class Worker:
@@ -62,7 +62,7 @@ class Worker:
         self._modules = LocalModules()
         self._own = dict(os.environ)
         self._descriptors = tuple(map(os.dup, (0, 1, 2)))
-        self._releases = 0
+        self._thawed_at = monotonic()
         self._spoiled = self._forked = False
         self._performance: Performance | None = None
         use_pipes(self._left)
@@ -180,8 +180,8 @@ class Worker:
     def _release(self) -> None:
         """Forget the task."""
         self._codes.clear()
-        self._releases += 1
-        if self._releases % _THAW == 0:
+        if monotonic() - self._thawed_at >= _THAW_S:
+            self._thawed_at = monotonic()
             gc.unfreeze()
         gc.collect()  # until then a library's class still lists what a task's code derived from it
         gc.freeze()  # what is left are libraries: the next collection need not look at them
@@ -244,17 +244,23 @@ def _children() -> bool:
     """
     parent = os.getppid()
     try:
-        lists = [*Path("/proc/self/task").glob("*/children"), Path(f"/proc/{parent}/task/{parent}/children")]
-        pids = {int(pid) for each in lists for pid in each.read_bytes().split()}
+        threads = [f"/proc/self/task/{thread}/children" for thread in os.listdir("/proc/self/task")]  # noqa: PTH208
+        lists = [*threads, f"/proc/{parent}/task/{parent}/children"]
+        pids = {int(pid) for each in lists for pid in _bytes_of(each).split()}
     except OSError:
         return False
     return any(map(_runs, pids - {os.getpid()}))
 
 
+def _bytes_of(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - after each attempt: Path costs more than the reading
+        return file.readall()
+
+
 def _runs(pid: int) -> bool:
     """And is not only unburied: whose child it is asks for its returncode, and is not robbed of it. See proc(5)."""
     try:
-        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2][:1]
+        state = _bytes_of(f"/proc/{pid}/stat").rpartition(b") ")[2][:1]
     except OSError:
         return False
     return state not in b"ZX"
