@@ -14,6 +14,7 @@ from typing import Any, Self, TypeVar
 from phasenb.core.extended_agent import ExtendedAgent
 from phasenb.core.launch_check import CONTEXT, nearest
 from phasenb.core.phase_functions import Functions, PhaseFunction, can_run, check_phase_name
+from phasenb.core.steps import NO_BOUNDS, Bounds
 from phasenb.dto.phase import DEFAULT_PHASES
 from phasenb.errors import LaunchError
 
@@ -124,6 +125,12 @@ class Workflow(ExtendedAgent):
         copy = super().travelling(sources)
         copy._made_of = ()
         return copy
+
+    def _function(self, kind: str, phase: str) -> tuple[PhaseFunction | None, Bounds]:
+        """Made is the one that runs: the agent is built anew for each attempt."""
+        others = {"fallback": self._fallbacks, "compensation": self._compensations}
+        given = others.get(kind, self._decorated)
+        return (self._read(given[phase]) if phase in given else None), NO_BOUNDS
 
     def _functions(self) -> Functions:
         """Made anew only where something was decorated since: each attempt and each launch asks."""

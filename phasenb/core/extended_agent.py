@@ -44,7 +44,7 @@ from phasenb.core.phase_functions import (
     mapped,
     phased,
 )
-from phasenb.core.steps import Steps
+from phasenb.core.steps import Bounds, Steps
 from phasenb.dto.agent_spec import AgentSpec, FunctionSpec
 from phasenb.errors import LaunchError
 
@@ -224,10 +224,9 @@ class ExtendedAgent:
     # --- inside --------------------------------------------------------------------------------------------------
 
     def _run(self, kind: str, phase: str, ctx: Context, values: Mapping[str, Any]) -> Any:
-        functions = self._functions()
-        function = functions.of(kind).get(phase)
+        function, bounds = self._function(kind, phase)
         if function is None:
-            has = functions.of(kind)
+            has = self._functions().of(kind)
             what = f"no phase `{phase}`" if kind == "phase" else f"no {kind} for the phase `{phase}`"
             raise LaunchError(
                 f"{self.name!r} has {what} (it has {', '.join(has) or 'none'}).",
@@ -238,8 +237,12 @@ class ExtendedAgent:
             raise Cancelled
         ours = {CONTEXT: ctx, PHASE: phase}
         args, kwargs = function.arguments.bind({name: ours[name] for name in function.filled}, values)
-        steps = Steps(ctx, joins=function.joins, bounds=functions.bounds, name=f"`{function.arguments.name}`")
+        steps = Steps(ctx, joins=function.joins, bounds=bounds, name=f"`{function.arguments.name}`")
         return drive(function.call(*args, **kwargs), ctx, steps, iterators=function.streams)
+
+    def _function(self, kind: str, phase: str) -> tuple[PhaseFunction | None, Bounds]:
+        functions = self._functions()
+        return functions.of(kind).get(phase), functions.bounds
 
     def _functions(self) -> Functions:
         if self._made is None:

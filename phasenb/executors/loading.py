@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import platform
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from phasenb.codecs import decode
@@ -74,12 +75,18 @@ def _registered(target: str) -> ExtendedAgent:
 
 def _unpickled(code: Json, folder: ObjectFolder) -> ExtendedAgent:
     reference = as_reference(code)
-    data = base64.b64decode(code) if reference is None else folder.get(reference.hash)
+    data = _decoded(code) if reference is None else folder.get(reference.hash)
     try:
         loaded = read_code(data)
     except Exception as error:
         raise _not_loaded("the code of this task", error) from error
     return ExtendedAgent.of(loaded)
+
+
+@lru_cache(maxsize=4)
+def _decoded(code: str) -> bytes:
+    """Each attempt of a task asks."""
+    return base64.b64decode(code)
 
 
 def _not_loaded(what: str, error: Exception) -> LaunchError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import os
 import re
 import shutil
@@ -16,6 +17,7 @@ import uuid
 from collections.abc import AsyncIterator, Collection
 from functools import lru_cache
 from pathlib import Path
+from time import monotonic
 from typing import BinaryIO
 
 from phasenb.codecs.local_objects import LocalFiles
@@ -26,6 +28,8 @@ from phasenb.errors import StoreUnavailable
 CHUNK_BYTES = 1024 * 1024
 _EPOCH_FILE = ".phasenb-epoch"
 _FOLDER = re.compile(r".*-[0-9a-f]{16}")
+_RENEWED_S = 5.0  # so much less than a collector spares that a moment more or less is nothing
+_MOST_RENEWED = 1000
 _UPLOAD_BYTES = 4 * CHUNK_BYTES  # what one hop to a thread is worth
 
 
@@ -44,6 +48,7 @@ class Artifacts:
         # Workers run in other directories, where a relative path would be another folder.
         self.url = base if "://" in base else str(expanded(base).absolute())
         self._folders: dict[str, ObjectFolder] = {}
+        self._renewed: dict[tuple[str, str], float] = {}  # when, by owner and hash
 
     def url_of(self, owner: str) -> str:
         return f"{self.url}/{_folder_name(owner)}"
@@ -73,7 +78,14 @@ class Artifacts:
 
     async def has(self, owner: str, hash: str) -> bool:
         # Whoever asks is about to name it and does not send it: it must be there as long as if they had.
-        return await asyncio.to_thread(self.folder(owner).renew, hash)
+        if monotonic() - self._renewed.get((owner, hash), -math.inf) < _RENEWED_S:
+            return True  # a launcher's variables are asked for at each of its launches
+        there = await asyncio.to_thread(self.folder(owner).renew, hash)
+        if there:
+            if len(self._renewed) >= _MOST_RENEWED:
+                self._renewed.clear()
+            self._renewed[owner, hash] = monotonic()
+        return there
 
     async def read(self, owner: str, hash: str) -> AsyncIterator[bytes]:
         """The bytes in chunks of at most 1 MiB. Raises UnknownObject."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickle
 import types
+import zlib
 from collections.abc import Mapping
 from typing import Any
 from weakref import ref
@@ -20,6 +21,7 @@ LIMIT = 1_000_000
 _SPARE_LIMIT = 256_000
 _EACH = 64_000  # bytes of one definition, where all of them together are too large
 
+_DEFINED = (type, types.FunctionType, LRU)
 _Known = tuple[tuple[str, "ref[Any]"], ...]
 _last_spare: list[tuple[_Known, Blobs]] = []
 
@@ -41,19 +43,19 @@ def definitions(named: Mapping[str, Any], *, limit: int = LIMIT, data: bool = Tr
 def spare_definitions(home: Home, used: Mapping[str, Any]) -> Blobs:
     """Those of ``__main__`` that a task's code does not use, code and constants only: for what a phase unpickles.
 
-    The last answer is kept, as a notebook launches again and again.
+    The last answer is kept, as a notebook launches again and again; packed, as every launch stores it and few read it.
     """
-    wanted = {
-        name: value
-        for name, value in list(home.names.items())
-        if name not in used and isinstance(value, type | types.FunctionType | LRU) and home.name_of(value) == name
+    found = {
+        name: value for name, value in list(home.names.items()) if isinstance(value, _DEFINED) and name not in used
     }
     if _last_spare:
         known, blobs = _last_spare[0]
-        if len(known) == len(wanted) and all(each() is wanted.get(name) for name, each in known):
+        if len(known) == len(found) and all(each() is found.get(name) for name, each in known):
             return blobs
+    wanted = {name: value for name, value in found.items() if home.name_of(value) == name}
     blobs = definitions(wanted, limit=_SPARE_LIMIT, data=False) if wanted else ()
-    _last_spare[:] = [(tuple((name, ref(value)) for name, value in wanted.items()), blobs)]
+    blobs = tuple((names, zlib.compress(each)) for names, each in blobs)
+    _last_spare[:] = [(tuple((name, ref(value)) for name, value in found.items()), blobs)]
     return blobs
 
 

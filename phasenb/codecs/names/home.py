@@ -70,8 +70,10 @@ class Home:
             path = getattr(value, "__qualname__", None) or value.__name__
         except AttributeError:
             return None
-        if type(path) is str and any(at(names, path) is value for names in self.all_names()):
-            return path
+        if type(path) is str:
+            for names in self.all_names():
+                if at(names, path) is value:
+                    return path
         return None
 
     # --- ids of classes ------------------------------------------------------------------------------------------
@@ -97,6 +99,8 @@ class Home:
 
 def at(names: dict[str, Any], path: str) -> Any:
     """What the dotted ``path`` leads to from ``names``, or None."""
+    if "." not in path:
+        return names.get(path)
     first, *rest = path.split(".")
     found = names.get(first)
     for part in rest:

@@ -11,6 +11,7 @@ import builtins
 import io
 import pickle
 import warnings
+import zlib
 from collections.abc import Collection
 from types import ModuleType
 from typing import Any, BinaryIO
@@ -167,7 +168,7 @@ def find_spare(home: Home, name: str) -> Any:
     with home.lock:
         for blob in [each for each in home.spare if first in each[0]]:
             home.spare.remove(blob)
-            for each, value in Loader(io.BytesIO(blob[1]), home, Tail()).load().items():
+            for each, value in Loader(io.BytesIO(zlib.decompress(blob[1])), home, Tail()).load().items():
                 home.names.setdefault(each, value)
     return home.find(name)
 
