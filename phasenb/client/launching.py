@@ -292,8 +292,8 @@ def _check_given(name: str) -> None:
 
 
 def secret_values(names: Iterable[str]) -> dict[str, SecretStr]:
-    """What this process has of secrets, wrapped, so that no traceback shows it. A variable that is empty or too short to
-    be one, as templates of environment files leave it, is not had.
+    """What this process has of secrets, wrapped, so that no traceback shows it. It has none by a variable that is empty
+    or too short to be one, as templates of environment files leave it.
     """
     values = {name: os.environ.get(name, "") for name in names}
     return {name: SecretStr(value) for name, value in values.items() if len(value) >= SHORTEST_SECRET}

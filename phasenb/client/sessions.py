@@ -19,6 +19,7 @@ from phasenb.core.notebooks import session_of
 from phasenb.core.parent import current_parent
 from phasenb.display.surroundings import shell
 from phasenb.dto.base import SESSION_PATTERN
+from phasenb.dto.texts import printable
 from phasenb.web.message_protocol import NotebookPlace
 
 _chosen: str | None = None
@@ -87,9 +88,9 @@ def current_notebook() -> str | None:
     if running is None:
         return None
     path = running.user_ns.get("__vsc_ipynb_file__") or _told()
-    if not path:
-        return executed_notebook(running.user_ns)
-    return os.path.join(os.getcwd(), str(path))  # noqa: PTH109, PTH118 - asked at each launch
+    # Asked at each launch: a Path would take its time.
+    found = os.path.join(os.getcwd(), str(path)) if path else executed_notebook(running.user_ns)  # noqa: PTH109, PTH118
+    return None if found is None else printable(found)
 
 
 def current_place() -> NotebookPlace | None:

@@ -14,6 +14,7 @@ from jupyter_server.serverapp import ServerApp
 from jupyter_server.services.contents.manager import ContentsManager
 
 from phasenb.core.notebooks import Notebooks
+from phasenb.dto.texts import printable
 from phasenb.errors import StoreUnavailable
 
 _SCHEMA = ContentsManager.event_schema_id
@@ -62,4 +63,4 @@ class Contents:
 
     def _absolute(self, path: str) -> str:
         assert self._root is not None
-        return str(self._root / path.removeprefix(_DRIVE).strip("/"))
+        return printable(str(self._root / path.removeprefix(_DRIVE).strip("/")))

@@ -1,11 +1,14 @@
 """Which notebook a connection is in, and that it stays right when the store or the kernel's path are not up to date."""
 
 import asyncio
+import sqlite3
 
 import pytest
 
 from phasenb.core.notebooks import Notebooks, moved, session_of
 from phasenb.errors import StoreUnavailable
+from phasenb.store import database
+from phasenb.store.saver import MemorySaver
 from phasenb.testing import FakeStore
 
 
@@ -36,6 +39,7 @@ def test_names_are_those_that_earlier_releases_gave():
     assert session_of("/work/My report (final).ipynb") == "nb:My-report-final-8f904872"
     assert session_of("/work/job.py", "py") == "py:job-6f451bd4"
     assert session_of("/work/分析.ipynb").startswith("nb:unnamed-")
+    assert session_of("/work/caf\udce9.py", "py") == session_of("/work/caf\\udce9.py", "py")
 
 
 def test_the_kernels_server_knows_better_than_the_kernel():
@@ -83,3 +87,44 @@ def test_a_move_that_the_store_refuses_is_recorded_before_the_next_question():
         assert (await notebooks.open("ada", "/w/c.ipynb", None)).session == session
 
     asyncio.run(main())
+
+
+def test_a_move_that_waits_for_the_store_keeps_nobody_else_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(database, "BUSY_S", 0.05)
+    store = MemorySaver.open(tmp_path / "phasenb.db", artifacts=str(tmp_path / "data"))
+    other = sqlite3.connect(tmp_path / "phasenb.db", isolation_level=None)
+
+    async def main():
+        notebooks = Notebooks(store, {})
+        names = ("/w/a.ipynb", "/w/b.ipynb", "/w/sub/c.ipynb")
+        known = {path: (await notebooks.open("ada", path, None)).session for path in names}
+        other.execute("BEGIN IMMEDIATE")
+        for old, new in (("/w/a.ipynb", "/w/A.ipynb"), ("/w/sub", None)):
+            with pytest.raises(StoreUnavailable):
+                await notebooks.changed(old, new)
+        assert (await notebooks.open("ada", "/w/b.ipynb", None)).session == known["/w/b.ipynb"]
+        for path in ("/w/a.ipynb", "/w/A.ipynb", "/w/sub/c.ipynb", "/w/new.ipynb"):
+            with pytest.raises(StoreUnavailable):
+                await notebooks.open("ada", path, None)
+        other.execute("ROLLBACK")
+        assert (await notebooks.open("ada", "/w/A.ipynb", None)).session == known["/w/a.ipynb"]
+        assert (await notebooks.open("ada", "/w/sub/c.ipynb", None)).session != known["/w/sub/c.ipynb"]
+        await store.close()
+
+    asyncio.run(main())
+    other.close()
+
+
+def test_a_move_that_can_never_be_recorded_keeps_nobody_out(tmp_path, caplog):
+    store = MemorySaver.open(tmp_path / "phasenb.db", artifacts=str(tmp_path / "data"))
+
+    async def main():
+        notebooks = Notebooks(store, {})
+        session = (await notebooks.open("ada", "/w/a.ipynb", None)).session
+        await notebooks.changed("/w/b.ipynb", "/w/\udcff.ipynb")  # as no part of phasenb says it
+        await notebooks.changed("/w/a.ipynb", "/w/c.ipynb")
+        assert (await notebooks.open("ada", "/w/c.ipynb", None)).session == session
+        await store.close()
+
+    asyncio.run(main())
+    assert [record.exc_info[0] for record in caplog.records] == [UnicodeEncodeError]

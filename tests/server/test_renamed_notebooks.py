@@ -1,9 +1,14 @@
 """A notebook that is renamed, moved, copied or deleted in Jupyter, with real kernels: which session it has."""
 
+import os
 import textwrap
+from contextlib import suppress
 from pathlib import Path
+from urllib.error import HTTPError
 
 import pytest
+
+from phasenb.core.notebooks import session_of
 
 FLOW = """
 import phasenb as pn
@@ -137,3 +142,14 @@ def test_a_chosen_session_stays_and_live_tasks_tell_where_their_notebook_is(serv
     assert notebooks_of(server, "nightly") == ["three.ipynb"]
     assert server.request(f"phasenb/api/tasks/{task_id}")["notebook"] == str(server.folder / "three.ipynb")
     server.request(f"phasenb/api/tasks/{task_id}/cancel", {})
+
+
+def test_a_name_that_is_no_utf8_is_a_name_like_any_other_and_keeps_nobody_out(server):
+    notebook = Notebook(server, "latin.ipynb")
+    _, session, _ = notebook.launch()
+    with suppress(HTTPError):  # the file has the name by then; Jupyter fails to put it into its answer
+        rename(server, notebook.path, "caf\udce9.ipynb")
+    assert os.fsencode(server.folder / "caf\udce9.ipynb") in map(os.fsencode, server.folder.iterdir())
+    assert notebook.launch(5) == (2, session, 1)
+    assert Notebook(server, "another.ipynb").launch() == (2, session_of(str(server.folder / "another.ipynb")), 1)
+    assert notebooks_of(server, session) == ["caf\\udce9.ipynb"]
