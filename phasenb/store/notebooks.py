@@ -29,6 +29,8 @@ def session(cursor: Cursor, owner: str, path: str) -> str:
 
 def move(cursor: Cursor, old: str, new: str | None) -> None:
     """``new`` None: they are nowhere any more."""
+    if new == old:
+        return
     sql.FORGET_NOTEBOOKS.run(cursor, **_there(new or old))
     if new is not None:
         sql.MOVE_NOTEBOOKS.run(cursor, **_there(old), new=new, rest=len(old) + 1)

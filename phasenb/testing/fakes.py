@@ -307,6 +307,8 @@ class FakeStore:
         return session
 
     async def move_notebooks(self, old: str, new: str | None) -> None:
+        if new == old:
+            return
         for name, path in self._notebooks.items():
             if path is not None:
                 there = moved(path, new, None) if new is not None else path
