@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit, urlunsplit
 import orjson
 
 from phasenb.client.backend import AFTER_FAILURE_S, JsonObject, Link, Lost, Receive
+from phasenb.client.store_reader import StoreReader
 from phasenb.errors import AccessDenied, PhasenbError, ProxyRefused, ServerUnreachable, StoreUnavailable, from_wire
 from phasenb.web.http_protocol import ARROW, JSON
 
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from phasenb.codecs.objects import ObjectFolder
     from phasenb.store.frames import Aside
     from phasenb.store.lazy import Load
-    from phasenb.store.saver import MemorySaver
     from phasenb.store.view import MemoryView
 
 log = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ class HttpBackend:
     def __init__(self, url: str, token: str | None = None) -> None:
         self._base, self._token = parse_url(url, token)
         self._url = self._base
-        self._saver: MemorySaver | None = None
+        self._reader = StoreReader()
 
     @classmethod
     def over_socket(cls, path: str, base_url: str, *, url: str) -> HttpBackend:
@@ -310,12 +310,8 @@ class HttpBackend:
     # --- the store -------------------------------------------------------------------------------------------------
 
     async def memory(self, owner: str, session: str) -> MemoryView:
-        """The server's store, where it is a file of this machine and the server tells this user of it.
-
-        It is only read: a kernel of a newer release must not move it to a version that its server refuses.
-        """
+        """The server's store, where it is a file of this machine and the server tells this user of it."""
         from phasenb.config.machine import machine_id
-        from phasenb.store.saver import MemorySaver
 
         health = await self._get("health", machine=machine_id())
         place = health.get("store")
@@ -325,17 +321,11 @@ class HttpBackend:
                 "same frames"
             )
             raise StoreUnavailable(f"of {self._url}", problem)
-        if self._saver is None:
-            self._saver = await asyncio.to_thread(
-                MemorySaver.open, place["url"], artifacts=place["artifacts"], reading=True
-            )
-        return self._saver.view(owner, session)
+        return await self._reader.view(place, owner, session)
 
     async def aclose(self) -> None:
         """Close the store that ``memory`` opened, if it did."""
-        saver, self._saver = self._saver, None
-        if saver is not None:
-            await saver.close()
+        await self._reader.close()
 
     # --- HTTP ------------------------------------------------------------------------------------------------------
 

@@ -12,12 +12,12 @@ import orjson
 
 from phasenb.client.answers import Answers
 from phasenb.client.backend import JsonObject, Link, Lost, Receive
+from phasenb.client.store_reader import StoreReader
 from phasenb.codecs.objects import ObjectFolder
 from phasenb.core.parent import ParentTask
 from phasenb.errors import ServerUnreachable, StoreUnavailable
 
 if TYPE_CHECKING:
-    from phasenb.store.saver import MemorySaver
     from phasenb.store.view import MemoryView
 
 
@@ -27,7 +27,7 @@ class NestedBackend(Answers):
     def __init__(self, parent: ParentTask) -> None:
         self._parent = parent
         self._folder = ObjectFolder(parent.objects_url)
-        self._saver: MemorySaver | None = None
+        self._reader = StoreReader()
 
     @property
     def url(self) -> str:
@@ -57,21 +57,13 @@ class NestedBackend(Answers):
 
     async def memory(self, owner: str, session: str) -> MemoryView:
         """The host's store, which is only read. Raises StoreUnavailable for one in memory."""
-        from phasenb.store.saver import MemorySaver
-
         place = (await self._asked("health")).get("store")
         if not place:
             raise StoreUnavailable(f"of {self.url}", "it is in its host's memory: pn.tasks() gives the same frame")
-        if self._saver is None:
-            self._saver = await asyncio.to_thread(
-                MemorySaver.open, place["url"], artifacts=place["artifacts"], reading=True
-            )
-        return self._saver.view(owner, session)
+        return await self._reader.view(place, owner, session)
 
     async def aclose(self) -> None:
-        saver, self._saver = self._saver, None
-        if saver is not None:
-            await saver.close()
+        await self._reader.close()
 
     async def _asked(self, name: str, **arguments: Any) -> JsonObject:
         answer: bytes = await asyncio.wrap_future(self._parent.call(name, **arguments))
