@@ -309,7 +309,7 @@ class AsyncClient:
         """A row per task, newest first; ``selection`` as for ``states``."""
         from phasenb.store.frames import tasks_frame
 
-        return tasks_frame(await self.states(**selection), self.values.load)
+        return await asyncio.to_thread(tasks_frame, await self.states(**selection), self.values.load)
 
     async def results(self, *, last: bool = False, flatten: bool = False, scope: str = "session") -> pd.DataFrame:
         """A row per attempt that ended, oldest first; see memory.frames."""

@@ -195,13 +195,14 @@ class AsyncTaskHandle(TaskFacts):
             page = await self._client.backend.events(self.task_id, after)
             found += page["events"]
             after = page["next"]
-        return events_frame(found)
+        return await asyncio.to_thread(events_frame, found)
 
     async def logs(self) -> pd.DataFrame:
         """A row per stored line."""
         from phasenb.store.frames import logs_frame
 
-        return logs_frame(self.task_id, [line async for line in self.log_lines()])
+        lines = [line async for line in self.log_lines()]
+        return await asyncio.to_thread(logs_frame, self.task_id, lines)  # pandas may have to be imported
 
     async def log_lines(self, *, follow: bool = False) -> AsyncIterator[JsonObject]:
         """The stored lines as JSON objects; with ``follow`` also those to come, until the task has ended, over every
@@ -236,4 +237,4 @@ class AsyncTaskHandle(TaskFacts):
         """A row per artifact: ``phase, attempt, name, type, codec, bytes, shape, preview``."""
         from phasenb.client.artifacts import artifacts_frame
 
-        return artifacts_frame(await self.all_results())
+        return await asyncio.to_thread(artifacts_frame, await self.all_results())
