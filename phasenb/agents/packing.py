@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary
 from phasenb.agents.captures import Part, by_value, parts, size_of, walk
 from phasenb.codecs.names.bounded import TooLargeError
 from phasenb.codecs.names.files import write_code
-from phasenb.core.adapting import has_adapter
+from phasenb.core.adapting import of_factory
 from phasenb.core.extended_agent import ExtendedAgent
 from phasenb.errors import CapturedTooLarge, UnpicklableCode
 
@@ -137,10 +137,9 @@ def _factory(root: Any) -> str:
         return _FACTORY
     names = vars(sys.modules["__main__"]).items() if "__main__" in sys.modules else ()
     name = next((f"`{name}`" for name, value in list(names) if value is agent and not name.startswith("_")), "it")
-    if has_adapter(agent):
-        return (
-            f"make it in the worker: pn.adapters.langgraph(make_graph), where make_graph() makes {name} and returns it"
-        )
+    adapter = of_factory(agent)
+    if adapter is not None:
+        return f"make it in the worker: {adapter}(make_graph), where make_graph() makes {name} and returns it"
     mapped = isinstance(phases, Mapping) and all(isinstance(target, str) for target in phases.values())
     also = f", phases={phases!r}" if mapped or isinstance(phases, list | tuple) else ""
     made = f"{type(agent).__name__}(...)"

@@ -10,11 +10,16 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+_GRAPH = "phasenb.agents.adapters.langgraph_graph"
+_WORKFLOW = "phasenb.agents.adapters.llama_workflow"
 _ADAPTERS = {
-    # A class of the library, in the mro of its agents: the function that makes one callable.
-    ("langgraph.pregel", "Pregel"): ("phasenb.agents.adapters.langgraph_graph", "runnable"),
-    ("langgraph.graph.state", "StateGraph"): ("phasenb.agents.adapters.langgraph_graph", "runnable"),
+    # A class of the library, in the mro of its agents: the module whose ``runnable`` makes one callable.
+    ("langgraph.pregel", "Pregel"): _GRAPH,
+    ("langgraph.graph.state", "StateGraph"): _GRAPH,
+    ("workflows", "Workflow"): _WORKFLOW,
+    ("llama_index.core.workflow", "Workflow"): _WORKFLOW,
 }
+_OF_FACTORY = {_GRAPH: "pn.adapters.langgraph"}
 _PACKAGES = frozenset(module.partition(".")[0] for module, _ in _ADAPTERS)
 
 
@@ -27,12 +32,16 @@ def adapted(agent: Any) -> Any:
     adapter = _adapter(agent)
     if adapter is None:
         return agent
-    module, name = adapter
-    adapt: Callable[[Any], Any] = getattr(import_module(module), name)
-    return adapt(agent)
+    runnable: Callable[[Any], Any] = import_module(adapter).runnable
+    return runnable(agent)
 
 
-def _adapter(agent: Any) -> tuple[str, str] | None:
+def of_factory(agent: Any) -> str | None:
+    """The function of ours that takes a factory of such an agent, where it is not ExtendedAgent."""
+    return _OF_FACTORY.get(_adapter(agent) or "")
+
+
+def _adapter(agent: Any) -> str | None:
     for cls in type(agent).__mro__:
         if cls.__module__.partition(".")[0] in _PACKAGES:
             for (module, name), adapter in _ADAPTERS.items():
