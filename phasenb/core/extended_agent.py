@@ -32,8 +32,8 @@ from phasenb.core.arguments import function_name
 from phasenb.core.context import Cancelled, Context
 from phasenb.core.driving import drive
 from phasenb.core.endless import bounds_over, checked_bounds
-from phasenb.core.injection import INJECTED, PHASE
-from phasenb.core.launch_check import CONTEXT, nearest
+from phasenb.core.injection import INJECTED
+from phasenb.core.launch_check import CONTEXT, PHASE, nearest
 from phasenb.core.launchers import hook
 from phasenb.core.phase_functions import (
     Functions,

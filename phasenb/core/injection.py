@@ -15,9 +15,8 @@ from types import NoneType, SimpleNamespace, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from phasenb.core.context import Context
-from phasenb.core.launch_check import CONTEXT
+from phasenb.core.launch_check import CONTEXT, PHASE
 
-PHASE = "phase"
 INJECTED: Mapping[str, type] = {CONTEXT: Context, PHASE: str}  # what phasenb fills them with
 
 

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from phasenb.dto.agent_spec import AgentSpec, FunctionSpec
 from phasenb.errors import LaunchError
 
-CONTEXT = "ctx"
+CONTEXT, PHASE = "ctx", "phase"  # the arguments that phasenb gives itself
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
@@ -120,6 +120,12 @@ def _check_input(spec: AgentSpec, functions: list[FunctionSpec], name: str) -> N
         )
     if name in takes or any(function.open for function in functions):
         return
+    if name == PHASE:
+        raise LaunchError(
+            "no phase takes the input `phase`: phasenb gives it itself. An agent whose own argument it is takes it "
+            "with pn.ExtendedAgent(agent, inject=())",
+            argument=name,
+        )
     wanted = takes.keys() - set(spec.phases)
     close = nearest(name, wanted)
     told = f"they take {_listed(wanted)}" if wanted else "they take no inputs"

@@ -14,8 +14,7 @@ from typing import Any
 
 from phasenb.core.adapting import adapted, has_adapter
 from phasenb.core.arguments import Arguments, read_arguments
-from phasenb.core.injection import PHASE
-from phasenb.core.launch_check import nearest
+from phasenb.core.launch_check import PHASE, nearest
 from phasenb.core.steps import NO_BOUNDS, Bounds
 from phasenb.dto.phase import DEFAULT_PHASES
 from phasenb.errors import LaunchError

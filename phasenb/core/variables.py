@@ -24,8 +24,13 @@ SCREEN = frozenset({"MPLBACKEND", "FORCE_COLOR", "CLICOLOR_FORCE"})
 _LEFT = frozenset({"PWD", "SSH_AUTH_SOCK"})
 
 _SECRET_PARTS = ("PASS", "PWD", "SECRET", "TOKEN", "APIKEY", "PRIVATE", "COOKIE", "AUTH")
-_SECRET_WORDS = frozenset({"KEY", "PAT", "CREDENTIAL", "CREDENTIALS"})
-_PASSWORD_IN_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#\s@:]*:[^/?#\s@]+@")
+_SECRET_WORDS = frozenset({"KEY", "PAT", "CREDENTIAL", "CREDENTIALS", "WEBHOOK"})
+_OTHER_WORDS = re.compile(r"AUTHORS?|(BY|COM|TRES)PASS|PASS(ENGERS?|IVE|AGES?|THROUGH)|TOKENI[SZ]ERS?")
+_SWITCHES = frozenset({"", "0", "1", "true", "false", "yes", "no", "on", "off"})
+_PASSWORD_IN_TEXT = re.compile(
+    r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#\s@:]*:[^/?#\s@]+@"  # of a URL
+    r"|(?i:\b(password|pwd|passwd|accountkey|sharedaccesskey)\s*=\s*[^;\s])"  # of a connection string
+)
 
 # The loader's, the interpreter's, the locale's and time zone's, the temporary folder's (tempfile remembers it), and
 # those of pools of threads, devices and memory, which libraries read when they are loaded.
@@ -80,10 +85,14 @@ def travels(name: str) -> bool:
 
 
 def looks_secret(name: str, value: str, is_path: Callable[[str], bool]) -> bool:
-    """By its name, or as it holds a URL with a password; the path of a file is no secret, whatever it is called."""
-    upper = name.upper()
-    named = any(part in upper for part in _SECRET_PARTS) or not _SECRET_WORDS.isdisjoint(upper.split("_"))
-    return (named or _PASSWORD_IN_URL.search(value) is not None) and not is_path(value)
+    """By its name, or as it holds a password. The path of a file is no secret, whatever it is called; nor is a switch,
+    or a number of tokens.
+    """
+    words = [word for word in name.upper().split("_") if not _OTHER_WORDS.fullmatch(word)]
+    if value.lower() in _SWITCHES or ("TOKENS" in words and value.isdecimal()):
+        return False
+    named = any(part in word for word in words for part in _SECRET_PARTS) or not _SECRET_WORDS.isdisjoint(words)
+    return (named or _PASSWORD_IN_TEXT.search(value) is not None) and not is_path(value)
 
 
 def at_start(environment: Mapping[str, str]) -> AtStart:

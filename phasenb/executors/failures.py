@@ -14,12 +14,23 @@ from pathlib import Path
 
 from phasenb.dto.phase_result import ErrorInfo
 from phasenb.dto.texts import printable, text_of
-from phasenb.errors import AgentStopped, LaunchError, RuntimeMismatch, UnknownObject, ValueNotStorable
+from phasenb.errors import (
+    AgentStopped,
+    LaunchError,
+    RuntimeMismatch,
+    TaskCancelled,
+    TaskFailed,
+    UnknownObject,
+    ValueNotStorable,
+)
 
 MESSAGE_CHARACTERS = 10_000
 TRACEBACK_CHARACTERS = 20_000
 
-_NOT_RETRYABLE = (AgentStopped, LaunchError, RuntimeMismatch, ValueNotStorable, UnknownObject)
+# A task that a phase waited for has had its own retries.
+_NOT_RETRYABLE = (
+    AgentStopped, LaunchError, RuntimeMismatch, TaskCancelled, TaskFailed, ValueNotStorable, UnknownObject
+)  # fmt: skip
 _OURS = str(Path(__file__).parent.parent) + "/"
 _STDLIB = sysconfig.get_paths()["stdlib"] + "/"
 

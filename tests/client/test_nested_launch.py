@@ -274,6 +274,26 @@ first = above.launch().result(100)
 say(same=first == above.launch().result(100), two=len(set(first)))
 """
 
+FAILED = """
+bad = pn.Workflow("bad").with_options(recovery={"defaults": {"retry": {"maximum_attempts": 1}}})
+
+@bad.implementation
+def fails():
+    raise ValueError("no owls")
+
+above = pn.Workflow("above")
+
+@above.implementation
+def lets_through():
+    return bad.launch().result(60)
+
+task = above.launch()
+try:
+    task.result(100)
+except pn.TaskFailed as error:
+    say(error=error.error_message.split(": ", 1)[1], attempts=len(task.results()), tasks=len(pn.tasks()))
+"""
+
 
 @pytest.fixture
 def alone(script):
@@ -386,6 +406,10 @@ def test_a_child_goes_on_when_its_parent_is_cancelled(alone):
     told = alone(CANCELLED)
     assert told.pop("before") in ("queued", "running")
     assert told == {"parent": "cancelled", "child": "went on"}
+
+
+def test_a_childs_failure_is_not_tried_again_by_its_parent(alone):
+    assert alone(FAILED) == {"error": "ValueError: no owls", "attempts": 1, "tasks": 2}
 
 
 def test_a_worker_is_as_clean_after_a_nested_launch_as_before(alone):

@@ -22,7 +22,7 @@ def nowhere(text):
     "name",
     ["DB_PASS", "MYSQL_PWD", "CLIENT_SECRET", "GITHUB_TOKEN", "APIKEY", "MyApiKey", "PRIVATE_PEM", "COOKIE",
      "HTTP_AUTH", "OPENAI_API_KEY", "KEY", "GH_PAT", "AWS_CREDENTIALS", "CREDENTIAL", "openai_api_key",
-     "TOKENIZERS_PARALLELISM"],
+     "SLACK_WEBHOOK", "OAUTH_TOKEN", "PASSPHRASE"],
 )  # fmt: skip
 def test_a_name_looks_like_a_secrets(name):
     assert looks_secret(name, "sk-something", nowhere)
@@ -30,8 +30,10 @@ def test_a_name_looks_like_a_secrets(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["PATH", "KEYBOARD", "MONKEY", "HOME", "PATTERN", "DONKEY_KONG", "CREDENTIALED", "REGION"]
-)
+    "name",
+    ["PATH", "KEYBOARD", "MONKEY", "HOME", "PATTERN", "DONKEY_KONG", "CREDENTIALED", "REGION",
+     "TOKENIZERS_PARALLELISM", "AUTHOR", "BYPASS_CACHE", "MODEL_PASSTHROUGH", "PASSENGERS"],
+)  # fmt: skip
 def test_a_name_does_not(name):
     assert not looks_secret(name, "value", nowhere)
 
@@ -46,10 +48,20 @@ def test_a_name_does_not(name):
         ("http://host:8080/a@b", False),
         ("https://host/?x=a:b@c", False),
         ("/usr/lib", False),
+        ("host=db user=ada password=owls", True),
+        ("AccountName=x;AccountKey=b2xz==;EndpointSuffix=x", True),
+        ("Server=db;Pwd=owls;", True),
+        ("password=", False),
     ],
 )
-def test_a_url_with_a_password_is_a_secret(value, secret):
+def test_what_has_a_password_in_it_is_a_secret(value, secret):
     assert looks_secret("DATABASE", value, nowhere) is secret
+
+
+@pytest.mark.parametrize(("name", "value"), [("MAX_TOKENS", "512"), ("USE_AUTH", "false"), ("API_KEY", "")])
+def test_a_switch_or_a_count_is_no_secret(name, value):
+    assert not looks_secret(name, value, nowhere)
+    assert looks_secret(name, "512x", nowhere)
 
 
 @given(ENVIRONMENTS)
