@@ -121,7 +121,6 @@ class Worker:
         self._io.running = self._performance = None
         self._capture.end()
         self._channel.send({**report_message(outcome, self._run), "clean": self._clean()})
-        self._spoiled = bool(library_state.put_back()) or self._spoiled
 
     def _parent(self, header: Header, attempt: Attempt) -> ParentTask | None:
         """What is launched in the phase belongs to its task, where the host says how."""
@@ -175,7 +174,6 @@ class Worker:
             answer = {"type": "described", "spec": spec}
         self._put_back()
         self._channel.send({**answer, "clean": self._clean()})
-        self._spoiled = bool(library_state.put_back()) or self._spoiled
 
     def _release(self) -> None:
         """Forget the task."""
@@ -206,7 +204,8 @@ class Worker:
         self._channel.send(report_message(chunk, self._run))
 
     def _put_back(self) -> None:
-        stays = [*library_state.put_back(library_state.THREADS), *self._state.put_back()]
+        """All of it, before the host hears whether the worker is clean: it may give it the next task at once."""
+        stays = [*library_state.put_back(library_state.THREADS), *self._state.put_back(), *library_state.put_back()]
         self._spoiled = bool(stays) or self._spoiled
         self._left.note((threading.main_thread(), self._io))
 

@@ -202,6 +202,33 @@ def test_what_can_not_be_put_back_retires_the_worker(house, on_process):
     on_process(scenario, workers=1)
 
 
+def breaks_pandas():
+    import pandas
+
+    def broken(*_):
+        raise RuntimeError("broken by a phase")
+
+    pandas.set_option("display.max_rows", 7)
+    pandas.reset_option = pandas.set_option = broken
+
+
+def rows_shown():
+    import pandas
+
+    return pandas.get_option("display.max_rows")
+
+
+def test_a_library_that_can_not_be_put_back_retires_the_worker(house, on_process):
+    async def scenario(executor):
+        first, told = await in_a_task(house, executor, breaks_pandas)
+        assert told.outcome.error is None
+        second, told = await in_a_task(house, executor, rows_shown)
+        assert second != first
+        assert told.value() != 7
+
+    on_process(scenario, workers=1)
+
+
 def freezes_the_clock():
     from freezegun import freeze_time
 
