@@ -93,7 +93,10 @@ def build_class(meta: Any, name: str, bases: tuple[Any, ...], given: dict[str, A
     library: Any = next(each for each in meta.__mro__ if each.__module__ != "__main__")
     made: type
     with _without_subclass_hooks(resolved):
-        if library is meta:
+        if meta.__name__ == "_TypedDictMeta" and dict in resolved:
+            # Of typing and typing_extensions. It refuses the bases that it gives its classes; all it adds is attributes.
+            made = type.__new__(meta, name, resolved, namespace)
+        elif library is meta:
             full: Any = meta.__prepare__(name, resolved)
             full.update(namespace)
             made = meta(name, resolved, full)

@@ -188,9 +188,10 @@ class NamesPickler(PlainPickler):
             attributes = {key: value for key, value in attributes.items() if key not in members}
             arguments = (cls.__bases__, cls.__name__, given, members)
             return self._made(cls, building.build_enum, arguments, building.fill_enum, (attributes, own), names)
-        bases = _take_bases(cls, attributes, given)
+        if "__orig_bases__" in vars(cls):  # Generic reads them when its subclass is made
+            given["__orig_bases__"] = attributes.pop("__orig_bases__", cls.__orig_bases__)
         _take_slots(cls, attributes, given)
-        made_of = (type(cls), cls.__name__, bases, given)
+        made_of = (type(cls), cls.__name__, cls.__bases__, given)
         return self._made(cls, building.build_class, made_of, building.fill_class, attributes, names)
 
     def _function(self, function: types.FunctionType) -> Reduced:
@@ -282,7 +283,7 @@ class NamesPickler(PlainPickler):
         name = self._home.name_of(variable)
         if name is not None:
             self.named[name] = variable
-        return building.build_type_variable, (kind, arguments, options)
+        return marks.make, (name, None, building.build_type_variable, (kind, arguments, options))
 
     def _module(self, module: types.ModuleType) -> Reduced:
         if module.__name__ in sys.modules and not _is_shipped(module.__name__):
@@ -383,17 +384,6 @@ def _reduce_cached_property(found: Any) -> Reduced:
     """Without its lock, which no pickle takes."""
     attributes = {key: value for key, value in vars(found).items() if key not in ("lock", "func")}
     return building.build_cached_property, (type(found), found.func, attributes)
-
-
-def _take_bases(cls: Any, attributes: dict[str, Any], given: dict[str, Any]) -> tuple[Any, ...]:
-    """The bases that the class is to be made with. A NamedTuple's ``__orig_bases__`` would run its metaclass."""
-    if "__orig_bases__" not in vars(cls):
-        bases: tuple[Any, ...] = cls.__bases__
-        return bases
-    original: tuple[Any, ...]
-    original = given["__orig_bases__"] = attributes.pop("__orig_bases__", cls.__orig_bases__)
-    # A TypedDict's own bases are (dict,), which its metaclass refuses.
-    return original if type(cls).__name__ == "_TypedDictMeta" else cls.__bases__
 
 
 def _take_slots(cls: Any, attributes: dict[str, Any], given: dict[str, Any]) -> None:
