@@ -15,7 +15,7 @@ from phasenb.client.backend import JsonObject, Link, Lost, Receive
 from phasenb.client.store_reader import StoreReader
 from phasenb.codecs.objects import ObjectFolder
 from phasenb.core.parent import ParentTask
-from phasenb.errors import ServerUnreachable, StoreUnavailable
+from phasenb.errors import StoreUnavailable
 
 if TYPE_CHECKING:
     from phasenb.store.view import MemoryView
@@ -42,7 +42,7 @@ class NestedBackend(Answers):
                 loop.call_soon_threadsafe(call, *args)
 
         def ended(reason: str) -> None:
-            post(lost, reason, ServerUnreachable(parent.url, reason) if parent.over else None)
+            post(lost, reason, parent.gone() if parent.over else None)
 
         return _NestedLink(parent, parent.open(lambda frame: post(receive, frame), ended))
 

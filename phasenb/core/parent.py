@@ -33,7 +33,7 @@ Message = dict[str, Any]
 Send = Callable[[Message, bytes], None]
 KINDS = ("open", "frame", "close", "call", "wait", "go_on")
 VARIABLE = "PHASENB_PARENT_TASK"
-_OVER = "its phase has ended"
+_OVER = "the phase of this client has ended"
 
 
 class ParentTask:
@@ -74,9 +74,9 @@ class ParentTask:
 
         Raises ServerUnreachable.
         """
-        self.check_reachable()
         number = next(self._numbers)
         with self._lock:
+            self.check_reachable()
             self._links[number] = receive, lost
         self._send({"kind": "open", "link": number}, b"")
         return number
@@ -96,11 +96,11 @@ class ParentTask:
 
     def call(self, name: str, **arguments: Any) -> Future[bytes]:
         """Ask the host; the answer's bytes. Raises ServerUnreachable."""
-        self.check_reachable()
         number = next(self._numbers)
         answer: Future[bytes] = Future()
         answer.set_running_or_notify_cancel()  # who asked may go: the answer comes all the same
         with self._lock:
+            self.check_reachable()
             self._calls[number] = answer
         self._send({"kind": "call", "link": number, "name": name, "arguments": arguments}, b"")
         return answer
@@ -135,14 +135,18 @@ class ParentTask:
         """The phase's code is left: clean up what was made for it. Idempotent."""
         while self._at_end:
             self._at_end.pop()()
-        self.over = True
+        self.cut()
+
+    def cut(self) -> None:
+        """Nothing can be asked or launched any more, also where the phase's code still runs. Any thread; idempotent."""
         with self._lock:
+            self.over = True
             links, self._links = self._links, {}
             calls, self._calls = self._calls, {}
         for _, lost in links.values():
             lost(_OVER)
         for answer in calls.values():
-            answer.set_exception(ServerUnreachable(self.url, _OVER))
+            answer.set_exception(self.gone())
 
     def use_session(self, name: str) -> None:
         """Have what is launched here, and in processes that are started from now on, belong to this session."""
@@ -150,10 +154,13 @@ class ParentTask:
         if self is _of_process:
             os.environ[VARIABLE] = self._as_variable()
 
+    def gone(self) -> ServerUnreachable:
+        return ServerUnreachable(self.url, _OVER, "launch and wait while the phase runs")
+
     def check_reachable(self) -> None:
         """Raises ServerUnreachable where the host can't be reached from this process, or not any more."""
         if self.over:
-            raise ServerUnreachable(self.url, _OVER)
+            raise self.gone()
         if os.getpid() != self._pid:
             raise ServerUnreachable(
                 self.url,

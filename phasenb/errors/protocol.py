@@ -61,9 +61,10 @@ class TooLarge(ProtocolError):
     code: ClassVar[str] = "too_large"
     size: int
     limit: int
+    remedy: str = "upload large values as objects"
 
     def __str__(self) -> str:
-        return f"the message has {self.size:,} bytes, the limit is {self.limit:,}: upload large values as objects"
+        return f"the message has {self.size:,} bytes, the limit is {self.limit:,}: {self.remedy}"
 
 
 @dataclass(eq=False)

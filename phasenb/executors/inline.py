@@ -8,7 +8,7 @@ Rules and what they cost:
 * Cancelling is ``ctx.cancelled``, then an exception in the phase's thread, unless it has noticed. Python raises it at
   the next bytecode: a long call of C (``time.sleep``, a fit of a model) goes on until it returns, and nobody can end
   it. After the grace the attempt counts as cancelled although its thread may still be in that call; what it returns
-  then is not kept.
+  then is not kept, and what it launches then is refused.
 * The loop is woken once for what all threads have told since its last turn (executors.mailbox).
 """
 
@@ -124,8 +124,13 @@ class InlineRun(StoppableRun):
 
     def _end(self, outcome: Outcome) -> None:
         super()._end(outcome)
-        if self._nested is not None:
+        self._cut()
+
+    def _cut(self) -> None:
+        """No client inside is heard any more, also where the thread goes on. Idempotent."""
+        if self._nested is not None and self._parent is not None:
             self._nested.end()
+            self._parent.cut()
 
     async def _interrupt(self, grace_s: float) -> None:
         """A call of C can't be ended, and is not waited for."""
@@ -134,6 +139,7 @@ class InlineRun(StoppableRun):
         if not await self._ends_within(courtesy_s):
             self._raise_in_thread()
             await self._ends_within(grace_s - courtesy_s)
+        self._cut()
 
     async def _hurry(self) -> None:
         self._ended.set()

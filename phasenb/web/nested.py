@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from phasenb.config.machine import machine_id
 from phasenb.core.parent import Message, Send
 from phasenb.core.phase_manager import PhaseManager
 from phasenb.core.reports import Attempt
-from phasenb.errors import BadMessage
+from phasenb.errors import BadMessage, TooLarge
 from phasenb.web.api import TaskApi
 from phasenb.web.connection import Frame, text_of
 from phasenb.web.http_protocol import EventsQuery, LogsQuery
@@ -25,13 +27,20 @@ from phasenb.web.identity import Action, Identity
 from phasenb.web.message_handler import WebSocketMessageHandler, error_message
 from phasenb.web.websocket_manager import WebSocketManager
 
+MAXIMUM_ANSWER_BYTES = 134_217_728  # half of what a frame of an attempt's line may have; more would end its worker
+_ASK_LESS = "ask for the results of one task, or read the store itself by pn.memory()"
+
 
 @dataclass(eq=False)
 class NestedClients:
-    """ports.Nested. ``url`` is what people call this host. Attempts start after ``serve`` only."""
+    """ports.Nested. ``url`` is what people call this host; ``maximum_answer_bytes``: of what a phase asks.
+
+    Attempts start after ``serve`` only.
+    """
 
     url: str
     allow_code: bool
+    maximum_answer_bytes: int = MAXIMUM_ANSWER_BYTES
 
     def serve(self, manager: PhaseManager, hub: WebSocketManager, api: TaskApi) -> None:
         self.manager, self.hub, self.api = manager, hub, api
@@ -53,8 +62,11 @@ class NestedLine:
         self._links: dict[int, _Link] = {}
         self._calls: set[asyncio.Task[None]] = set()
         self._waits: Counter[str] = Counter()
+        self._over = False
 
     def take(self, message: Message, payload: bytes) -> None:
+        if self._over:
+            return  # said before its phase heard of its end, or by a thread that has outlived it
         kind = message["kind"]
         if kind == "open":
             self._links[message["link"]] = _Link(self, message["link"])
@@ -76,6 +88,7 @@ class NestedLine:
             self.clients.manager.goes_on(str(self.identity.task), message["task_id"])
 
     def end(self) -> None:
+        self._over = True
         for task_id in self._waits.elements():
             self.clients.manager.goes_on(str(self.identity.task), task_id)
         self._waits.clear()
@@ -92,7 +105,8 @@ class NestedLine:
     async def _answer(self, message: Message) -> None:
         number = message["link"]
         try:
-            told = await answer(self.clients.api, self.identity, message["name"], message["arguments"])
+            limit = self.clients.maximum_answer_bytes
+            told = await answer(self.clients.api, self.identity, message["name"], message["arguments"], limit)
         except Exception as error:
             problem = error_message(None, error)
             refusal = {"code": problem.code, "message": problem.message, "details": problem.details}
@@ -101,18 +115,44 @@ class NestedLine:
             self.send({"kind": "answer", "link": number}, told)
 
 
-async def answer(api: TaskApi, identity: Identity, name: str, arguments: dict[str, Any]) -> bytes:
-    """What ``GET phasenb/api/...`` answers. Raises what that does."""
+async def answer(
+    api: TaskApi, identity: Identity, name: str, arguments: dict[str, Any], maximum_bytes: float = inf
+) -> bytes:
+    """What ``GET phasenb/api/...`` answers. Raises what that does, and TooLarge for more than ``maximum_bytes``."""
+    told = await _answered(api, identity, name, arguments, maximum_bytes)
+    if len(told) > maximum_bytes:
+        raise TooLarge(len(told), int(maximum_bytes), _ASK_LESS)
+    return told
+
+
+async def _answered(
+    api: TaskApi, identity: Identity, name: str, arguments: dict[str, Any], maximum_bytes: float
+) -> bytes:
     if name == "events":
         return await api.events(identity, arguments["task_id"], EventsQuery(after_seq=arguments["after_seq"]))
     if name == "logs":
         return await api.logs(identity, arguments["task_id"], LogsQuery(after=arguments["after"]))
     if name == "results":
         chunks = await api.results(identity, task_id=arguments["task_id"], session=arguments["session"])
-        return b"".join([chunk async for chunk in chunks])
+        return await _joined(chunks, maximum_bytes)
     if name == "health":
         return (await api.health(identity, machine_id())).model_dump_json(by_alias=True).encode()
     raise BadMessage(f"{name[:40]!r} is nothing that can be asked in a phase")
+
+
+async def _joined(chunks: AsyncIterator[bytes], maximum_bytes: float) -> bytes:
+    """All of them; of what is too large only its size."""
+    kept: list[bytes] = []
+    size = 0
+    async for chunk in chunks:
+        size += len(chunk)
+        if size > maximum_bytes:
+            kept.clear()
+        else:
+            kept.append(chunk)
+    if size > maximum_bytes:
+        raise TooLarge(size, int(maximum_bytes), _ASK_LESS)
+    return b"".join(kept)
 
 
 class _Link:

@@ -204,6 +204,70 @@ del os.environ["DB_CONN"]
 say(told=says)
 """
 
+LARGE = """
+from functools import partial
+import phasenb.host
+phasenb.host.NestedClients = partial(phasenb.host.NestedClients, maximum_answer_bytes=50_000)
+
+asking = pn.Workflow("asking")
+
+@asking.implementation
+def asks(ctx):
+    tasks = [pn.launch(child, n="x" * 3_000) for _ in range(2)]
+    for task in tasks:
+        task.wait(100)
+    try:
+        pn.results()
+    except Exception as error:
+        told = f"{type(error).__name__}: {error}"
+    return told, len(tasks[0].results()), len(pn.memory().results()), pn.connect().session is not None
+
+task = asking.launch()
+told = task.result(100)
+say(told=told, attempts=len(task.results()))
+"""
+
+OUTLIVES = """
+import pathlib, threading, time
+left, told = threading.Event(), threading.Event()
+heard = []
+
+def tries(ask):
+    try:
+        heard.append(str(ask()))
+    except Exception as error:
+        heard.append(f"{type(error).__name__}: {error}")
+
+outliving = pn.Workflow("outliving")
+
+@outliving.implementation
+def outlives(ctx):
+    from script import left, told, tries
+    before = child.launch(n=1)
+    ctx.log("runs")
+    while not left.is_set():
+        try:
+            while not left.is_set():
+                time.sleep(0.02)
+        except BaseException:
+            continue  # nobody can end it
+    for ask in (lambda: child.launch(n=2), before.events, pn.tasks, lambda: pn.connect().session):
+        tries(ask)
+    told.set()
+
+if __name__ == "__main__":
+    import sys
+    sys.modules["script"] = sys.modules["__main__"]
+    child = child.with_options(executor="inline", show=False)
+    task = outliving.with_options(executor="inline", show=False).launch()
+    next(line for line in task.log_lines(follow=True) if line["text"] == "runs")
+    task.cancel()
+    task.wait(100)
+    left.set()
+    assert told.wait(60)
+    say(state=str(task.state), heard=heard, tasks=pn.tasks(scope="user")["name"].tolist())
+"""
+
 CANCELLED = """
 import pathlib, time
 gate = pathlib.Path("gate")
@@ -400,6 +464,23 @@ def test_it_may_name_a_server_and_is_in_its_tasks_session_without_its_secrets(se
     files = [path for path in server.log.parent.rglob("*") if path.is_file()]
     assert files
     assert [path for path in files if b"of-the-parent-alone" in path.read_bytes()] == []
+
+
+def test_an_answer_that_is_too_large_for_the_line_is_refused_and_the_worker_lives(alone):
+    said = alone(LARGE)
+    message, of_one, of_store, lives = said["told"]
+    assert message.startswith("TooLarge: ")
+    assert "the limit is 50,000: ask for the results of one task" in message
+    assert (of_one, of_store, lives, said["attempts"]) == (1, 2, True, 1)
+
+
+def test_an_inline_phase_that_outlives_its_end_launches_nothing_more(alone):
+    told = alone(OUTLIVES)
+    assert (told["state"], told["tasks"]) == ("cancelled", ["child", "outliving"])
+    assert len(told["heard"]) == 4
+    for each in told["heard"]:
+        assert each.startswith("ServerUnreachable: the phase of this client has ended")
+        assert "while the phase runs" in each
 
 
 def test_a_child_goes_on_when_its_parent_is_cancelled(alone):
