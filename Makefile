@@ -46,11 +46,14 @@ lint: .venv/.test labextension/node_modules/.package-lock.json  ## ruff, mypy st
 	@$(BIN)/lint-imports
 	@$(NPM) run --silent lint
 
+# A file of tests at a time on each processor: servers, kernels and browsers wait often, and memory has an end.
+AT_ONCE := --numprocesses auto --maxprocesses 4 --dist loadfile
+
 test: .venv/.test labextension  ## lint, then every test, a real browser's included
 	@sh tests/browser/install_chromium.sh
 	@$(MAKE) --no-print-directory lint
 	@$(NPM) run --silent test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(AT_ONCE)
 
 test-outside: .venv/.test labextension  ## tests in what users have beside it: nginx, a hub, papermill, an older JupyterLab, ...
 	@sh tests/browser/install_chromium.sh

@@ -40,6 +40,13 @@ def below(path, folder):
     return path == folder or path.startswith(f"{folder}/")
 
 
+def moved_all(there, old, new):
+    if old == new:
+        return there
+    kept = {at: name for at, name in there.items() if not below(at, new)}
+    return {moved(at, old, new): name for at, name in kept.items()}
+
+
 @settings(max_examples=60)
 @example(steps=[("open", "/w/a.ipynb"), ("move", "/w/a.ipynb", "/w/b.ipynb"), ("move", "/w/b.ipynb", "/w/b.ipynb")])
 @given(steps=STEPS)
@@ -52,19 +59,15 @@ def test_sessions_follow_their_notebooks_and_are_never_shared(steps):
             if kind == "open":
                 session = await store.notebook_session("ada", path)
                 assert session == there.get(path, session)
-                if path not in there:
-                    assert session not in ever, "a new notebook got another one's session"
-                    there[path] = session
-                    ever.add(session)
+                assert path in there or session not in ever, "a new notebook got another one's session"
+                there[path] = session
+                ever.add(session)
             elif kind == "forget":
                 await store.move_notebooks(path, None)
                 there = {at: name for at, name in there.items() if not below(at, path)}
-            elif path == to[0]:
-                await store.move_notebooks(path, path)
-            elif not below(to[0], path) and not below(path, to[0]):
+            elif path == to[0] or not (below(to[0], path) or below(path, to[0])):
                 await store.move_notebooks(path, to[0])
-                there = {at: name for at, name in there.items() if not below(at, to[0])}
-                there = {moved(at, path, to[0]): name for at, name in there.items()}
+                there = moved_all(there, path, to[0])
         for path, session in there.items():
             assert await store.notebook_session("ada", path) == session
 

@@ -94,7 +94,7 @@ def build_class(meta: Any, name: str, bases: tuple[Any, ...], given: dict[str, A
     made: type
     with _without_subclass_hooks(resolved):
         if meta.__name__ == "_TypedDictMeta" and dict in resolved:
-            # Of typing and typing_extensions. It refuses the bases that it gives its classes; all it adds is attributes.
+            # Of typing and typing_extensions. It refuses the bases that it gives its own; all it adds is attributes.
             made = type.__new__(meta, name, resolved, namespace)
         elif library is meta:
             full: Any = meta.__prepare__(name, resolved)
