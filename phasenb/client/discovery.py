@@ -76,16 +76,21 @@ def is_kernels_server(url: str) -> bool:
     return server is not None and server.url == url
 
 
-@cache
 def page_has_anywidget() -> bool:
     """Whether the page of this kernel can draw an anywidget. One of a Jupyter server has an error in its place where it
-    is not installed there; others (VS Code, Colab) have it, or fetch it. Blocks for two questions at most.
+    is not installed there; others (VS Code, Colab) have it, or fetch it. Blocks for two questions at most, until they
+    are answered once.
     """
     try:
-        server = kernels_server()
-        told = server.health(HEALTH_S) if server is not None else {"anywidget": True}
+        return _page_has_anywidget()
     except PhasenbError:
-        return False
+        return False  # for this time
+
+
+@cache
+def _page_has_anywidget() -> bool:
+    server = kernels_server()
+    told = server.health(HEALTH_S) if server is not None else {"anywidget": True}
     if told is not None and "anywidget" in told:
         return bool(told["anywidget"])
     return server is not None and server.has_labextension("anywidget", HEALTH_S)  # one without our extension

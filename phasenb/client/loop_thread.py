@@ -11,6 +11,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from phasenb.core import real_clock
@@ -18,6 +19,7 @@ from phasenb.core.parent import process_parent
 from phasenb.errors.shortage import named_shortage
 
 T = TypeVar("T")
+_END_S = 2.0  # an upload may hang as long as its server does
 
 
 class _RealTimeLoop(asyncio.SelectorEventLoop):
@@ -30,6 +32,8 @@ class LoopThread:
 
     def __init__(self) -> None:
         self.loop = _RealTimeLoop()
+        self._pool = ThreadPoolExecutor(thread_name_prefix="phasenb")
+        self.loop.set_default_executor(self._pool)
         self._thread = threading.Thread(target=self._serve, name="phasenb", daemon=True)
         try:
             self._thread.start()
@@ -55,11 +59,14 @@ class LoopThread:
             raise
 
     def end(self) -> None:
-        """Stop the loop, and its own threads."""
+        """Stop the loop, and its own threads; one that is in a call which can't be ended is left behind."""
         self.run(_wound_up())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
         self.loop.close()
+        ending = threading.Thread(target=self._pool.shutdown, name="phasenb end", daemon=True)
+        ending.start()
+        ending.join(_END_S)
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self.loop)
@@ -67,12 +74,10 @@ class LoopThread:
 
 
 async def _wound_up() -> None:
-    loop = asyncio.get_running_loop()
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
-    await loop.shutdown_default_executor()
 
 
 _lock = threading.Lock()

@@ -18,9 +18,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import os
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -29,8 +30,11 @@ from typing import Any
 
 from phasenb.errors import ConfigError, ServerUnreachable, from_wire
 
+log = logging.getLogger(__name__)
+
 Message = dict[str, Any]
-Send = Callable[[Message, bytes], None]
+Send = Callable[[Message, bytes], Awaitable[None] | None]
+"""An awaitable ends when there is room for more: who sends much waits for it."""
 KINDS = ("open", "frame", "close", "call", "wait", "go_on")
 VARIABLE = "PHASENB_PARENT_TASK"
 _OVER = "the phase of this client has ended"
@@ -134,7 +138,11 @@ class ParentTask:
     def end(self) -> None:
         """The phase's code is left: clean up what was made for it. Idempotent."""
         while self._at_end:
-            self._at_end.pop()()
+            callback = self._at_end.pop()
+            try:
+                callback()
+            except Exception:  # the phase has its outcome: what is cleaned up after it can't take that away
+                log.exception("after a phase of task %s something could not be closed", self.task_id)
         self.cut()
 
     def cut(self) -> None:

@@ -7,7 +7,7 @@ worker is never used again, since nobody knows what was interrupted. A worker th
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import orjson
@@ -44,9 +44,10 @@ class ProcessRun(StoppableRun):
         else:
             self.put(report)
 
-    def say(self, message: Message, payload: bytes) -> None:
-        """To a client inside the phase."""
+    def say(self, message: Message, payload: bytes) -> Awaitable[None] | None:
+        """To a client inside the phase; see core.parent.Send."""
         self._worker.send(nested_message(message, self.number), payload)
+        return self._worker.room()
 
     def _end(self, outcome: Outcome) -> None:
         super()._end(outcome)

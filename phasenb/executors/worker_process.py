@@ -15,7 +15,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -70,6 +70,8 @@ class WorkerProcess(asyncio.Protocol):
         self._asked = 1  # for its hello, before anyone waits for it
         self._had_secrets = False
         self._lost_connection = asyncio.Event()
+        self._writable = asyncio.Event()
+        self._writable.set()
         self._exited = asyncio.Event()
         self._killing: asyncio.Task[None] | None = None
         self._killed_for = ""
@@ -207,6 +209,13 @@ class WorkerProcess(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(frame(header, payload))
 
+    def room(self) -> Awaitable[None] | None:
+        """What ends when the worker has taken most of what was sent, or is gone; None where it has already."""
+        return None if self._writable.is_set() else self._until_writable()
+
+    async def _until_writable(self) -> None:
+        await self._writable.wait()
+
     async def ask(self, header: Header, payload: bytes = b"") -> Header:
         """Send, and wait for the answer. Raises what the worker refuses with; where it ends by itself LaunchError, and
         WorkerLost where it is killed.
@@ -236,6 +245,13 @@ class WorkerProcess(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost_connection.set()
+        self._writable.set()
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
 
     def data_received(self, data: bytes) -> None:
         try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass
 from math import inf
 from typing import Any
@@ -21,13 +21,14 @@ from phasenb.core.phase_manager import PhaseManager
 from phasenb.core.reports import Attempt
 from phasenb.errors import BadMessage, TooLarge
 from phasenb.web.api import TaskApi
-from phasenb.web.connection import Frame, text_of
+from phasenb.web.connection import TOO_SLOW, Frame, text_of
 from phasenb.web.http_protocol import EventsQuery, LogsQuery
 from phasenb.web.identity import Action, Identity
 from phasenb.web.message_handler import WebSocketMessageHandler, error_message
 from phasenb.web.websocket_manager import WebSocketManager
 
 MAXIMUM_ANSWER_BYTES = 134_217_728  # half of what a frame of an attempt's line may have; more would end its worker
+MAXIMUM_WAITING_BYTES = 67_108_864  # commands of a client that were sent and are not begun
 _ASK_LESS = "ask for the results of one task, or read the store itself by pn.memory()"
 
 
@@ -73,7 +74,7 @@ class NestedLine:
         elif kind == "frame":
             link = self._links.get(message["link"])
             if link is not None:
-                link.frames.put_nowait(payload)
+                link.hear(payload)
         elif kind == "close":
             self._close(message["link"])
         elif kind == "call":
@@ -160,7 +161,9 @@ class _Link:
 
     def __init__(self, line: NestedLine, number: int) -> None:
         clients = line.clients
-        self.frames: asyncio.Queue[bytes] = asyncio.Queue()
+        self._frames: asyncio.Queue[bytes] = asyncio.Queue()
+        self._waiting_bytes = 0
+        self._taken = 0
         self._line = line
         self._number = number
         self._open = True
@@ -170,15 +173,28 @@ class _Link:
         self._handler.opened()
         self._serving = asyncio.get_running_loop().create_task(self._serve(), name="phasenb nested client")
 
-    def write(self, frame: Frame) -> None:
+    def hear(self, frame: bytes) -> None:
+        """Take a command. The line is never stopped, as the attempt's own reports come by it too."""
+        if self._waiting_bytes + len(frame) > MAXIMUM_WAITING_BYTES:
+            self.close(TOO_SLOW, "more commands wait than a host keeps: send fewer at once")
+        if self._open:
+            self._waiting_bytes += len(frame)
+            self._frames.put_nowait(frame)
+
+    def write(self, frame: Frame) -> Awaitable[None] | None:
         if not self._open:
             raise ConnectionError("the phase has ended")
-        self._line.send({"kind": "frame", "link": self._number}, text_of(frame).encode())
+        pending = self._line.send({"kind": "frame", "link": self._number}, text_of(frame).encode())
+        self._taken += 1
+        return None if pending is None else self._until(pending)
+
+    async def _until(self, pending: Awaitable[None]) -> None:
+        await pending
+        self._taken += 1
 
     @property
     def taken(self) -> int:
-        """Nothing ever waits here: the attempt's line takes what is written."""
-        return 0
+        return self._taken
 
     def close(self, code: int, reason: str) -> None:
         if self._open:
@@ -195,4 +211,6 @@ class _Link:
 
     async def _serve(self) -> None:
         while True:
-            await self._handler.receive(await self.frames.get())
+            frame = await self._frames.get()
+            self._waiting_bytes -= len(frame)
+            await self._handler.receive(frame)
