@@ -91,3 +91,32 @@ def test_a_file_that_can_not_be_written_is_told_in_a_line(run, report, path, why
     refused = run("export", task, path)
     assert (refused.code, refused.err.startswith("phasenb: "), refused.err.count("\n")) == (Exit.USAGE, True, 1)
     assert why in refused.err
+
+
+def test_a_launchers_secret_reaches_the_phase_and_no_file_of_an_export(run, folder):
+    path = folder / "asks.py"
+    path.write_text(
+        textwrap.dedent("""
+        import os
+        import phasenb as pn
+
+        flow = pn.Workflow("asks", phases=("ask",))
+
+        @flow.phase("ask")
+        def ask():
+            key = os.environ["API_KEY"]
+            print("asked with", key)
+            return {"told": f"with {key}", "length": len(key)}
+    """)
+    )
+    done = run("launch", path, "--secret", "API_KEY", "--wait", "--json", API_KEY="sk-very" + "-secret")
+    assert done.code == 0, done.err
+    task = done.lines[-1]["task_id"]
+    assert run("results", task, "--json").lines[0]["output"] == {"told": "with ***", "length": 14}
+    assert run("export", task, "all").code == 0
+    for what in ("results", "events", "logs"):
+        assert run("export", task, f"{what}.json", "--what", what).code == 0
+    files = [each for each in folder.rglob("*") if each.is_file()]
+    assert len(files) > 6, files
+    assert [each for each in files if b"sk-very-secret" in each.read_bytes()] == []
+    assert (folder / "logs.json").read_text().count("asked with ***") == 1

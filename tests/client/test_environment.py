@@ -1,9 +1,13 @@
 """A launcher's environment variables, as a script and a notebook's kernel see them in their phases."""
 
+import asyncio
 import json
+import os
+import sqlite3
 import sys
 import textwrap
 
+from phasenb.store.saver import MemorySaver
 from tests.client.test_notebook_client import Notebook
 
 FLOW = """
@@ -73,6 +77,24 @@ def test_a_retry_has_the_launchs_variables_and_one_with_code_the_callers(script)
     script(code, flow=FLOW)
 
 
+def test_a_retry_with_code_from_another_process_has_that_ones_variables(script):
+    code = """
+        once = {"defaults": {"retry": {"maximum_attempts": 1}}}
+        task = flow.with_options(show=False, recovery=once).launch(region="south")
+        task.wait()
+        assert task.failure.error.message == "north", task.failure
+        print(task.task_id)
+    """
+    launched = script(code, flow=FLOW, REGION="north", GDAL_DATA="here").stdout.split()[-1]
+    code = f"""
+        task = pn.task("{launched}")
+        task.retry(agent=flow, from_phase="look")
+        seen = task.result()[0]
+        assert (seen["REGION"], seen["GDAL_DATA"]) == ("south", None), seen
+    """
+    script(code, flow=FLOW, REGION="south")
+
+
 def test_the_notes_name_is_told_once_for_a_session(script):
     code = """
         quiet = flow.with_options(show=False)
@@ -118,3 +140,28 @@ def test_a_kernelspecs_variables_and_those_of_cells_on_a_server(jupyter_process,
     assert "".join(told).count('with_options(secrets=["OPENAI_API_KEY"])') == 1, told
     task = plain.run("print(quiet.launch().result()[0])")
     assert "'GDAL_DATA': None" in task
+
+
+def test_the_stored_variables_are_kept_as_long_as_a_task_names_them(script, tmp_path):
+    script("flow.launch().result()", flow=FLOW, WHERE_IT_IS="only-an-object")
+
+    def held():
+        files = [each for each in (tmp_path / "artifacts").rglob("*") if each.is_file()]
+        return [each for each in files if b"only-an-object" in each.read_bytes()]
+
+    async def collected():
+        saver = MemorySaver.open(tmp_path / "store.db")
+        removed = await saver.collect(86_400)
+        await saver.close()
+        return removed
+
+    (variables,) = held()
+    for path in (tmp_path / "artifacts").rglob("*"):
+        os.utime(path, (0, 0))
+    asyncio.run(collected())
+    assert held() == [variables]
+    with sqlite3.connect(tmp_path / "store.db") as connection:
+        connection.execute("DELETE FROM launches")  # as no verb does yet
+    connection.close()
+    assert asyncio.run(collected()) >= 1
+    assert held() == []

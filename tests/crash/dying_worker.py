@@ -19,15 +19,15 @@ from phasenb.executors.worker_io import Channel
 def arm(died, kind, when, nth):
     send, left = Channel.send, [nth]
 
-    def dying(self, header):
+    def dying(self, header, *payload):
         hit = header["type"] == kind and not died.exists()
         left[0] -= hit
         if hit and left[0] == 0:
             died.touch()
             if when == "after":
-                send(self, header)
+                send(self, header, *payload)
             os.kill(os.getpid(), signal.SIGKILL)
-        send(self, header)
+        send(self, header, *payload)
 
     Channel.send = dying
 

@@ -5,6 +5,7 @@ its own. Its attempt is lost, the task is not: what was heard counts, what was n
 import asyncio
 import os
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from platform import python_version
@@ -27,8 +28,9 @@ DYING = Path(__file__).with_name("dying_worker.py")
 PHASES = ("research", "planning", "implementation")
 HEARTBEAT_S = 1.2  # a beat each fifth of a second
 
-# Which of the messages of its kind a worker dies at: the second outcome is that of `planning`.
-KINDS = {"outcome": 2}
+# Which of the messages of its kind a worker dies at: the second outcome is that of `planning`, the third that is nested
+# is the launch itself, after a connection and its hello.
+KINDS = {"outcome": 2, "nested": 3}
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ class Case:
 def kinds():
     """What a worker says, as the module says that describes it."""
     said = worker_messages.__doc__.partition("Worker to host:")[2].partition("\n\n")[0]
-    return [name.strip("` \n.") for name in said.split(",")]
+    both_ways = worker_messages.__doc__.partition("Both ways,")[2].partition(": ``")[2].partition("``")[0]
+    return [*(name.strip("` \n.") for name in said.split(",")), both_ways]
 
 
 CASES = [Case(kind, when) for kind in kinds() for when in ("before", "after")]
@@ -79,9 +82,20 @@ def planning(ctx, research, folder, kind):
     print("a line")
     while kind == "beat" and not (Path(folder) / "died").exists():
         ctx.update(message="half")
+    if kind == "nested":
+        child.with_options(key=Path(folder).name).launch(folder=folder, n=len(research)).result(100)
     if kind == "described" and not (Path(folder) / "undone").exists():
         raise OSError("until it was undone")
     return len(research)
+
+
+child = Workflow("child", phases=("count",)).with_options(show=False)
+
+
+@child.phase("count")
+def count(ctx, folder, n):
+    ran(ctx, folder)
+    return n
 
 
 def implementation(ctx, planning, folder):
@@ -158,12 +172,13 @@ async def run_all(root):
         launched = await host.manager.launch("ada", "workers", launch_of(case, root / case.name))
         tasks[case] = launched.task.task_id
     await asyncio.gather(*(host.manager.ended(task_id) for task_id in tasks.values()))
+    children = Counter(task.key for task in await host.store.tasks("ada") if task.name == "child")
     ends = {}
     for case, task_id in tasks.items():
         results = [result for _, result in await host.store.results("ada", task_id=task_id)]
         lines = [line["text"] for line in await host.store.logs(task_id)]
         task = (await host.store.find(task_id)).task
-        ends[case] = SimpleNamespace(task=task, results=results, lines=lines)
+        ends[case] = SimpleNamespace(task=task, results=results, lines=lines, children=children[case.name])
     await host.stop()
     return ends
 
@@ -188,6 +203,8 @@ def wrong_with(case, end, folder, events, runs):
         wrong.append(f"what ran is {runs}")
     if case.name == "log-after" and end.lines.count("a line") != 2:
         wrong.append(f"of its lines there are {end.lines}")
+    if end.children != (case.kind == "nested"):
+        wrong.append(f"its child was launched {end.children} times")
     if case.kind == "described" and not (folder / "undone").exists():
         wrong.append("nothing was undone")
     return wrong
@@ -195,7 +212,7 @@ def wrong_with(case, end, folder, events, runs):
 
 def test_the_matrix_has_every_kind_of_message():
     assert kinds() == [
-        "hello", "ready", "step", "log", "checkpoint", "beat", "outcome", "described", "refused"
+        "hello", "ready", "step", "log", "checkpoint", "beat", "outcome", "described", "refused", "nested"
     ]  # fmt: skip
 
 
