@@ -103,9 +103,10 @@ class OwnSocket:
 
     def start(self) -> None:
         """Listen, where there is one user only. A place that has no sockets is told in the log: tokens work then."""
-        if type(self._serverapp.identity_provider) not in _OF_ONE_USER:
-            return
         try:
+            self._place.unlink(missing_ok=True)  # of a process that had this pid
+            if type(self._serverapp.identity_provider) not in _OF_ONE_USER:
+                return
             listening = self._listening()
         except OSError as error:
             log.warning("no UNIX socket for this user's kernels (%s): they come with the server's token", error)
@@ -143,7 +144,6 @@ class OwnSocket:
         """
         place = self._place
         place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        place.unlink(missing_ok=True)  # of a process that had this pid
         if is_private(place.parent):
             try:
                 return _bound(place)

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import stat
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -229,6 +230,7 @@ class TestUsersOfItsOwn:
         jp_server_config["ServerApp"]["identity_provider_class"] = Named
         return jp_server_config
 
+    @pytest.mark.parametrize("jp_runtime_dir", ["private", "stale"], indirect=True)
     async def test_a_provider_that_has_users_has_no_socket(self, app):
         await app.ready()
         assert not os.path.lexists(socket_place(os.getpid()))
@@ -260,9 +262,24 @@ def test_what_is_not_this_users_alone_is_not_used(jp_runtime_dir, monkeypatch):
     place.unlink()
     with socket.socket(socket.AF_UNIX) as made:
         made.bind(str(place))
+        assert socket_of(4711) is None
+        made.listen(0)
+        with ExitStack() as others:
+            for _ in range(4):  # one more than it takes finds no room, and knows that somebody listens
+                assert socket_of(4711) == str(place)
+                waiting = others.enter_context(socket.socket(socket.AF_UNIX))
+                waiting.setblocking(False)
+                waiting.connect_ex(str(place))
+        refuses_what_is_not_private(place, monkeypatch)
+    place.parent.chmod(0o700)
+    assert socket_of(4711) is None, "nobody listens any more"
+
+
+def refuses_what_is_not_private(place, monkeypatch):
     assert socket_of(4711) == str(place)
     place.parent.chmod(0o755)
     assert socket_of(4711) is None
     place.parent.chmod(0o700)
-    monkeypatch.setattr("phasenb.client.own_socket.os.geteuid", lambda: os.getuid() + 1)
-    assert socket_of(4711) is None
+    with monkeypatch.context() as patched:
+        patched.setattr("phasenb.client.own_socket.os.geteuid", lambda: os.getuid() + 1)
+        assert socket_of(4711) is None
