@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from phasenb.client.backend import Backend
-from phasenb.client.http_backend import HttpBackend
+from phasenb.client.http_backend import HttpBackend, parse_url
 from phasenb.client.own_socket import socket_of
 from phasenb.config.machine import machine_id
 from phasenb.config.places import runtime_dir
@@ -58,7 +58,7 @@ def server_for(url: str | None = None, token: str | None = None) -> HttpBackend 
         parent.check_reachable()
     named = url or os.environ.get("PHASENB_URL")
     if named:
-        return HttpBackend(named, token or os.environ.get("PHASENB_TOKEN"))
+        return HttpBackend(*parse_url(named, token or os.environ.get("PHASENB_TOKEN")))
     server = kernels_server()
     if server is not None and server.health(HEALTH_S) is not None:
         return server

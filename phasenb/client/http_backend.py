@@ -101,13 +101,15 @@ class _Body:
 
 
 class HttpBackend:
-    """``url``: the server's base URL; ``token`` may be empty where the server asks for none."""
+    """``base``: the server's base URL as it is (of what a person pastes ``parse_url`` finds it); ``token`` may be empty
+    where the server asks for none.
+    """
 
     embedded = False
     socket_path: str | None = None
 
-    def __init__(self, url: str, token: str | None = None) -> None:
-        self._base, self._token = parse_url(url, token)
+    def __init__(self, base: str, token: str | None = None) -> None:
+        self._base, self._token = f"{base.rstrip('/')}/", token
         self._url = self._base
         self._reader = StoreReader()
 

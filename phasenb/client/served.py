@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from phasenb.client.backend import Link, Lost, Receive
-from phasenb.client.http_backend import HttpBackend, parse_url
+from phasenb.client.http_backend import HttpBackend
 from phasenb.config.machine import process_started
 from phasenb.config.places import runtime_dir
 from phasenb.errors import ServerUnreachable
@@ -79,7 +79,7 @@ class ServedBackend(HttpBackend):
         told = await asyncio.to_thread(read_served, self._store)
         if told is None:
             raise ServerUnreachable(self._url, "`phasenb serve` was stopped")
-        self._base, self._token = parse_url(told.url, told.token)
+        self._base, self._token = told.url, told.token
         self._url = self._base
         return await super().connect(receive, lost)
 

@@ -14,6 +14,7 @@ from jupyter_server.auth import Authorizer
 from jupyter_server.auth.identity import IdentityProvider, PasswordIdentityProvider, User
 from jupyter_server.auth.security import passwd
 
+from phasenb.client.discovery import backend_of
 from phasenb.client.http_backend import HttpBackend
 from phasenb.client.http_connections import UnixConnection
 from phasenb.client.own_socket import socket_of, socket_place
@@ -283,3 +284,21 @@ def refuses_what_is_not_private(place, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr("phasenb.client.own_socket.os.geteuid", lambda: os.getuid() + 1)
         assert socket_of(4711) is None
+
+
+class TestBaseUrlOfAPagesName:
+    @pytest.fixture
+    def jp_base_url(self):
+        return "/user/ada/notebooks/"
+
+    async def test_it_is_the_servers_as_its_file_says(self, backend, jp_serverapp, jp_base_url, http_server):
+        told = {
+            "base_url": jp_base_url,
+            "url": jp_serverapp.connection_url,
+            "token": jp_serverapp.identity_provider.token,
+        }
+        by_socket, by_url = (backend_of({**told, "pid": pid}) for pid in (os.getpid(), 0))
+        assert (by_socket.socket_path, by_url.socket_path) == (backend.socket_path, None)
+        for each in (by_socket, by_url):
+            assert each.url == jp_serverapp.connection_url
+            assert (await asyncio.to_thread(each.health))["status"] == "ok"
