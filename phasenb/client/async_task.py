@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from phasenb.client.launching import prepare_code, prepare_edit
-from phasenb.client.outcome import Results, artifact_of, output_of, raise_unless_completed, results_of
+from phasenb.client.outcome import Results, artifact_of, output_of, raise_unless_completed, reading, results_of
 from phasenb.client.standing import needs, told
 from phasenb.client.task_facts import TaskFacts
 from phasenb.client.task_model import TaskModel
@@ -135,7 +135,9 @@ class AsyncTaskHandle(TaskFacts):
 
     async def output(self, phase: str) -> Any:
         """The output of a phase, decoded. Raises KeyError where it has none (yet)."""
-        return await self._load(await self.encoded_output(phase))
+        encoded = await self.encoded_output(phase)
+        with reading(self.task_id, phase):
+            return await self._load(encoded)
 
     async def artifact(self, name: str, phase: str | None = None) -> Any:
         """What ``ctx.artifact(name, value)`` kept, decoded; the newest, of one phase if it is named.

@@ -15,7 +15,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from phasenb.client.async_task import UNCHANGED, AsyncTaskHandle, OnApproval
-from phasenb.client.outcome import raise_unless_completed
+from phasenb.client.outcome import raise_unless_completed, reading
 from phasenb.client.task_facts import TaskFacts
 from phasenb.client.task_model import TaskModel
 from phasenb.core.parent import waiting_for
@@ -159,7 +159,8 @@ class TaskHandle(TaskFacts):
         """The output of a phase, decoded. Raises KeyError where it has none (yet)."""
         known = self._model.results.get(phase)
         value = known.output if known is not None else self._client.run(self._task.encoded_output(phase))
-        return self._values.load(value)
+        with reading(self.task_id, phase):
+            return self._values.load(value)
 
     def artifact(self, name: str, phase: str | None = None) -> Any:
         """What ``ctx.artifact(name, value)`` kept, decoded: the newest, of one phase if named. Raises KeyError."""

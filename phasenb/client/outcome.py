@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from phasenb.client.task_model import TaskModel
 from phasenb.dto.phase_result import PhaseResult
 from phasenb.dto.task_state import State, TaskState
 from phasenb.dto.values import Artifact
-from phasenb.errors import PhaseRaised, TaskCancelled, TaskFailed
+from phasenb.errors import PhasenbError, PhaseRaised, TaskCancelled, TaskFailed
 
 Results = list[PhaseResult]
 
@@ -36,6 +37,21 @@ def _cancelled(task: TaskState, handle: Any) -> TaskCancelled:
     if task.stopped is None:  # a release that did not tell who
         return TaskCancelled(handle, undone=undone)
     return TaskCancelled(handle, task.stopped.by, task.stopped.phase, task.stopped.reason, undone)
+
+
+@contextmanager
+def reading(task_id: str, phase: str) -> Iterator[None]:
+    """Within: what unpickling an output raises says of whose output."""
+    try:
+        yield
+    except PhasenbError:
+        raise
+    except Exception as error:  # of a person's class
+        error.add_note(
+            f"phasenb: raised when the output of `{phase}` of task {task_id} was unpickled. Its bytes are whole: "
+            "mend the class in this process and read again, or have the phase return plain data"
+        )
+        raise
 
 
 def results_of(answer: dict[str, Any]) -> Results:

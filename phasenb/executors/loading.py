@@ -96,7 +96,8 @@ def _not_loaded(what: str, error: Exception) -> LaunchError:
             "environment that the notebook runs in, or lie beside the notebook",
             argument=error.name,
         )
-    return LaunchError(
-        f"{what} can't be loaded by {_WORKER}: {type(error).__name__}: {error}; what it uses must be importable "
-        "from the notebook's environment, in the same version"
-    )
+    if isinstance(error, ImportError | AttributeError):
+        advice = "what it uses must be importable from the notebook's environment, in the same version"
+    else:  # of the code that makes it again, in a class or a library
+        advice = "unpickling it raised this: `pickle.loads(pickle.dumps(...))` of it in the notebook shows where"
+    return LaunchError(f"{what} can't be loaded by {_WORKER}: {type(error).__name__}: {error}; {advice}")

@@ -166,3 +166,39 @@ def test_the_package_under_its_short_name_in_a_phase(script):
             raise AssertionError
         assert callable(pn.memory) and len(pn.memory().tasks()) == 2
     """)
+
+
+def test_an_output_that_does_not_unpickle_says_whose_it_is(script, tmp_path):
+    (tmp_path / "faulty.py").write_text("class Faulty:\n    def __reduce__(self):\n        return int, ('x',)\n")
+    done = script(f"""
+        import sys
+        sys.path.insert(0, {str(tmp_path)!r})
+        import faulty
+        import phasenb.errors
+
+        broken = pn.Workflow("broken").with_options(executor="inline")
+
+        @broken.research
+        def research():
+            return faulty.Faulty()
+
+        @broken.planning
+        def planning(research):
+            return 1
+
+        task = broken.launch()
+        try:
+            task.result()
+        except pn.errors.TaskFailed as error:
+            print(error)
+        try:
+            task.output("research")
+        except ValueError as error:
+            assert task.task_id in error.__notes__[0]
+            print(error.__notes__[0])
+    """)
+    failed, noted = done.stdout.splitlines()
+    assert "the value `research` can't be loaded" in failed
+    assert "pickle.loads(pickle.dumps(" in failed
+    assert "importable" not in failed
+    assert noted.startswith("phasenb: raised when the output of `research` of task ")

@@ -22,7 +22,7 @@ import cloudpickle
 
 from phasenb.codecs.names import building, marks, parts
 from phasenb.codecs.names.annotations import annotated_names
-from phasenb.codecs.names.bounded import TooLargeError
+from phasenb.codecs.names.bounded import Kept, TooLargeError
 from phasenb.codecs.names.home import Home, at, current
 from phasenb.codecs.names.plain import holds_secret, is_plain
 from phasenb.codecs.names.sentinels import is_bare, known_place, may_be_sentinel, places_of
@@ -34,6 +34,10 @@ _TYPE_VARIABLES = tuple(
     getattr(typing, name) for name in ("TypeVar", "ParamSpec", "TypeVarTuple", "NewType") if hasattr(typing, name)
 )
 _OF_ENUM = ("_value_", "_name_", "__objclass__", "_sort_order_")
+_MAKERS = (
+    *("__reduce__", "__reduce_ex__", "__new__", "__getnewargs__", "__getnewargs_ex__", "__getstate__", "__setstate__"),
+    *("__getattr__", "__getattribute__", "__setitem__", "append", "extend"),  # unpickling asks and fills before it sets
+)
 _OF_CACHE = ("__wrapped__", "cache_parameters")  # what functools.lru_cache sets itself
 _OF_DISPATCH = ("register", "dispatch", "registry", "_clear_cache")
 
@@ -55,6 +59,13 @@ def _is_shipped(module_name: str) -> bool:
     """Whether a person has registered the module, or its package, with cloudpickle to go by value."""
     shipped = cloudpickle.list_registry_pickle_by_value()
     return bool(shipped) and any(f"{module_name}.".startswith(f"{each}.") for each in shipped)
+
+
+def made_by_own_code(kind: Any) -> bool:
+    """Whether unpickling an instance runs code of ``__main__``, which may raise what pickling did not."""
+    makers = (*_MAKERS, "__init__") if issubclass(kind, BaseException) else _MAKERS
+    found = (vars(cls).get(name) for cls in kind.__mro__ for name in makers)
+    return any(getattr(getattr(each, "__func__", each), "__module__", None) == "__main__" for each in found if each)
 
 
 def is_dispatch(function: Any) -> bool:
@@ -83,15 +94,17 @@ class PlainPickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle ha
 
 
 class NamesPickler(PlainPickler):
-    """``named``: what of ``__main__`` went along, by name. ``data``: whether functions take all their variables along,
-    or code and plain constants only. ``largest``: the bytes that one array may have.
+    """``named``: what of ``__main__`` went along, by name. ``doubtful``: whether something went along that the
+    notebook's own code makes again. ``data``: whether functions take all their variables along, or code and
+    plain constants only. ``largest``: the bytes that one array may have.
     """
 
     by_reference: ClassVar = False
 
-    def __init__(self, file: BinaryIO, *, data: bool = True, largest: int | None = None) -> None:
+    def __init__(self, file: BinaryIO | Kept, *, data: bool = True, largest: int | None = None) -> None:
         super().__init__(file, protocol=5)
         self.named: dict[str, Any] = {}
+        self.doubtful = False
         self._home: Home = current()
         self._main = self._home.all_names()
         self._data = data
@@ -108,6 +121,7 @@ class NamesPickler(PlainPickler):
         if plan is None:
             plan = self._plans[id(kind)] = self._plan(kind)
             self._kinds.append(kind)
+            self.doubtful = self.doubtful or made_by_own_code(kind)
         return plan(value)
 
     def _plan(self, kind: Any) -> Callable[[Any], Reduced]:
