@@ -8,6 +8,7 @@ again.
 from __future__ import annotations
 
 import builtins
+import enum
 import functools
 import sys
 import threading
@@ -114,7 +115,7 @@ def build_enum(bases: tuple[Any, ...], name: str, given: dict[str, Any], members
     meta: Any = type(bases[-1])
     namespace = meta.__prepare__(name, bases)
     for key, value in members.items():
-        namespace[key] = value
+        namespace[key] = enum.member(value)  # as it may be a function or another descriptor
     made = meta.__new__(meta, name, bases, namespace)
     for key, value in given.items():
         setattr(made, key, value)

@@ -134,6 +134,7 @@ class NamesPickler(PlainPickler):
             (kind in _TYPE_VARIABLES, self._type_variable),
             (issubclass(kind, functools.cached_property), _reduce_cached_property),
             (self._largest is not None and hasattr(kind, "nbytes"), self._array),
+            (issubclass(kind, enum.Enum) and kind.__reduce_ex__ is enum.Enum.__reduce_ex__, _reduce_member),
             (may_be_sentinel(kind, _TABLE), self._sentinel),
             (_reduces_itself(kind), self._self_reduced),
         )
@@ -392,6 +393,14 @@ def _reduces_itself(kind: Any) -> bool:
         and kind.__reduce_ex__ is object.__reduce_ex__
         and kind.__reduce__ is not object.__reduce__
     )
+
+
+def _reduce_member(member: Any) -> Reduced:
+    """By its name where its value, such as a function, is found by identity only: a copy of that is no member's."""
+    kind: Any = type(member._value_)
+    if kind.__eq__ is object.__eq__ and member._name_ in type(member).__members__:
+        return getattr, (type(member), member._name_)
+    return NotImplemented
 
 
 def _reduce_cached_property(found: Any) -> Reduced:

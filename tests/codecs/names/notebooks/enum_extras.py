@@ -50,3 +50,53 @@ def f(p):
 
 r = launch(f, p=Planet.EARTH).result()
 check("all", r == (True, True, ["EARTH", "MARS", "TERRA"], 7, True, "the x", True, 3, True, Lab.X) and r[9] is Lab.X)
+
+# %%
+
+import functools
+
+
+class Op(enum.Enum):
+    MUL = enum.member(lambda a, b: a * b)
+    ALSO = MUL
+    LIMIT = enum.nonmember(5)
+    HALF = functools.partial(divmod, 1)
+
+    @enum.member
+    def ADD(a, b):
+        return a + b + Op.LIMIT
+
+    @enum.member
+    @staticmethod
+    def SUB(a, b):
+        return a - b
+
+    def __call__(self, *arguments):
+        return self.value(*arguments)
+
+
+class Keep(enum.IntFlag, boundary=enum.KEEP):
+    A = 1
+    B = 2
+
+
+class Held(enum.Enum):
+    @enum.member
+    class INNER:
+        n = 3
+
+    LIST = [1, 2]
+
+
+def g(op):
+    return (
+        [op(5, 3), Op.ADD(1, 2), Op.SUB.value(5, 3), Op.HALF(2), Op.LIMIT, Op.ALSO is Op.MUL],
+        [list(Op), list(Op.__members__)],
+        [Keep(9), ~Keep.A, Keep.A | Keep.B, Keep._boundary_],
+        [Held.INNER.value.n, Held([1, 2]) is Held.LIST],
+    )
+
+
+for op in (Op.MUL, Op.SUB):
+    check(f"{op.name} in a phase and back", launch(g, op=op).result() == g(op))
+check("only the class", launch(lambda: Op.ADD(1, 2)).result() == 8)
