@@ -1,85 +1,96 @@
 """How logging is set up, and how it is put back: handlers, filters, levels, ``logging.disable`` and its global hooks.
 
-Rules: a logger that was not there when it was taken is as a new one afterwards, whoever set it up: the phase, or a
-library at its import. A handler that goes is closed, as it is at the end of a process, so that it writes what it holds.
+Rules: only what differs from a new logger is taken, as most are new. A handler that goes is closed, as it is at the end
+of a process, so that it writes what it holds.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
+
+from phasenb.executors.probes import Entries, Probe, unchanged
+
+_NEW: dict[str, Any] = {
+    "level": logging.NOTSET,
+    "propagate": True,
+    "disabled": False,
+    "handlers": Entries(),
+    "filters": Entries(),
+}
 
 
-class _Setup(NamedTuple):
-    """Of one logger."""
-
-    level: int = logging.NOTSET
-    propagate: bool = True
-    disabled: bool = False
-    handlers: tuple[logging.Handler, ...] = ()
-    filters: tuple[Any, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Taken:
-    setups: dict[str, _Setup]
-    disabled: int
-    factory: Any
-    logger_class: type[logging.Logger]
-    raises: bool
-    last_resort: logging.Handler | None
+def _loggers() -> dict[str, dict[str, Any]]:
+    """The loggers that are not as new ones."""
+    found = {}
+    for name, logger in logging.root.manager.loggerDict.copy().items():
+        if isinstance(logger, logging.Logger) and (
+            logger.level or logger.handlers or logger.filters or logger.disabled or not logger.propagate
+        ):
+            found[name] = _setup(logger)
+    return found
 
 
-_NEW = _Setup()
+def _put_loggers(taken: Mapping[str, Mapping[str, Any]]) -> None:
+    now = _loggers()
+    if now == taken:
+        return
+    for name in now.keys() | taken.keys():
+        wanted = taken.get(name, _NEW)
+        if now.get(name, _NEW) != wanted:
+            _set_up(logging.getLogger(name), wanted)
 
 
-def take() -> _Taken:
-    return _Taken(
-        {logger.name: _setup(logger) for logger in _loggers()},
-        logging.root.manager.disable,
-        logging.getLogRecordFactory(),
-        logging.getLoggerClass(),
-        logging.raiseExceptions,
-        logging.lastResort,
-    )
+def _logging() -> dict[str, Any]:
+    return {
+        "root": _setup(logging.root),
+        "disabled": logging.root.manager.disable,
+        "factory": logging.getLogRecordFactory(),
+        "class": logging.getLoggerClass(),
+        "raises": logging.raiseExceptions,
+        "last resort": logging.lastResort,
+    }
 
 
-def put_back(taken: _Taken) -> None:
+def _put_logging(taken: Mapping[str, Any]) -> None:
     logging.captureWarnings(False)
-    logging.disable(taken.disabled)
-    logging.setLogRecordFactory(taken.factory)
-    logging.setLoggerClass(taken.logger_class)
-    logging.raiseExceptions = taken.raises
-    logging.lastResort = taken.last_resort
-    for logger in _loggers():
-        wanted = taken.setups.get(logger.name, _NEW)
-        if _setup(logger) != wanted:
-            _set_up(logger, wanted)
+    logging.disable(taken["disabled"])
+    logging.setLogRecordFactory(taken["factory"])
+    logging.setLoggerClass(taken["class"])
+    logging.raiseExceptions = taken["raises"]
+    logging.lastResort = taken["last resort"]
+    if _setup(logging.root) != taken["root"]:
+        _set_up(logging.root, taken["root"])
 
 
-def _loggers() -> Iterator[logging.Logger]:
-    yield logging.root
-    for logger in list(logging.root.manager.loggerDict.values()):
-        if isinstance(logger, logging.Logger):
-            yield logger
+def _setup(logger: logging.Logger) -> dict[str, Any]:
+    return {
+        "level": logger.level,
+        "propagate": logger.propagate,
+        "disabled": logger.disabled,
+        "handlers": Entries(logger.handlers),
+        "filters": Entries(logger.filters),
+    }
 
 
-def _setup(logger: logging.Logger) -> _Setup:
-    return _Setup(logger.level, logger.propagate, logger.disabled, tuple(logger.handlers), tuple(logger.filters))
-
-
-def _set_up(logger: logging.Logger, wanted: _Setup) -> None:
-    gone = [handler for handler in logger.handlers if handler not in wanted.handlers]
-    logger.handlers[:] = wanted.handlers
-    logger.filters[:] = wanted.filters
-    logger.propagate = wanted.propagate
-    logger.disabled = wanted.disabled
-    if logger.level != wanted.level:
-        logger.setLevel(wanted.level)
+def _set_up(logger: logging.Logger, wanted: Mapping[str, Any]) -> None:
+    gone = [handler for handler in logger.handlers if handler not in wanted["handlers"]]
+    logger.handlers[:] = wanted["handlers"]
+    logger.filters[:] = wanted["filters"]
+    logger.propagate = wanted["propagate"]
+    logger.disabled = wanted["disabled"]
+    if logger.level != wanted["level"]:
+        logger.setLevel(wanted["level"])
     for handler in gone:
         with contextlib.suppress(OSError, ValueError):  # what it wrote to is closed or full: as logging.shutdown does
             handler.flush()
             handler.close()
+
+
+LOGGING: tuple[Probe, ...] = (
+    Probe("loggers", _loggers, _put_loggers),
+    Probe("logging", _logging, _put_logging, shared=False),
+    unchanged("names of levels", logging.getLevelNamesMapping, at_import=True),
+)

@@ -24,82 +24,14 @@ import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from phasenb.core import real_clock
-from phasenb.executors import logging_state
+from phasenb.executors.logging_state import LOGGING
+from phasenb.executors.probes import Entries, Probe, attributes, each_time, pair, unchanged
 from phasenb.executors.worker_io import die_with_guardian
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """``put_back(taken)``: False where it can't."""
-
-    name: str
-    take: Callable[[], Any]
-    put_back: Callable[[Any], bool | None]
-
-
-class ProcessState:
-    """How the process is now."""
-
-    def __init__(self) -> None:
-        self._taken = [(probe, probe.take()) for probe in PROBES]
-
-    def put_back(self) -> list[str]:
-        """Make the process as it was; the names of what can't be."""
-        stays = []
-        for probe, taken in self._taken:
-            try:
-                if probe.put_back(taken) is False:
-                    stays.append(probe.name)
-            except Exception:  # whatever a phase did to what the probe asks
-                stays.append(probe.name)
-        return stays
-
-
-def _pair(name: str, get: Callable[[], Any], put: Callable[[Any], Any]) -> Probe:
-    """Of a getter and a setter."""
-
-    def put_back(taken: Any) -> None:
-        if get() != taken:
-            put(taken)
-
-    return Probe(name, get, put_back)
-
-
-def _attributes(module: Any, *names: str) -> Probe:
-    """Of a module's variables that are there to be set."""
-
-    def put_back(taken: Mapping[str, Any]) -> None:
-        for name in names:
-            if name in taken:
-                setattr(module, name, taken[name])
-            elif hasattr(module, name):
-                delattr(module, name)
-
-    def take() -> dict[str, Any]:
-        return {name: getattr(module, name) for name in names if hasattr(module, name)}
-
-    return Probe(module.__name__, take, put_back)
-
-
-def _unchanged(name: str, take: Callable[[], Any]) -> Probe:
-    """Of what can't be put back."""
-    return Probe(name, take, lambda taken: bool(take() == taken))
-
-
-def _each_time(name: str, put: Callable[[], Any]) -> Probe:
-    """Of what is made anew after each attempt, whatever it was before."""
-
-    def put_back(taken: None) -> None:
-        put()
-
-    return Probe(name, lambda: None, put_back)
-
 
 # --- signals and timers ----------------------------------------------------------------------------------------------
 
@@ -199,32 +131,59 @@ def _put_directory(taken: str) -> None:
     os.chdir(taken)
 
 
-def _lists() -> list[tuple[list[Any], list[Any]]]:
-    return [(each, list(each)) for each in (sys.path, sys.argv)]
+def _lists(*names: str) -> Probe:
+    """Of lists of ``sys``."""
+
+    def take() -> dict[str, Entries]:
+        return {name: Entries(getattr(sys, name)) for name in names}
+
+    def put_back(taken: Mapping[str, Entries]) -> None:
+        for name, wanted in taken.items():
+            current = getattr(sys, name)
+            if not isinstance(current, list):
+                setattr(sys, name, list(wanted))
+            elif Entries(current) != wanted:
+                current[:] = wanted
+
+    return Probe(", ".join(names), take, put_back)
 
 
-def _put_lists(taken: list[tuple[list[Any], list[Any]]]) -> None:
-    for each, content in taken:
-        each[:] = content
-    sys.path, sys.argv = (each for each, _ in taken)
+def _put_modules(taken: set[str]) -> bool:
+    """A module that no import made is a phase's own. Other modules may have taken it up, so it can't be taken back."""
+    came = (sys.modules.get(name) for name in sys.modules.keys() - taken)
+    return all(getattr(module, "__spec__", None) is not None for module in came)
 
 
 # --- Python ----------------------------------------------------------------------------------------------------------
 
 
 def _put_builtins(taken: Mapping[str, Any]) -> None:
-    vars(builtins).update(taken)  # what was added stays: modules that are loaded may need it
+    names = vars(builtins)
+    names.update(taken)  # first, as what follows is done with them
+    for name in names.keys() - taken.keys():
+        del names[name]
 
 
-def _collector() -> tuple[Any, ...]:
-    return gc.isenabled(), gc.get_threshold(), gc.get_debug()
+def _collector() -> dict[str, Any]:
+    return {
+        "enabled": gc.isenabled(),
+        "threshold": gc.get_threshold(),
+        "debug": gc.get_debug(),
+        "callbacks": Entries(gc.callbacks),
+    }
 
 
-def _put_collector(taken: tuple[Any, ...]) -> None:
-    enabled, threshold, debug = taken
-    (gc.enable if enabled else gc.disable)()
-    gc.set_threshold(*threshold)
-    gc.set_debug(debug)
+def _put_collector(taken: Mapping[str, Any]) -> None:
+    (gc.enable if taken["enabled"] else gc.disable)()
+    gc.set_threshold(*taken["threshold"])
+    gc.set_debug(taken["debug"])
+    gc.callbacks[:] = taken["callbacks"]
+
+
+def _put_filters(taken: Entries) -> None:
+    if Entries(warnings.filters) != taken:
+        warnings.resetwarnings()  # has what was cached of the filters forgotten
+        cast(list[Any], warnings.filters)[:] = taken
 
 
 def _clear_tracing() -> None:
@@ -232,84 +191,33 @@ def _clear_tracing() -> None:
         put(None)
 
 
-def _decimals() -> Any:
-    decimal = sys.modules.get("decimal")
-    return decimal and decimal.DefaultContext.copy()
-
-
-def _put_decimals(taken: Any) -> None:
-    """The context itself is an attempt's own: it is a context variable. What a new one begins with is not."""
-    decimal = sys.modules.get("decimal")
-    if decimal is None:
-        return
-    default = taken or decimal.Context(prec=28, rounding=decimal.ROUND_HALF_EVEN)
-    for name in ("prec", "rounding", "Emin", "Emax", "capitals", "clamp"):
-        setattr(decimal.DefaultContext, name, getattr(default, name))
-    decimal.DefaultContext.clear_flags()
-    for trap, on in default.traps.items():
-        decimal.DefaultContext.traps[trap] = on
-
-
-def _forget_event_loop() -> None:
-    asyncio = sys.modules.get("asyncio")
-    if asyncio is not None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # policies go in Python 3.16
-            asyncio.set_event_loop_policy(None)  # the next one has no loop yet, and makes one where it is asked for
-
-
-def _forget_start_method() -> None:
-    multiprocessing = sys.modules.get("multiprocessing")
-    if multiprocessing is not None:
-        multiprocessing.set_start_method(None, force=True)
-
-
-def _seed() -> None:
-    random = sys.modules.get("random")
-    if random is not None:
-        random.seed()
-
-
-def _module_pair(module: str, get: str, put: str, default: Any) -> Probe:
-    """Of a module's getter and setter, where it is loaded; ``default`` where it was not loaded before."""
-
-    def take() -> Any:
-        loaded = sys.modules.get(module)
-        return default if loaded is None else getattr(loaded, get)()
-
-    def put_back(taken: Any) -> None:
-        loaded = sys.modules.get(module)
-        if loaded is not None:
-            getattr(loaded, put)(taken)
-
-    return Probe(module, take, put_back)
-
-
 PROBES: tuple[Probe, ...] = (
     Probe("builtins", lambda: dict(vars(builtins)), _put_builtins),  # first: the others need them
-    _each_time("timers", _stop_timers),
-    _each_time("faulthandler", _tell_of_crashes),
+    each_time("timers", _stop_timers),
+    each_time("faulthandler", _tell_of_crashes),
     Probe("signal handlers", _handlers, _put_handlers),
-    _pair(
+    pair(
         "signal mask",
         lambda: signal.pthread_sigmask(signal.SIG_BLOCK, ()),
         lambda taken: signal.pthread_sigmask(signal.SIG_SETMASK, taken),
     ),
-    _pair("umask", _umask, os.umask),
+    pair("umask", _umask, os.umask, at_import=False),  # asked for only by a change
     Probe("limits", _limits, _put_limits),
-    _pair(
+    pair(
         "priority",
         lambda: os.getpriority(os.PRIO_PROCESS, 0),
         lambda taken: os.setpriority(os.PRIO_PROCESS, 0, taken),
     ),
-    _pair("affinity", _affinity, _put_affinity),
-    _unchanged("identity", _identity),
-    _unchanged("filters", _filters),
+    pair("affinity", _affinity, _put_affinity),
+    unchanged("identity", _identity),
+    unchanged("filters", _filters),
     Probe("directory", lambda: str(Path.cwd()), _put_directory),
     Probe("variables", lambda: dict(os.environb), _put_variables),
-    Probe("paths", _lists, _put_lists),
-    _each_time("tracing", _clear_tracing),
-    _attributes(
+    _lists("path", "argv"),
+    _lists("meta_path", "path_hooks"),
+    Probe("modules", lambda: set(sys.modules), _put_modules),
+    each_time("tracing", _clear_tracing),
+    attributes(
         sys,
         "stdin",
         "stdout",
@@ -321,21 +229,16 @@ PROBES: tuple[Probe, ...] = (
         "dont_write_bytecode",
         "tracebacklimit",
     ),
-    _attributes(threading, "excepthook"),
-    _attributes(tempfile, "tempdir"),
-    _attributes(warnings, "formatwarning"),
-    _pair("recursion limit", sys.getrecursionlimit, sys.setrecursionlimit),
-    _pair("switch interval", sys.getswitchinterval, sys.setswitchinterval),
-    _pair("digits of an int", sys.get_int_max_str_digits, sys.set_int_max_str_digits),
-    _pair("stack size", threading.stack_size, threading.stack_size),
+    attributes(threading, "excepthook"),
+    attributes(tempfile, "tempdir"),
+    attributes(warnings, "formatwarning"),
+    pair("recursion limit", sys.getrecursionlimit, sys.setrecursionlimit),
+    pair("switch interval", sys.getswitchinterval, sys.setswitchinterval),
+    pair("digits of an int", sys.get_int_max_str_digits, sys.set_int_max_str_digits),
+    pair("stack size", threading.stack_size, threading.stack_size),
     Probe("collector", _collector, _put_collector),
-    _pair("locale", lambda: locale.setlocale(locale.LC_ALL), lambda taken: locale.setlocale(locale.LC_ALL, taken)),
-    Probe("decimal", _decimals, _put_decimals),
-    _module_pair("socket", "getdefaulttimeout", "setdefaulttimeout", None),
-    _module_pair("csv", "field_size_limit", "field_size_limit", 131_072),
-    _each_time("event loop", _forget_event_loop),
-    _each_time("start method", _forget_start_method),
-    _each_time("random numbers", _seed),
-    Probe("logging", logging_state.take, logging_state.put_back),
-    Probe("clock", real_clock.patched, lambda taken: not real_clock.patched()),
+    pair("locale", lambda: locale.setlocale(locale.LC_ALL), lambda taken: locale.setlocale(locale.LC_ALL, taken)),
+    Probe("filters of warnings", lambda: Entries(warnings.filters), _put_filters),
+    *LOGGING,
+    Probe("clock", real_clock.patched, lambda taken: not real_clock.patched(), at_import=False),
 )

@@ -3,9 +3,9 @@
 Rules:
 
 * An attempt leaves nothing behind for the next one: its code has a ``__main__`` and context variables of its own, and
-  what it changed in the process is put back (process_state, library_state). What can't be makes the worker unclean, and
-  the host retires it after its task: modules of the launcher's own (so that an edited helpers.py is seen anew), threads
-  and child processes that still run.
+  what it changed in the process is put back (baseline, which keeps what imports set up). What can't be makes the worker
+  unclean, and the host retires it after its task: modules of the launcher's own (so that an edited helpers.py is seen
+  anew), threads and child processes that still run.
 * What a task left for the garbage collector is collected at its release, into nobody's log. What there is before a task
   is frozen, so that a collection looks at the task's own objects.
 * A forked child is no worker: see executors.forked.
@@ -30,7 +30,8 @@ from phasenb.core.reports import Attempt, LogChunk, Outcome, Report
 from phasenb.dto.phase_result import ResultStatus
 from phasenb.dto.values import Json
 from phasenb.errors import PhasenbError
-from phasenb.executors import forked, library_state
+from phasenb.executors import forked
+from phasenb.executors.baseline import Baseline, ImportWatch
 from phasenb.executors.capture import Capture, use_pipes
 from phasenb.executors.environment import become
 from phasenb.executors.frames import Header
@@ -38,7 +39,6 @@ from phasenb.executors.left_threads import LeftThreads
 from phasenb.executors.loading import describe_failure, load_agent
 from phasenb.executors.local_modules import LocalModules, site_directories
 from phasenb.executors.performing import Performance, cancelled_error, folder_at, set_variables
-from phasenb.executors.process_state import ProcessState
 from phasenb.executors.secrets import Masker
 from phasenb.executors.task_main import TaskMains
 from phasenb.executors.worker_io import Channel, Interrupts, WorkerIO
@@ -63,14 +63,17 @@ class Worker:
         self._own = dict(os.environ)
         self._descriptors = tuple(map(os.dup, (0, 1, 2)))
         self._thawed_at = monotonic()
-        self._spoiled = self._forked = False
+        self._forked = False
         self._performance: Performance | None = None
         use_pipes(self._left)
         self._interrupts.install()
-        self._state = ProcessState()
+        self._bound = set(os.environ)
+        self._baseline = Baseline()
+        ImportWatch(self._baseline).install()
+        self._baseline.take()
 
     def serve(self) -> None:
-        self._state.put_back()  # at once, so that it can't be this that the first task finds changed
+        self._baseline.put_back()  # at once, so that it can't be this that the first task finds changed
         os.register_at_fork(before=forked.flush, after_in_child=self._in_child)
         gc.freeze()
         self._io.start()
@@ -93,11 +96,14 @@ class Worker:
 
     def _bind(self, header: Header, payload: bytes) -> None:
         """Take a launcher's place: its variables, its directory, and its path before the interpreter's own."""
+        added = {name: value for name, value in os.environ.items() if name not in self._bound}
         become(self._own, payload)
+        self._bound = set(os.environ)
+        for name, value in added.items():  # by modules that are loaded, when they were imported
+            os.environ.setdefault(name, value)
         os.chdir(header["cwd"])
-        added = [path for path in header["sys_path"] if path not in sys.path]
-        sys.path[:0] = added
-        self._state = ProcessState()
+        sys.path[:0] = [path for path in header["sys_path"] if path not in sys.path]
+        self._baseline.take()
 
     def _attempt(self, header: Header, payload: bytes) -> None:
         running = self._io.running
@@ -112,12 +118,11 @@ class Worker:
             os.dup2(copy, fd)  # an attempt before may have closed or redirected them
         self._capture.begin(attempt.log_bytes, performance.masker.text if attempt.secrets else None)
         running.parent = parent = self._parent(header, attempt)
-        with self._capture.python():
-            with self._mains.fresh(), process_runs(parent):
-                outcome = self._perform(performance)
-                if parent is not None:
-                    parent.end()
-            self._put_back()
+        with self._capture.python(), self._mains.fresh(), process_runs(parent):
+            outcome = self._perform(performance)
+            if parent is not None:
+                parent.end()
+        self._put_back()
         self._io.running = self._performance = None
         self._capture.end()
         self._channel.send({**report_message(outcome, self._run), "clean": self._clean()})
@@ -145,7 +150,7 @@ class Worker:
     def _perform(self, performance: Performance) -> Outcome:
         try:
             self._interrupts.arm(lambda: performance.noticed)
-            outcome = contextvars.Context().run(performance.perform)
+            outcome = contextvars.copy_context().run(performance.perform)
             self._interrupts.armed = False
         except BaseException as error:
             if performance.in_child:
@@ -205,13 +210,12 @@ class Worker:
 
     def _put_back(self) -> None:
         """All of it, before the host hears whether the worker is clean: it may give it the next task at once."""
-        stays = [*library_state.put_back(library_state.THREADS), *self._state.put_back(), *library_state.put_back()]
-        self._spoiled = bool(stays) or self._spoiled
+        self._baseline.put_back()
         self._left.note((threading.main_thread(), self._io))
 
     def _clean(self) -> bool:
         """Whether a task of the same launcher may run here after this one."""
-        if self._spoiled or threading.active_count() > 2:
+        if self._baseline.stays or threading.active_count() > 2:
             return False
         if any(stream.closed for stream in (sys.stdin, sys.stdout, sys.stderr)):
             return False

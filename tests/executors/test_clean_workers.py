@@ -11,6 +11,7 @@ import time
 import cloudpickle
 import pytest
 
+from phasenb.executors.library_state import LIBRARIES
 from phasenb.executors.process_state import PROBES
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -69,6 +70,18 @@ CHANGES = {
     "builtins": ("import builtins; builtins.open = None", "open('/dev/null').name"),
     "filters": ("import warnings; warnings.simplefilter('error')", "warnings.warn('told')"),
     "priority": ("import os; os.nice(3)", "os.nice(0)"),
+    "verification": (
+        "import ssl; ssl._create_default_https_context = ssl._create_unverified_context",
+        "ssl._create_default_https_context.__name__",
+    ),
+    "backend": ("import matplotlib.pyplot as plt; plt.switch_backend('svg')", "plt.get_backend()"),
+    "finder": ("import sys; sys.meta_path.insert(0, object()); sys.path_hooks.append(print)", "len(sys.meta_path)"),
+    "added name": ("import builtins; builtins.extra = 1", "hasattr(builtins, 'extra')"),
+    "callbacks": ("import gc; gc.callbacks.append(lambda *a: None)", "len(gc.callbacks)"),
+    "allocations": ("import tracemalloc; tracemalloc.start()", "tracemalloc.is_tracing()"),
+    "dialect": ("import csv; csv.register_dialect('mine', delimiter=';')", "csv.list_dialects()"),
+    "types": ("import mimetypes; mimetypes.add_type('a/mine', '.mine')", "mimetypes.guess_type('x.mine')[0]"),
+    "pickles": ("import copyreg; copyreg.pickle(set, lambda c: (set, ([1],)))", "set in copyreg.dispatch_table"),
 }
 
 
@@ -229,6 +242,125 @@ def test_a_library_that_can_not_be_put_back_retires_the_worker(house, on_process
     on_process(scenario, workers=1)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "import sys, types; sys.modules['fake'] = types.ModuleType('fake')",
+        "import sys; sys.modules['json5x'] = None",
+        "import logging; logging.addLevelName(25, 'NOTE')",
+    ],
+)
+def test_what_a_phase_registers_for_good_retires_the_worker(house, on_process, change):
+    async def scenario(executor):
+        first, told = await in_a_task(house, executor, changes, {"source": change})
+        assert told.outcome.error is None
+        second, _ = await in_a_task(house, executor, draws)
+        assert second != first
+
+    on_process(scenario, workers=1)
+
+
+LAB = """
+import decimal, logging, os, socket, warnings
+import matplotlib, numpy, pandas
+
+warnings.filterwarnings("ignore", message="known harmless")
+logging.getLogger("lab").setLevel(logging.DEBUG)
+os.environ.setdefault("LAB_THREADS", "4")
+"""
+SETTINGS = """
+numpy.seterr(invalid="raise")
+numpy.set_printoptions(precision=3)
+pandas.set_option("display.precision", 2)
+matplotlib.rcParams["figure.dpi"] = 33
+decimal.getcontext().prec = 7
+socket.setdefaulttimeout(12)
+"""
+
+
+@pytest.fixture
+def installed(tmp_path):
+    """A folder of installed packages: one that registers things when it is imported, one that also changes settings."""
+    site = tmp_path / "site-packages"
+    site.mkdir()
+    (site / "lab.py").write_text(LAB)
+    (site / "strict_lab.py").write_text(LAB + SETTINGS)
+    return str(site)
+
+
+def imports(site, name, own=""):
+    """What an import of ``name`` set up, and then some changes of the phase's own."""
+    import importlib
+
+    sys.path.insert(0, site)
+    importlib.import_module(name)
+    found = settings()
+    exec(own, {})
+    return found
+
+
+def settings():
+    import decimal
+    import os
+    import socket
+    import warnings
+
+    import matplotlib
+    import numpy
+    import pandas
+
+    return [
+        numpy.geterr()["invalid"],
+        numpy.get_printoptions()["precision"],
+        pandas.get_option("display.precision"),
+        matplotlib.rcParams["figure.dpi"],
+        decimal.getcontext().prec,
+        socket.getdefaulttimeout(),
+        logging.getLogger("lab").level,
+        os.environ.get("LAB_THREADS"),
+        [str(entry) for entry in warnings.filters],
+    ]
+
+
+OWN = """
+import decimal, logging, numpy, warnings
+numpy.seterr(all="ignore"); decimal.getcontext().prec = 3; logging.getLogger("lab").setLevel(50)
+warnings.simplefilter("error")
+"""
+
+
+def test_what_an_import_sets_up_is_there_in_each_attempt_of_the_task(house, on_process, installed):
+    async def scenario(executor):
+        values = {"site": installed, "name": "strict_lab", "own": OWN}
+        slot = await executor.reserve("ada", None)
+        told = [(await house.run(slot, imports, values)).value() for _ in range(3)]
+        await slot.release()
+        assert told[0][:8] == ["raise", 3, 2, 33.0, 7, 12.0, logging.DEBUG, "4"]
+        assert any("known harmless" in entry for entry in told[0][8])
+        assert told[1:] == told[:2]
+        # Another task, that does not import it, has a process in which nobody did.
+        other, plain = await in_a_task(house, executor, settings)
+        assert other != slot.worker
+        assert plain.value()[:8] == ["warn", 8, 6, 100.0, 28, None, logging.NOTSET, None]
+        _, again = await in_a_task(house, executor, imports, values)
+        assert again.value() == told[0]
+
+    on_process(scenario, workers=1)
+
+
+def test_what_an_import_only_adds_is_there_in_each_task_of_the_worker(house, on_process, installed):
+    async def scenario(executor):
+        values = {"site": installed, "name": "lab", "own": OWN}
+        told = [await in_a_task(house, executor, imports, values) for _ in range(3)]
+        assert len({worker for worker, _ in told}) == 1, "the worker was retired"
+        first, *others = [story.value() for _, story in told]
+        assert first[:2] + first[6:8] == ["warn", 8, logging.DEBUG, "4"]
+        assert any("RankWarning" in entry for entry in first[8]), "numpy's own filter"
+        assert others == [first, first]
+
+    on_process(scenario, workers=1)
+
+
 def freezes_the_clock():
     from freezegun import freeze_time
 
@@ -293,11 +425,19 @@ def test_what_a_task_left_to_be_collected_is_gone_when_the_next_begins(house, on
     on_process(scenario, workers=1)
 
 
+UNCHANGED = """
+from phasenb.executors.baseline import Baseline
+baseline = Baseline()
+baseline.take()
+baseline.put_back()
+print(baseline.stays)
+"""
+
+
 def test_each_probe_has_a_name_of_its_own_and_finds_nothing_where_nothing_changed():
-    names = [probe.name for probe in PROBES]
+    names = [probe.name for probe in (*PROBES, *LIBRARIES)]
     assert len(set(names)) == len(names)
     told = subprocess.run(
-        [sys.executable, "-c", "from phasenb.executors.process_state import *; print(ProcessState().put_back())"],
-        capture_output=True, text=True, check=True,
+        [sys.executable, "-c", UNCHANGED], capture_output=True, text=True, check=True
     )  # fmt: skip
-    assert told.stdout == "[]\n", told.stderr
+    assert told.stdout == "set()\n", told.stderr
