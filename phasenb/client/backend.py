@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from phasenb.store.view import MemoryView
 
 JsonObject = dict[str, Any]
+FINAL_CLOSES = {4001: 401, 4003: 403}  # authentication expired, no longer authorised (protocol.md)
 AFTER_FAILURE_S = 1.0  # before a link is called lost whose message a client could not take: it may happen again
 Receive = Callable[[str | bytes | ServerMessage], None]
 Lost = Callable[[str, PhasenbError | None], None]

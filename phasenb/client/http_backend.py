@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit, urlunsplit
 
 import orjson
 
-from phasenb.client.backend import AFTER_FAILURE_S, JsonObject, Link, Lost, Receive
+from phasenb.client.backend import AFTER_FAILURE_S, FINAL_CLOSES, JsonObject, Link, Lost, Receive
 from phasenb.client.store_reader import StoreReader
 from phasenb.errors import AccessDenied, PhasenbError, ProxyRefused, ServerUnreachable, StoreUnavailable, from_wire
 from phasenb.web.http_protocol import ARROW, JSON
@@ -45,7 +45,6 @@ _quiet.setLevel(logging.INFO)
 TIMEOUT_S = 30.0
 _PAGE = re.compile(r"/(?:lab|tree|notebooks|doc|edit|consoles)(?:/|$)")  # of Jupyter's pages, below its base URL
 _BLOCK = 1 << 20
-_FINAL_CLOSES = {4001: 401, 4003: 403}  # authentication expired, no longer authorised (protocol.md)
 _CUT = "the connection was cut in the middle of an answer"
 _NOT_OURS = "what answers there is no phasenb server"
 _SETTLE_S = 1.0  # after a gateway's error: the server may have been starting
@@ -416,7 +415,7 @@ class _SocketLink:
                 self._receive(await self._socket.recv())
         except ConnectionClosed:
             code, reason = self._socket.close_code, self._socket.close_reason
-            status = _FINAL_CLOSES.get(code or 0)
+            status = FINAL_CLOSES.get(code or 0)
             final = AccessDenied(self._url, status) if status else None
             self._lost(f"closed with {code} {reason or ''}".strip(), final)
         except Exception:

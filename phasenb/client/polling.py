@@ -11,14 +11,13 @@ import logging
 import threading
 from collections.abc import Callable
 
-from phasenb.client.backend import AFTER_FAILURE_S, JsonObject, Lost, Receive
+from phasenb.client.backend import AFTER_FAILURE_S, FINAL_CLOSES, JsonObject, Lost, Receive
 from phasenb.errors import AccessDenied, ConnectionGone, PhasenbError, ServerUnreachable
 
 log = logging.getLogger(__name__)
 
 Exchange = Callable[[str, bytes], bytes]
 """``exchange(path, body)`` -> the body of the answer to a POST. Blocks; raises PhasenbError."""
-_FINAL_CLOSES = {4001: 401, 4003: 403}  # authentication expired, no longer authorised (protocol.md)
 
 
 class PollingLink:
@@ -79,6 +78,6 @@ class PollingLink:
         if self._closed:
             return
         self._closed = True
-        if isinstance(error, ConnectionGone) and error.close_code in _FINAL_CLOSES:
-            error = AccessDenied(self._url, _FINAL_CLOSES[error.close_code])
+        if isinstance(error, ConnectionGone) and error.close_code in FINAL_CLOSES:
+            error = AccessDenied(self._url, FINAL_CLOSES[error.close_code])
         self._lost(str(error), error if isinstance(error, AccessDenied) else None)

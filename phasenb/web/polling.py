@@ -19,7 +19,8 @@ from phasenb.web.message_handler import WebSocketMessageHandler
 WAIT_S = 10.0  # for the first frame: proxies give up on an answer after 30 s or more
 UNFETCHED_S = 30.0
 HELD_BYTES = 1 << 20  # until the queue in front of it fills
-MAXIMUM = 1000  # of a host, at once
+MAXIMUM = 1000  # of a host, at once ...
+MAXIMUM_OF_USER = 100  # ... so that nobody keeps the others out
 
 _GOING_AWAY = 1001
 
@@ -102,7 +103,8 @@ class PolledConnections:
 
     def open(self, user: tuple[str, str], messages: Callable[[PolledConnection], WebSocketMessageHandler]) -> str:
         """A new one; its id. Raises RateLimited where there are too many."""
-        if len(self._open) >= MAXIMUM:
+        own = sum(each.user == user for each in self._open.values())
+        if len(self._open) >= MAXIMUM or own >= MAXIMUM_OF_USER:
             raise RateLimited(UNFETCHED_S)
         connection = PolledConnection()
         polled = Polled(connection, messages(connection), user)

@@ -189,6 +189,15 @@ class TestConnections:
             opened_by(polled, ("ada", "Ada"))
         polled.close()
 
+    async def test_nobody_keeps_the_others_out(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(polling, "MAXIMUM_OF_USER", 1)
+        polled = PolledConnections()
+        opened_by(polled, ("ada", "Ada"))
+        with pytest.raises(RateLimited):
+            opened_by(polled, ("ada", "Ada"))
+        opened_by(polled, ("bob", "Bob"))
+        polled.close()
+
     async def test_frames_are_fetched_once_in_order_and_the_last_ones_before_the_end(self) -> None:
         connection = PolledConnection()
         assert await connection.fetch(0.0) == []
