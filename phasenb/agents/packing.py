@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary
 from phasenb.agents.captures import Part, by_value, parts, size_of, walk
 from phasenb.codecs.names.bounded import TooLargeError
 from phasenb.codecs.names.files import write_code
+from phasenb.codecs.names.refused import Refused
 from phasenb.core.adapting import of_factory
 from phasenb.core.extended_agent import ExtendedAgent
 from phasenb.errors import CapturedTooLarge, UnpicklableCode
@@ -102,6 +103,9 @@ def _explained(root: Any, agent: str, error: Exception) -> UnpicklableCode:
     trail: list[Part] = []
     value: Any = root
     while len(trail) < _DEEPEST:
+        problem = _failure(value)
+        if isinstance(problem, Refused) and problem.value is value:
+            break
         failing = next((part for part in parts(value, deep=True) if _failure(part.value) is not None), None)
         if failing is None:
             break
@@ -109,19 +113,19 @@ def _explained(root: Any, agent: str, error: Exception) -> UnpicklableCode:
         value = failing.value
     problem = _failure(value) or error
     kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
-    why = f"{type(problem).__name__}: {problem}" if type(problem) is not TypeError else str(problem)
+    why = f"{type(problem).__name__}: {problem}" if type(problem) not in (TypeError, Refused) else str(problem)
+    whole = isinstance(problem, Refused) and problem.whole
     user = max((index for index, part in enumerate(trail) if part.function is not None), default=None)
     if user is None:
         path = "".join(part.label for part in trail if part.label not in _OWN)
         told = f"the agent {agent!r} has `{path.lstrip('.')}` ({kind})" if path else f"the agent {agent!r}"
-        return UnpicklableCode(
-            f"{told}, which can't be sent to a worker ({why}): {_factory(root)}", argument=path or None
-        )
+        way = f": {why}" if whole else f", which can't be sent to a worker ({why}): {_factory(root)}"
+        return UnpicklableCode(told + way, argument=path or None)
     function, variable = trail[user].function, trail[user].label
     path = variable + "".join(part.label for part in trail[user + 1 :])
+    way = f", which can't be sent to a worker ({why}): make it inside `{function}`, or {_factory(root)}"
     return UnpicklableCode(
-        f"`{function}` uses `{path}` ({kind}), which can't be sent to a worker ({why}): make it inside `{function}`, "
-        f"or {_factory(root)}",
+        f"`{function}` uses `{path}` ({kind})" + (f": {why}" if whole else way),
         function=function,
         argument=variable,
     )

@@ -344,3 +344,37 @@ def test_an_inline_task_has_the_classes_of_the_script_and_leaves_its_main_alone(
         flow=INLINE,
     )
     assert ran.stdout == "(Plan(n=4), True) True True\nTrue\n"
+
+
+def test_what_belongs_to_the_notebook_s_shell_is_named_at_the_launch(cells):
+    told = cells.run("""
+        import sys
+        import phasenb as pn
+
+        ip, saved = get_ipython(), sys.stdout
+
+        def leave():
+            exit()
+
+        def ask():
+            return ip.user_ns
+
+        def say():
+            print("said", file=saved)
+            return saved is sys.stdout
+
+        for function in (leave, ask):
+            try:
+                pn.launch(function)
+            except pn.PhasenbError as error:
+                print(str(error).replace("\\n", " "))
+        task = pn.launch(say)
+        print(task.result(), list(task.logs()["text"]))
+    """)
+    left, asked, said = told.splitlines()
+    assert left.startswith("`leave` uses `exit` (")
+    assert "a phase ends when it returns or raises" in left
+    assert asked.startswith("`ask` uses `ip` (")
+    assert "belong to the notebook and do not run in a worker" in asked
+    assert "factory" not in left + asked
+    assert said == "True ['said']"

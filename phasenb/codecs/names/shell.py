@@ -11,7 +11,7 @@ import sys
 from types import FunctionType, MethodType
 from typing import Any
 
-_NO_MAGICS = (
+NO_MAGICS = (
     "`!command`, `%magic` and get_ipython() belong to the notebook and do not run in a worker: "
     "use subprocess.run(...) for a command, and the library itself for a magic"
 )
@@ -24,14 +24,14 @@ class NoShell:
         return False
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(_NO_MAGICS)
+        raise AttributeError(NO_MAGICS)
 
 
 def get_ipython() -> Any:
     """In the place of the name that a notebook has from IPython. Raises NameError where there is no notebook."""
     shell = _shell()
     if shell is None:
-        raise NameError(_NO_MAGICS)
+        raise NameError(NO_MAGICS)
     return shell
 
 
@@ -50,6 +50,22 @@ def stand_in(value: Any) -> Any:
     elif type(value) is FunctionType and value.__module__ == "IPython.core.getipython":
         return imported_get_ipython
     return None
+
+
+def is_stream(kind: type) -> bool:
+    """Whether an instance may be the notebook's ``sys.stdout`` or ``sys.stderr``, of now or saved before."""
+    return kind in (type(sys.stdout), type(sys.stderr)) or kind is _notebook_stream()
+
+
+def stream_name(value: Any) -> str | None:
+    for name in ("stdout", "stderr"):
+        if value is getattr(sys, name) or (type(value) is _notebook_stream() and value.name == name):
+            return name
+    return None
+
+
+def _notebook_stream() -> Any:
+    return getattr(sys.modules.get("ipykernel.iostream"), "OutStream", None)
 
 
 def _shell() -> Any:

@@ -10,7 +10,6 @@ import copyreg
 import enum
 import functools
 import io
-import pickle
 import sys
 import types
 import typing
@@ -25,8 +24,9 @@ from phasenb.codecs.names.annotations import annotated_names
 from phasenb.codecs.names.bounded import Kept, TooLargeError
 from phasenb.codecs.names.home import Home, at, current
 from phasenb.codecs.names.plain import holds_secret, is_plain
+from phasenb.codecs.names.refused import Refused, is_memory_map, is_of_shell, refuse_memory_map, refuse_shell
 from phasenb.codecs.names.sentinels import is_bare, known_place, may_be_sentinel, places_of
-from phasenb.codecs.names.shell import stand_in
+from phasenb.codecs.names.shell import is_stream, stand_in, stream_name
 
 LRU = type(functools.lru_cache(len))
 _DISPATCH = functools.singledispatch(len).__code__  # type: ignore[attr-defined]  # a function, whatever it is typed as
@@ -78,10 +78,10 @@ def _reduce_code(code: types.CodeType) -> Reduced:
 
 
 def _reduce_file(file: io.TextIOWrapper) -> Reduced:
-    for name in ("stdout", "stderr"):
-        if file is getattr(sys, name):
-            return building.module_attribute, ("sys", name)
-    raise pickle.PicklingError(f"an open file, of {getattr(file, 'name', 'no name')}")
+    name = stream_name(file)
+    if name is not None:
+        return building.module_attribute, ("sys", name)
+    raise Refused(f"an open file, of {getattr(file, 'name', 'no name')}", file)
 
 
 _TABLE = ChainMap({types.CodeType: _reduce_code, io.TextIOWrapper: _reduce_file}, parts.REDUCERS)
@@ -133,6 +133,9 @@ class NamesPickler(PlainPickler):
             (issubclass(kind, types.ModuleType), self._module),
             (kind in _TYPE_VARIABLES, self._type_variable),
             (issubclass(kind, functools.cached_property), _reduce_cached_property),
+            (is_of_shell(kind), refuse_shell),
+            (not self.by_reference and is_memory_map(kind), refuse_memory_map),
+            (is_stream(kind), _reduce_stream),
             (self._largest is not None and hasattr(kind, "nbytes"), self._array),
             (issubclass(kind, enum.Enum) and kind.__reduce_ex__ is enum.Enum.__reduce_ex__, _reduce_member),
             (may_be_sentinel(kind, _TABLE), self._sentinel),
@@ -393,6 +396,11 @@ def _reduces_itself(kind: Any) -> bool:
         and kind.__reduce_ex__ is object.__reduce_ex__
         and kind.__reduce__ is not object.__reduce__
     )
+
+
+def _reduce_stream(stream: Any) -> Reduced:
+    name = stream_name(stream)
+    return NotImplemented if name is None else (building.module_attribute, ("sys", name))
 
 
 def _reduce_member(member: Any) -> Reduced:
