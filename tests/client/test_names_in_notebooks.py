@@ -368,13 +368,18 @@ def test_what_belongs_to_the_notebook_s_shell_is_named_at_the_launch(cells):
                 pn.launch(function)
             except pn.PhasenbError as error:
                 print(str(error).replace("\\n", " "))
-        task = pn.launch(say)
-        print(task.result(), list(task.logs()["text"]))
+        def show():
+            display({"a": 1})
+
+        for function in (say, show):
+            task = pn.launch(function)
+            print(task.result(), list(task.logs()["text"]))
     """)
-    left, asked, said = told.splitlines()
+    left, asked, said, shown = told.splitlines()
     assert left.startswith("`leave` uses `exit` (")
     assert "a phase ends when it returns or raises" in left
     assert asked.startswith("`ask` uses `ip` (")
     assert "belong to the notebook and do not run in a worker" in asked
     assert "factory" not in left + asked
     assert said == "True ['said']"
+    assert shown == """None ["{'a': 1}"]"""

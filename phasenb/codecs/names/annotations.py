@@ -1,11 +1,16 @@
-"""The names in string annotations: what ``typing.get_type_hints`` looks up, and no bytecode shows."""
+"""Names that code needs and that its bytecode does not show: those in string annotations, which
+``typing.get_type_hints`` looks up, of the code itself and of functions that it makes; and who asks for subclasses.
+"""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
 from functools import lru_cache
+from types import CodeType
 from typing import Any, ForwardRef
+
+_LONGEST = 200  # characters of an annotation
 
 
 def annotated_names(code: Any) -> list[str]:
@@ -16,6 +21,26 @@ def annotated_names(code: Any) -> list[str]:
         return []
     texts = (text for annotation in (annotations or {}).values() for text in _texts(annotation))
     return list(dict.fromkeys(name for text in texts for name in _names_in(text)))
+
+
+def inner_codes(code: CodeType) -> Iterator[CodeType]:
+    """The code of the functions and classes that ``code`` makes, at any depth."""
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield constant
+            yield from inner_codes(constant)
+
+
+def inner_annotated_names(code: CodeType) -> set[str]:
+    """The names in what may be string annotations of the functions that ``code`` makes: in any text beside them."""
+    inner = list(inner_codes(code))
+    constants = [constant for each in (code, *inner) for constant in each.co_consts] if inner else []
+    texts = [part for each in constants for part in (each if isinstance(each, tuple) else (each,))]
+    return {name for text in texts if isinstance(text, str) and len(text) <= _LONGEST for name in _names_in(text)}
+
+
+def asks_for_subclasses(code: CodeType) -> bool:
+    return any("__subclasses__" in each.co_names for each in (code, *inner_codes(code)))
 
 
 def _texts(annotation: Any) -> Iterator[str]:

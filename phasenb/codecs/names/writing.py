@@ -6,6 +6,7 @@ defines goes by value in code, by name in values. Functions of ``__main__`` shar
 
 from __future__ import annotations
 
+import builtins
 import copyreg
 import enum
 import functools
@@ -20,7 +21,7 @@ from typing import Any, BinaryIO, ClassVar
 import cloudpickle
 
 from phasenb.codecs.names import building, marks, parts
-from phasenb.codecs.names.annotations import annotated_names
+from phasenb.codecs.names.annotations import annotated_names, asks_for_subclasses, inner_annotated_names, inner_codes
 from phasenb.codecs.names.bounded import Kept, TooLargeError
 from phasenb.codecs.names.home import Home, at, current
 from phasenb.codecs.names.plain import holds_secret, is_plain
@@ -184,6 +185,25 @@ class NamesPickler(PlainPickler):
                     names.setdefault(word, main[word])
         return names
 
+    def _needed_inside(self, code: types.CodeType) -> dict[str, Any]:
+        """What the functions that it makes name in annotations, and, where it asks for subclasses, those there are."""
+        names: dict[str, Any] = {}
+        words, subclasses = inner_annotated_names(code), asks_for_subclasses(code)
+        for main in self._main:
+            for word in words & main.keys():
+                if isinstance(main[word], _TYPES):  # no function: a text that names one is seldom an annotation
+                    names.setdefault(word, main[word])
+            for name, value in list(main.items()) if subclasses else ():
+                if isinstance(value, type) and value.__base__ is not object and self._home.name_of(value) == name:
+                    names.setdefault(name, value)
+        return names
+
+    def _added_builtins(self, code: types.CodeType) -> dict[str, Any]:
+        """What a tool has put among Python's own names, as IPython its ``display``."""
+        words = {word for each in (code, *inner_codes(code)) for word in each.co_names}
+        found = {word: vars(builtins)[word] for word in words & vars(builtins).keys()}
+        return {word: value for word, value in found.items() if type(value) is types.FunctionType}
+
     # --- code ----------------------------------------------------------------------------------------------------
 
     def _class(self, cls: Any) -> Reduced:
@@ -228,7 +248,9 @@ class NamesPickler(PlainPickler):
         names = {}
         of_main = any(function.__globals__ is main for main in self._main)
         if of_main:
-            names = {**self._needed(function), **{key: value for key, value in used.items() if key not in _OF_MODULE}}
+            names = {**self._added_builtins(function.__code__), **self._needed_inside(function.__code__)}
+            names |= self._needed(function)
+            names |= {key: value for key, value in used.items() if key not in _OF_MODULE}
             used = {}
         slots["__globals__"] = used
         where = _MAIN_NAMES if of_main else self._others(function)
@@ -375,6 +397,7 @@ class _Cell:
 
 
 _MAIN_NAMES = _MainNames()
+_TYPES = (type, *_TYPE_VARIABLES)
 _CODE = (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType, LRU, *_TYPE_VARIABLES)
 
 
