@@ -118,7 +118,7 @@ class Notebooks:
             except StoreUnavailable:
                 raise
             except Exception:  # of our own making: it would keep out all who come after it
-                log.exception("that %s is %s now can't be recorded", old, new or "gone")
+                log.exception("that %r is %r now can't be recorded", old, new)  # their repr: a name may be no text
             self._seen.popleft()
             for notebook in self._open:
                 if notebook.path is not None:
