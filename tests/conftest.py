@@ -132,6 +132,7 @@ def jupyter_processes(tmp_path):
             "JUPYTER_PREFER_ENV_PATH": "0",  # so that this folder's configuration is laid over the environment's
             "JUPYTERLAB_SETTINGS_DIR": str(lab_settings(tmp_path / "settings")),
             "PHASENB_STORE_URL": str(tmp_path / "phasenb.db"),
+            "PYTHONFAULTHANDLER": "1",
         }
         command = [str(python), "-m", app, f"--ServerApp.port={port}", f"--ServerApp.root_dir={folder}"]
         command += ["--no-browser", "--allow-root", *options]
@@ -150,7 +151,17 @@ def jupyter_processes(tmp_path):
             for client in server.kernels:
                 client.stop_channels()  # ZeroMQ waits for ever, at the end of the tests, for sockets that are open
             server.process.terminate()
-            server.process.wait(30)
+            _until_ended(server)
+
+
+def _until_ended(server):
+    """Where it does not end, its log says where each of its threads is."""
+    try:
+        server.process.wait(60)  # many tests may share the machine
+    except subprocess.TimeoutExpired:
+        server.process.send_signal(signal.SIGABRT)
+        server.process.wait(30)
+        raise AssertionError(f"the server did not end: {server.log.read_text()[-20_000:]}") from None
 
 
 @pytest.fixture

@@ -297,6 +297,7 @@ def other_python(tmp_path_factory):
         ).strip()
     )
     (site / "only_there.py").write_text("WHO = 'only there'\n")
+    (site / "__pycache__").mkdir(exist_ok=True)  # as pip leaves it: one that is made later is a change of the folder
     here = [sysconfig.get_paths()["purelib"], str(Path(phasenb.__file__).parents[1])]
     (site / "here.pth").write_text("\n".join(here))
     return python

@@ -63,7 +63,8 @@ class TestSmallLimit:
     async def test_too_large_is_refused(self, put, tmp_path):
         assert (await put(hex_of(b"x" * 1000), b"x" * 1000))[0] == 201
         status, body = await put(hex_of(b"x" * 1001), b"x" * 1001)
-        assert (status, body["code"], body["details"]) == (413, "too_large", {"size": 1001, "limit": 1000})
+        assert (status, body["code"]) == (413, "too_large")
+        assert {"size": 1001, "limit": 1000}.items() <= body["details"].items()
 
     async def test_also_without_an_announced_length(self, jp_fetch, tmp_path):
         async def chunks(write):
