@@ -163,7 +163,7 @@ class _Link:
         clients = line.clients
         self._frames: asyncio.Queue[bytes] = asyncio.Queue()
         self._waiting_bytes = 0
-        self._taken = 0
+        self.taken = 0
         self._line = line
         self._number = number
         self._open = True
@@ -185,16 +185,14 @@ class _Link:
         if not self._open:
             raise ConnectionError("the phase has ended")
         pending = self._line.send({"kind": "frame", "link": self._number}, text_of(frame).encode())
-        self._taken += 1
-        return None if pending is None else self._until(pending)
+        if pending is not None:
+            return self._until(pending)
+        self.taken += 1
+        return None
 
     async def _until(self, pending: Awaitable[None]) -> None:
         await pending
-        self._taken += 1
-
-    @property
-    def taken(self) -> int:
-        return self._taken
+        self.taken += 1
 
     def close(self, code: int, reason: str) -> None:
         if self._open:

@@ -31,16 +31,20 @@ def inner_codes(code: CodeType) -> Iterator[CodeType]:
             yield from inner_codes(constant)
 
 
-def inner_annotated_names(code: CodeType) -> set[str]:
+@lru_cache(maxsize=512)  # a notebook launches again and again
+def inner_annotated_names(code: CodeType) -> frozenset[str]:
     """The names in what may be string annotations of the functions that ``code`` makes: in any text beside them."""
     inner = list(inner_codes(code))
     constants = [constant for each in (code, *inner) for constant in each.co_consts] if inner else []
     texts = [part for each in constants for part in (each if isinstance(each, tuple) else (each,))]
-    return {name for text in texts if isinstance(text, str) and len(text) <= _LONGEST for name in _names_in(text)}
+    short = [text for text in texts if isinstance(text, str) and len(text) <= _LONGEST]
+    return frozenset(name for text in short for name in _names_in(text))
 
 
-def asks_for_subclasses(code: CodeType) -> bool:
-    return any("__subclasses__" in each.co_names for each in (code, *inner_codes(code)))
+@lru_cache(maxsize=512)
+def used_names(code: CodeType) -> frozenset[str]:
+    """The names of variables and attributes in ``code`` and in what it makes."""
+    return frozenset(name for each in (code, *inner_codes(code)) for name in each.co_names)
 
 
 def _texts(annotation: Any) -> Iterator[str]:

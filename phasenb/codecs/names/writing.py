@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, ClassVar
 import cloudpickle
 
 from phasenb.codecs.names import building, marks, parts
-from phasenb.codecs.names.annotations import annotated_names, asks_for_subclasses, inner_annotated_names, inner_codes
+from phasenb.codecs.names.annotations import annotated_names, inner_annotated_names, used_names
 from phasenb.codecs.names.bounded import Kept, TooLargeError
 from phasenb.codecs.names.home import Home, at, current
 from phasenb.codecs.names.plain import holds_secret, is_plain
@@ -188,7 +188,7 @@ class NamesPickler(PlainPickler):
     def _needed_inside(self, code: types.CodeType) -> dict[str, Any]:
         """What the functions that it makes name in annotations, and, where it asks for subclasses, those there are."""
         names: dict[str, Any] = {}
-        words, subclasses = inner_annotated_names(code), asks_for_subclasses(code)
+        words, subclasses = inner_annotated_names(code), "__subclasses__" in used_names(code)
         for main in self._main:
             for word in words & main.keys():
                 if isinstance(main[word], _TYPES):  # no function: a text that names one is seldom an annotation
@@ -200,8 +200,7 @@ class NamesPickler(PlainPickler):
 
     def _added_builtins(self, code: types.CodeType) -> dict[str, Any]:
         """What a tool has put among Python's own names, as IPython its ``display``."""
-        words = {word for each in (code, *inner_codes(code)) for word in each.co_names}
-        found = {word: vars(builtins)[word] for word in words & vars(builtins).keys()}
+        found = {word: vars(builtins)[word] for word in used_names(code) & vars(builtins).keys()}
         return {word: value for word, value in found.items() if type(value) is types.FunctionType}
 
     # --- code ----------------------------------------------------------------------------------------------------
