@@ -308,8 +308,6 @@ class WorkerProcess(asyncio.Protocol):
         said = [line for line in words["stderr"] if line.strip()]
         if said and self._had_secrets:
             said = [NOT_KEPT]
-        if said:
-            log.warning("a worker of %s %s; it said:\n%s", self.executable, self.ended_by(), "\n".join(said[-20:]))
         last = said[-1].strip() if said else "it said nothing"
         if "No module named" in last and "phasenb" in last:
             return LaunchError(
@@ -319,6 +317,8 @@ class WorkerProcess(asyncio.Protocol):
         how = f"{self.ended_by()}, before it could answer: {last}"
         if NO_THREADS in last:  # its own first ones; the host ended what was left of it
             return WorkerLost(f"of {self.executable}", f"could not start its threads: {NO_MORE}")
+        if said:  # what it is, only they may tell
+            log.warning("a worker of %s %s; it said:\n%s", self.executable, self.ended_by(), "\n".join(said[-20:]))
         if self.returncode is not None and self.returncode < 0:  # not its own doing: another one may live
             return WorkerLost(f"of {self.executable}", how)
         return LaunchError(f"a worker of {self.executable} {how}")
