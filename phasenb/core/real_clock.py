@@ -1,9 +1,9 @@
 """The real clock, also where a phase has put another one in its place.
 
 freezegun, and code that patches by hand, exchange what modules hold by name: ``time.monotonic``, ``datetime.datetime``,
-and every module's own name for either. So no name of this module is a clock: what reads one is a default of a function.
-time-machine changes the functions of ``time`` and ``datetime`` in place, but not the system's own, which is asked here
-for the wall time.
+and every module's own name for either. So no name of a module is a clock of ours: what reads one is a default of a
+function, or an attribute of a class. time-machine changes the functions of ``time`` and ``datetime`` in place, but not
+the system's own, which is asked here for the wall time.
 """
 
 from __future__ import annotations

@@ -10,8 +10,13 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-_OF_CLASS_STATEMENT = 1 << 9  # Py_TPFLAGS_HEAPTYPE
+_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 _STATE_METHODS = ("__getnewargs__", "__getnewargs_ex__", "__setstate__")
+
+
+def is_heap_type(kind: Any) -> bool:
+    """Whether a class statement may have made it. Attributes of any other type can't be set."""
+    return bool(kind.__flags__ & _HEAP_TYPE)
 
 
 def may_be_sentinel(kind: Any, reducers: Mapping[Any, Any]) -> bool:
@@ -19,7 +24,7 @@ def may_be_sentinel(kind: Any, reducers: Mapping[Any, Any]) -> bool:
     if kind is object:
         return True
     return bool(
-        kind.__flags__ & _OF_CLASS_STATEMENT
+        is_heap_type(kind)
         and kind.__base__ is object
         and kind.__itemsize__ == 0
         and kind.__reduce_ex__ is object.__reduce_ex__

@@ -26,7 +26,7 @@ from phasenb.codecs.names.bounded import Kept, TooLargeError
 from phasenb.codecs.names.home import Home, at, current
 from phasenb.codecs.names.plain import holds_secret, is_plain
 from phasenb.codecs.names.refused import Refused, is_memory_map, is_of_shell, refuse_memory_map, refuse_shell
-from phasenb.codecs.names.sentinels import is_bare, known_place, may_be_sentinel, places_of
+from phasenb.codecs.names.sentinels import is_bare, is_heap_type, known_place, may_be_sentinel, places_of
 from phasenb.codecs.names.shell import is_stream, stand_in, stream_name
 
 LRU = type(functools.lru_cache(len))
@@ -65,7 +65,8 @@ def _is_shipped(module_name: str) -> bool:
 def made_by_own_code(kind: Any) -> bool:
     """Whether unpickling an instance runs code of ``__main__``, which may raise what pickling did not."""
     makers = (*_MAKERS, "__init__") if issubclass(kind, BaseException) else _MAKERS
-    found = (vars(cls).get(name) for cls in kind.__mro__ for name in makers)
+    open_to_code = [vars(cls) for cls in kind.__mro__ if is_heap_type(cls)]
+    found = (attributes.get(name) for attributes in open_to_code for name in makers)
     return any(getattr(getattr(each, "__func__", each), "__module__", None) == "__main__" for each in found if each)
 
 
@@ -110,7 +111,14 @@ class NamesPickler(PlainPickler):
         self._main = self._home.all_names()
         self._data = data
         self._largest = largest
-        self._plans: dict[int, Callable[[Any], Reduced]] = {}
+        self._plans: dict[int, Callable[[Any], Reduced]] = {
+            id(type): self._class,
+            id(types.FunctionType): self._function,
+            id(types.CodeType): _as_pickle_does,
+            id(types.MethodType): self._method,
+            id(types.ModuleType): self._module,
+            id(LRU): self._cached,
+        }
         self._kinds: list[type] = []  # kept, so that no id is used again
         self._sentinels: dict[type, dict[int, Any]] = {}
         self._cells: dict[int, tuple[types.CellType, types.CellType]] = {}
@@ -128,9 +136,6 @@ class NamesPickler(PlainPickler):
     def _plan(self, kind: Any) -> Callable[[Any], Reduced]:
         plans: tuple[tuple[bool, Callable[[Any], Reduced]], ...] = (
             (issubclass(kind, type), self._class),
-            (kind is types.FunctionType, self._function),
-            (kind is types.MethodType, self._method),
-            (kind is LRU, self._cached),
             (issubclass(kind, types.ModuleType), self._module),
             (kind in _TYPE_VARIABLES, self._type_variable),
             (issubclass(kind, functools.cached_property), _reduce_cached_property),
