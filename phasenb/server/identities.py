@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jupyter_core.utils import ensure_async
+from jupyter_server.base.handlers import JupyterHandler
 
 from phasenb.web.identity import Action, Identity, operating_system_user
-
-if TYPE_CHECKING:
-    from jupyter_server.base.handlers import JupyterHandler
 
 RESOURCE = "phasenb"
 
@@ -37,6 +35,17 @@ def identity_of(
         local = operating_system_user()
         return Identity(owner=owner or local, name=local, may=may, known=known)
     return Identity(owner=owner or user.username, name=user.display_name or user.username, may=may, known=known)
+
+
+class LastingHandler(JupyterHandler):
+    """One that begins a connection which outlives the request: who is behind it is asked again and again."""
+
+    def initialize(self, *args: Any, **kwargs: Any) -> None:
+        super().initialize(*args, **kwargs)
+        self._unasked = dict(self.__dict__)
+
+    def lasting_identity(self, *, owner: str | None, allow_code: bool) -> Identity:
+        return identity_of(self, owner=owner, allow_code=allow_code, unasked=self._unasked)
 
 
 async def _user_of(handler: JupyterHandler, unasked: dict[str, Any]) -> Any:

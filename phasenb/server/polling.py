@@ -6,27 +6,19 @@ connection serves the user who opened it. That an open page asks for news is not
 
 from __future__ import annotations
 
-from typing import Any
-
 from phasenb.server.base import PhaseHandler, permitted
-from phasenb.server.identities import identity_of
+from phasenb.server.identities import LastingHandler
 from phasenb.web.http_protocol import LINES, OpenedConnection
 from phasenb.web.message_handler import WebSocketMessageHandler
 from phasenb.web.polling import WAIT_S, PolledConnection, PolledConnections
 
 
-class ConnectionsHandler(PhaseHandler):
-    def initialize(self, *args: Any, **kwargs: Any) -> None:
-        super().initialize(*args, **kwargs)
-        self._unasked = dict(self.__dict__)
-
+class ConnectionsHandler(PhaseHandler, LastingHandler):
     @permitted("read")
     async def post(self) -> None:
         await self.caller()
         host, _ = self.phasenb.running()
-        identity = identity_of(
-            self, owner=self.phasenb.owner, allow_code=host.settings.allow_code, unasked=self._unasked
-        )
+        identity = self.lasting_identity(owner=self.phasenb.owner, allow_code=host.settings.allow_code)
 
         def messages(connection: PolledConnection) -> WebSocketMessageHandler:
             server = f"phasenb/{self.phasenb.version}"

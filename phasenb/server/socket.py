@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from jupyter_core.utils import ensure_async
 from jupyter_server.auth.decorator import ws_authenticated
-from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.base.websocket import WebSocketMixin
 from jupyter_server.extension.handler import ExtensionHandlerMixin
 from tornado.iostream import IOStream, StreamClosedError
@@ -22,7 +21,7 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from phasenb.config.settings import WebSocketSettings
 from phasenb.errors import PhasenbError
-from phasenb.server.identities import RESOURCE, identity_of
+from phasenb.server.identities import RESOURCE, LastingHandler
 from phasenb.web.connection import Frame, text_of
 from phasenb.web.message_handler import WebSocketMessageHandler, refusal
 
@@ -117,14 +116,10 @@ async def _sent(written: Awaitable[None]) -> None:
         raise ConnectionError("the socket is closed") from error
 
 
-class PhaseSocket(ExtensionHandlerMixin, WebSocketMixin, WebSocketHandler, JupyterHandler):
+class PhaseSocket(ExtensionHandlerMixin, WebSocketMixin, WebSocketHandler, LastingHandler):
     auth_resource = RESOURCE
     messages: WebSocketMessageHandler | None = None
     problem: PhasenbError | None = None
-
-    def initialize(self, *args: Any, **kwargs: Any) -> None:
-        super().initialize(*args, **kwargs)
-        self._unasked = dict(self.__dict__)
 
     @property
     def phasenb(self) -> PhaseNB:
@@ -146,9 +141,7 @@ class PhaseSocket(ExtensionHandlerMixin, WebSocketMixin, WebSocketHandler, Jupyt
         except PhasenbError as error:
             self.problem = error
             return
-        identity = identity_of(
-            self, owner=self.phasenb.owner, allow_code=host.settings.allow_code, unasked=self._unasked
-        )
+        identity = self.lasting_identity(owner=self.phasenb.owner, allow_code=host.settings.allow_code)
         server = f"phasenb/{self.phasenb.version}"
         self.messages = WebSocketMessageHandler(
             TornadoConnection(self), host.manager, host.hub, identity, server=server

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 from tornado.web import HTTPError
@@ -32,7 +33,8 @@ class HealthHandler(PhaseHandler):
     async def get(self) -> None:
         api, identity, query = await self.caller(HealthQuery)
         health = await api.health(identity, query.machine)
-        self.answer(health.changed(anywidget=self.phasenb.pages_have("anywidget")))
+        anywidget = await asyncio.to_thread(self.phasenb.pages_have, "anywidget")  # it looks at the disk
+        self.answer(health.changed(anywidget=anywidget))
 
 
 class AgentsHandler(PhaseHandler):
