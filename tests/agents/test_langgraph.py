@@ -17,11 +17,14 @@ from langgraph.config import get_stream_writer
 from langgraph.errors import GraphRecursionError
 from langgraph.func import entrypoint, task
 from langgraph.graph import END, START, StateGraph
+from langgraph.runtime import Runtime
 from langgraph.types import Command, Send, interrupt
 from pydantic import BaseModel
 
 import phasenb as pn
 from phasenb.agents.local_run import LocalContext
+from phasenb.codecs.names.files import write_code
+from phasenb.codecs.names.reading import read_code
 from phasenb.core.context import Cancelled, Context
 from phasenb.core.launch_check import check_launch
 from phasenb.core.reports import LogChunk, Report
@@ -359,6 +362,28 @@ def test_the_config_reaches_the_nodes_and_each_attempt_is_a_thread_of_its_own() 
     assert run(extended, topic="owls") == run(extended, topic="owls") == {"topic": "owls", "notes": ["x"]}
     assert [own for _, own in seen] == [1, 1]
     assert seen[0][0] != seen[1][0]
+
+
+@dataclasses.dataclass
+class Reader:
+    name: str
+
+
+def greet(state: State, runtime: Runtime[Reader]) -> State:
+    return {"answer": f"{runtime.context.name} on {state['topic']}"}
+
+
+def make_greeting() -> Any:
+    builder = StateGraph(State, context_schema=Reader)
+    builder.add_node("greet", greet)
+    builder.add_edge(START, "greet")
+    return builder.compile()
+
+
+@pytest.mark.parametrize("given", [make_greeting(), make_greeting], ids=["graph", "factory"])
+def test_the_context_reaches_the_nodes(given: Any) -> None:
+    extended = pn.adapters.langgraph(given, context=Reader("ada"))
+    assert run(read_code(write_code(extended)), topic="owls")["answer"] == "ada on owls"
 
 
 def test_graphs_are_phases_of_a_flow() -> None:

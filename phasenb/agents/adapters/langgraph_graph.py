@@ -28,17 +28,20 @@ _LEFT_OUT: Any = object()  # the default of a key that the state need not have
 _NAME = "LangGraph"  # of a graph that was given none
 
 
-def langgraph(graph_or_factory: Any, config: Mapping[str, Any] | None = None, name: str | None = None) -> ExtendedAgent:
+def langgraph(
+    graph_or_factory: Any, config: Mapping[str, Any] | None = None, name: str | None = None, context: Any = None
+) -> ExtendedAgent:
     """A LangGraph graph, or a factory (without arguments) of one that can't be sent to a worker, as an agent.
 
-    ``config``: the RunnableConfig of its runs (``recursion_limit``, ``configurable``, ...). Raises LaunchError for what
-    is neither.
+    ``config``: the RunnableConfig of its runs (``recursion_limit``, ``configurable``, ...). ``context``: what its nodes
+    get as ``runtime.context``, where it has a ``context_schema``. Raises LaunchError for what is neither.
     """
+    options = {} if context is None else {"context": context}
     if has_adapter(graph_or_factory):
-        return ExtendedAgent(GraphRun(graph_or_factory, config), name=name, inject=())
+        return ExtendedAgent(GraphRun(graph_or_factory, config, options), name=name, inject=())
     if not callable(graph_or_factory):
         raise LaunchError(f"{graph_or_factory!r:.80} is neither a LangGraph graph nor a function that makes one")
-    return ExtendedAgent(factory=_Factory(graph_or_factory, config), name=name, inject=())
+    return ExtendedAgent(factory=_Factory(graph_or_factory, config, options), name=name, inject=())
 
 
 def runnable(graph: Any) -> GraphRun:
@@ -47,11 +50,14 @@ def runnable(graph: Any) -> GraphRun:
 
 
 class GraphRun:
-    """A graph as a function of its state's keys: a generator of steps."""
+    """A graph as a function of its state's keys: a generator of steps. ``options``: more of its ``stream``'s."""
 
-    def __init__(self, graph: Any, config: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, graph: Any, config: Mapping[str, Any] | None = None, options: Mapping[str, Any] | None = None
+    ) -> None:
         self._graph = graph if hasattr(graph, "stream") else graph.compile()
         self._config = dict(config or {})
+        self._given = dict(options or {})
         self.name = self.__name__ = getattr(self._graph, "name", None) or _NAME
         self.__signature__, self._whole = _signature(self._graph)
 
@@ -75,28 +81,29 @@ class GraphRun:
         yield told.result()
 
     def _options(self) -> dict[str, Any]:
-        return {"stream_mode": _MODES, "output_keys": self._graph.output_channels, "subgraphs": True}
+        return {**self._given, "stream_mode": _MODES, "output_keys": self._graph.output_channels, "subgraphs": True}
 
     def _run_config(self) -> dict[str, Any]:
         return {**self._config, "configurable": {"thread_id": new_ulid(), **self._config.get("configurable", {})}}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return GraphRun, (self._graph, self._config)
+        return GraphRun, (self._graph, self._config, self._given)
 
 
 class _Factory:
     """Makes the graph where phases run."""
 
-    def __init__(self, make: Callable[[], Any], config: Mapping[str, Any] | None) -> None:
+    def __init__(self, make: Callable[[], Any], config: Mapping[str, Any] | None, options: Mapping[str, Any]) -> None:
         self._make = make
         self._config = config
+        self._options = options
         self.__name__ = getattr(make, "__name__", _NAME)
 
     def __call__(self) -> GraphRun:
         graph = self._make()
         if not has_adapter(graph):
             raise LaunchError(f"the factory `{self.__name__}` made {graph!r:.80}, which is no LangGraph graph")
-        return GraphRun(graph, self._config)
+        return GraphRun(graph, self._config, self._options)
 
 
 class _Told:
