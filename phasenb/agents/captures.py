@@ -17,7 +17,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from phasenb.codecs.names.shell import stand_in
-from phasenb.codecs.names.writing import LRU, goes_by_name, is_dispatch
+from phasenb.codecs.names.writing import LRU, goes_by_name, is_dispatch, named_in_texts
 
 _FEW = 10_000  # elements of a container that are looked at one by one
 _MANY = 50_000
@@ -144,6 +144,8 @@ def _variables(function: types.FunctionType) -> Iterator[Part]:
     for variable in _global_names(function.__code__):
         if variable in function.__globals__:
             yield Part(variable, function.__globals__[variable], name)
+    for variable, value in named_in_texts(function).items():
+        yield Part(variable, value, name)
     for variable, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         try:
             yield Part(variable, cell.cell_contents, name)

@@ -330,6 +330,14 @@ def test_large_variables_are_refused_by_name_before_they_are_pickled(large: Any,
     assert (caught.value.function, caught.value.argument) == ("explore", "large")
 
 
+def test_a_variable_that_a_query_names_is_seen_as_any_other() -> None:
+    names: dict[str, Any] = {"__name__": "__main__", "big": np.zeros(1_500_000)}
+    exec("def explore(frame):\n    return frame.query('a in @big')", names)
+    with pytest.raises(CapturedTooLarge) as caught:
+        pack(flow_of(names["explore"]))
+    assert (caught.value.function, caught.value.argument) == ("explore", "big")
+
+
 class Opaque:
     """Holds bytes in a way that no size can be told from."""
 

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from phasenb.codecs.names import parts
+from phasenb.codecs.names.sentinels import is_heap_type
 
 _hooks = threading.Lock()
 
@@ -81,6 +82,20 @@ def build_cached_property(kind: Any, function: Any, attributes: dict[str, Any]) 
 def build_type_variable(kind: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
     made = kind(*arguments, **options)
     made.__module__ = "__main__"
+    return made
+
+
+def built_in_base(kind: Any) -> Any:
+    """The nearest class below ``kind`` that no class statement made, and that makes its instances."""
+    while is_heap_type(kind):
+        kind = kind.__base__
+    return kind
+
+
+def build_exception(kind: Any, arguments: tuple[Any, ...]) -> Any:
+    base = built_in_base(kind)
+    made = base.__new__(kind, *arguments)
+    base.__init__(made, *arguments)
     return made
 
 

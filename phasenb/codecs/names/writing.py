@@ -20,14 +20,20 @@ from typing import Any, BinaryIO, ClassVar
 
 import cloudpickle
 
-from phasenb.codecs.names import building, marks, parts
-from phasenb.codecs.names.annotations import annotated_names, inner_annotated_names, used_names
+from phasenb.codecs.names import building, marks, parts, reducers
+from phasenb.codecs.names.annotations import (
+    annotated_names,
+    formula_names,
+    inner_annotated_names,
+    queried_names,
+    used_names,
+)
 from phasenb.codecs.names.bounded import Kept, TooLargeError
 from phasenb.codecs.names.home import Home, at, current
 from phasenb.codecs.names.plain import holds_secret, is_plain
-from phasenb.codecs.names.refused import Refused, is_memory_map, is_of_shell, refuse_memory_map, refuse_shell
-from phasenb.codecs.names.sentinels import is_bare, is_heap_type, known_place, may_be_sentinel, places_of
-from phasenb.codecs.names.shell import is_stream, stand_in, stream_name
+from phasenb.codecs.names.refused import is_memory_map, is_of_shell, refuse_memory_map, refuse_shell
+from phasenb.codecs.names.sentinels import is_bare, known_place, may_be_sentinel, places_of
+from phasenb.codecs.names.shell import is_stream, stand_in
 
 LRU = type(functools.lru_cache(len))
 _DISPATCH = functools.singledispatch(len).__code__  # type: ignore[attr-defined]  # a function, whatever it is typed as
@@ -35,16 +41,12 @@ _TYPE_VARIABLES = tuple(
     getattr(typing, name) for name in ("TypeVar", "ParamSpec", "TypeVarTuple", "NewType") if hasattr(typing, name)
 )
 _OF_ENUM = ("_value_", "_name_", "__objclass__", "_sort_order_")
-_MAKERS = (
-    *("__reduce__", "__reduce_ex__", "__new__", "__getnewargs__", "__getnewargs_ex__", "__getstate__", "__setstate__"),
-    *("__getattr__", "__getattribute__", "__setitem__", "append", "extend"),  # unpickling asks and fills before it sets
-)
 _OF_CACHE = ("__wrapped__", "cache_parameters")  # what functools.lru_cache sets itself
 _OF_DISPATCH = ("register", "dispatch", "registry", "_clear_cache")
 
 _OF_MODULE = ("__name__", "__builtins__", "__spec__", "__loader__", "__package__")  # the reader's own
 
-Reduced = Any  # a reduce value, or NotImplemented for what pickle does by itself
+Reduced = reducers.Reduced
 
 
 def goes_by_name(code: Any) -> bool:
@@ -62,12 +64,12 @@ def _is_shipped(module_name: str) -> bool:
     return bool(shipped) and any(f"{module_name}.".startswith(f"{each}.") for each in shipped)
 
 
-def made_by_own_code(kind: Any) -> bool:
-    """Whether unpickling an instance runs code of ``__main__``, which may raise what pickling did not."""
-    makers = (*_MAKERS, "__init__") if issubclass(kind, BaseException) else _MAKERS
-    open_to_code = [vars(cls) for cls in kind.__mro__ if is_heap_type(cls)]
-    found = (attributes.get(name) for attributes in open_to_code for name in makers)
-    return any(getattr(getattr(each, "__func__", each), "__module__", None) == "__main__" for each in found if each)
+def named_in_texts(function: types.FunctionType) -> dict[str, Any]:
+    """The globals that it reads, as libraries do that look them up in the frame of their caller, by a text of its."""
+    code, names = function.__code__, function.__globals__
+    queried = {name: names[name] for name in queried_names(code) if name in names}
+    called = {name: names[name] for name in formula_names(code) if isinstance(names.get(name), _CODE)}
+    return called | queried
 
 
 def is_dispatch(function: Any) -> bool:
@@ -75,18 +77,7 @@ def is_dispatch(function: Any) -> bool:
     return getattr(function, "__code__", None) is _DISPATCH and hasattr(function, "registry")
 
 
-def _reduce_code(code: types.CodeType) -> Reduced:
-    return building.code_of_file, (*parts.reduce_code(code), code.co_filename)
-
-
-def _reduce_file(file: io.TextIOWrapper) -> Reduced:
-    name = stream_name(file)
-    if name is not None:
-        return building.module_attribute, ("sys", name)
-    raise Refused(f"an open file, of {getattr(file, 'name', 'no name')}", file)
-
-
-_TABLE = ChainMap({types.CodeType: _reduce_code, io.TextIOWrapper: _reduce_file}, parts.REDUCERS)
+_TABLE = ChainMap({types.CodeType: reducers.reduce_code, io.TextIOWrapper: reducers.reduce_file}, parts.REDUCERS)
 
 
 class PlainPickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
@@ -114,7 +105,7 @@ class NamesPickler(PlainPickler):
         self._plans: dict[int, Callable[[Any], Reduced]] = {
             id(type): self._class,
             id(types.FunctionType): self._function,
-            id(types.CodeType): _as_pickle_does,
+            id(types.CodeType): reducers.as_pickle_does,
             id(types.MethodType): self._method,
             id(types.ModuleType): self._module,
             id(LRU): self._cached,
@@ -130,7 +121,7 @@ class NamesPickler(PlainPickler):
         if plan is None:
             plan = self._plans[id(kind)] = self._plan(kind)
             self._kinds.append(kind)
-            self.doubtful = self.doubtful or made_by_own_code(kind)
+            self.doubtful = self.doubtful or reducers.made_by_own_code(kind)
         return plan(value)
 
     def _plan(self, kind: Any) -> Callable[[Any], Reduced]:
@@ -138,16 +129,17 @@ class NamesPickler(PlainPickler):
             (issubclass(kind, type), self._class),
             (issubclass(kind, types.ModuleType), self._module),
             (kind in _TYPE_VARIABLES, self._type_variable),
-            (issubclass(kind, functools.cached_property), _reduce_cached_property),
+            (issubclass(kind, functools.cached_property), reducers.reduce_cached_property),
             (is_of_shell(kind), refuse_shell),
             (not self.by_reference and is_memory_map(kind), refuse_memory_map),
-            (is_stream(kind), _reduce_stream),
+            (is_stream(kind), reducers.reduce_stream),
             (self._largest is not None and hasattr(kind, "nbytes"), self._array),
-            (issubclass(kind, enum.Enum) and kind.__reduce_ex__ is enum.Enum.__reduce_ex__, _reduce_member),
+            (reducers.is_member(kind), reducers.reduce_member),
+            (reducers.is_made_by_init(kind), reducers.reduce_exception),
             (may_be_sentinel(kind, _TABLE), self._sentinel),
-            (_reduces_itself(kind), self._self_reduced),
+            (reducers.reduces_itself(kind), self._self_reduced),
         )
-        return next((plan for fits, plan in plans if fits), _as_pickle_does)
+        return next((plan for fits, plan in plans if fits), reducers.as_pickle_does)
 
     # --- names ---------------------------------------------------------------------------------------------------
 
@@ -232,7 +224,7 @@ class NamesPickler(PlainPickler):
             return self._made(cls, building.build_enum, arguments, building.fill_enum, (attributes, own), names)
         if "__orig_bases__" in vars(cls):  # Generic reads them when its subclass is made
             given["__orig_bases__"] = attributes.pop("__orig_bases__", cls.__orig_bases__)
-        _take_slots(cls, attributes, given)
+        reducers.take_slots(cls, attributes, given)
         made_of = (type(cls), cls.__name__, cls.__bases__, given)
         return self._made(cls, building.build_class, made_of, building.fill_class, attributes, names)
 
@@ -248,7 +240,8 @@ class NamesPickler(PlainPickler):
         if is_dispatch(function):
             return self._dispatch(function)
         state, slots = parts.function_state(function)
-        used = {name: value for name, value in slots["__globals__"].items() if self._takes(name, value)}
+        reads = {**slots["__globals__"], **named_in_texts(function)}
+        used = {name: value for name, value in reads.items() if self._takes(name, value)}
         names = {}
         of_main = any(function.__globals__ is main for main in self._main)
         if of_main:
@@ -409,49 +402,5 @@ def _new_cell() -> Any:
     return _Cell()
 
 
-def _as_pickle_does(value: Any) -> Reduced:
-    return NotImplemented
-
-
 def _may_annotate(value: Any) -> bool:
     return isinstance(value, _CODE) or hasattr(value, "__origin__")
-
-
-def _reduces_itself(kind: Any) -> bool:
-    return bool(
-        kind.__module__ == "__main__"
-        and kind.__reduce_ex__ is object.__reduce_ex__
-        and kind.__reduce__ is not object.__reduce__
-    )
-
-
-def _reduce_stream(stream: Any) -> Reduced:
-    name = stream_name(stream)
-    return NotImplemented if name is None else (building.module_attribute, ("sys", name))
-
-
-def _reduce_member(member: Any) -> Reduced:
-    """By its name where its value, such as a function, is found by identity only: a copy of that is no member's."""
-    kind: Any = type(member._value_)
-    if kind.__eq__ is object.__eq__ and member._name_ in type(member).__members__:
-        return getattr, (type(member), member._name_)
-    return NotImplemented
-
-
-def _reduce_cached_property(found: Any) -> Reduced:
-    """Without its lock, which no pickle takes."""
-    attributes = {key: value for key, value in vars(found).items() if key not in ("lock", "func")}
-    return building.build_cached_property, (type(found), found.func, attributes)
-
-
-def _take_slots(cls: Any, attributes: dict[str, Any], given: dict[str, Any]) -> None:
-    """``__slots__`` count when a class is made, not afterwards; their descriptors come of themselves."""
-    if isinstance(vars(cls).get("__dict__"), property):
-        given["__dict__"] = vars(cls)["__dict__"]
-    slots = vars(cls).get("__slots__")
-    if slots is None:
-        return
-    descriptors = [key for key, value in vars(cls).items() if type(value) is types.MemberDescriptorType]
-    given["__slots__"] = slots if isinstance(slots, str | tuple | list | dict) else tuple(descriptors)
-    for key in ("__slots__", *descriptors):
-        attributes.pop(key, None)

@@ -43,6 +43,8 @@ class Lower(dict):
 
 
 class NeedsTwo(Exception):
+    __slots__ = ("code",)
+
     def __init__(self, code, why):
         super().__init__(f"{code}: {why}")
 
