@@ -27,8 +27,9 @@ _SECRET_PARTS = ("PASS", "PWD", "SECRET", "TOKEN", "APIKEY", "PRIVATE", "COOKIE"
 _SECRET_WORDS = frozenset({"KEY", "PAT", "CREDENTIAL", "CREDENTIALS", "WEBHOOK"})
 _OTHER_WORDS = re.compile(r"AUTHORS?|(BY|COM|TRES)PASS|PASS(ENGERS?|IVE|AGES?|THROUGH)|TOKENI[SZ]ERS?")
 _SWITCHES = frozenset({"", "0", "1", "true", "false", "yes", "no", "on", "off"})
+# Searched in texts of 128 KB (a certificate, say): no part may begin at each letter and read on to the end.
 _PASSWORD_IN_TEXT = re.compile(
-    r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#\s@:]*:[^/?#\s@]+@"  # of a URL
+    r"://[^/?#\s@:]*:[^/?#\s@]+@"  # of a URL
     r"|(?i:\b(password|pwd|passwd|accountkey|sharedaccesskey)\s*=\s*[^;\s])"  # of a connection string
 )
 

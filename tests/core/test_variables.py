@@ -58,6 +58,12 @@ def test_what_has_a_password_in_it_is_a_secret(value, secret):
     assert looks_secret("DATABASE", value, nowhere) is secret
 
 
+@pytest.mark.parametrize("part", ["abcdefgh", "a.b-c+d", "a://", "://a", ":a", "password ", " ", "password=;"])
+def test_a_long_value_is_searched_in_a_moment(part):
+    """A search that reads on from each of its characters would take hours."""
+    assert not looks_secret("KUBECONFIG_B64", part * (1_000_000 // len(part)), nowhere)
+
+
 @pytest.mark.parametrize(("name", "value"), [("MAX_TOKENS", "512"), ("USE_AUTH", "false"), ("API_KEY", "")])
 def test_a_switch_or_a_count_is_no_secret(name, value):
     assert not looks_secret(name, value, nowhere)
