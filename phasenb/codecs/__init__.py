@@ -3,6 +3,24 @@
 Rule: what is decoded equals what was encoded and has its type, or encoding takes another codec; pickle takes the rest.
 """
 
-from phasenb.codecs.values import Encoded, PngImage, decode, encode, encode_artifact, is_picture, json_object
+from phasenb.codecs.values import (
+    Encoded,
+    PngImage,
+    check_readable,
+    decode,
+    encode,
+    encode_artifact,
+    is_picture,
+    json_object,
+)
 
-__all__ = ["Encoded", "PngImage", "decode", "encode", "encode_artifact", "is_picture", "json_object"]
+__all__ = [
+    "Encoded",
+    "PngImage",
+    "check_readable",
+    "decode",
+    "encode",
+    "encode_artifact",
+    "is_picture",
+    "json_object",
+]

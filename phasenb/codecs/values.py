@@ -28,15 +28,25 @@ from phasenb.codecs.png import PNG, PngImage, is_picture
 from phasenb.codecs.previews import clip, head, preview
 from phasenb.codecs.text import BYTES, TEXT
 from phasenb.dto.values import OBJECT_KEY, Artifact, Json, ObjectRef, as_reference
-from phasenb.errors import UnknownObject, ValueNotStorable
+from phasenb.errors import PhasenbError, UnknownObject, ValueNotStorable
 
 if TYPE_CHECKING:
     from phasenb.codecs.objects import ObjectFolder
 
-__all__ = ["Encoded", "PngImage", "decode", "encode", "encode_artifact", "is_picture", "json_object"]
+__all__ = [
+    "Encoded",
+    "PngImage",
+    "check_readable",
+    "decode",
+    "encode",
+    "encode_artifact",
+    "is_picture",
+    "json_object",
+]
 
 CODECS: dict[str, Codec] = {codec.name: codec for codec in (JSON, PARQUET, NPY, PNG, TEXT, BYTES, PICKLE)}
 _BY_VALUE = (TEXT, BYTES, NPY, PARQUET, PICKLE)  # in the order they are asked, JSON before them
+_READ_BACK = 16_000_000  # bytes of a pickle
 _JSON_TYPES = frozenset({dict, list, str, int, float, bool, type(None)})
 
 
@@ -103,6 +113,27 @@ def decode(value: Json, folder: ObjectFolder) -> Any:
     with folder.open(reference.hash) as file:
         _check_whole(file, reference)
         return codec.read(file)
+
+
+def check_readable(encoded: Encoded, folder: ObjectFolder, where: str) -> None:
+    """Read a pickled value, up to ``_READ_BACK`` bytes, where it was written: only here somebody can do something about
+    it. That runs what its classes run when they are made again, which objects that are shared may feel.
+
+    Raises ValueNotStorable where it can't be read, which says ``where`` it came from.
+    """
+    reference = as_reference(encoded.value)
+    if reference is None or reference.codec != PICKLE.name or reference.bytes > _READ_BACK:
+        return
+    try:
+        decode(encoded.value, folder)
+    except (OSError, MemoryError, PhasenbError):
+        raise  # of this machine, not of the value
+    except Exception as error:
+        problem = (
+            f"it can be pickled, and not unpickled: {type(error).__name__}: {error}; its class needs a __reduce__ or "
+            "__getnewargs__ that gives what makes it again"
+        )
+        raise ValueNotStorable(where, reference.type, clip(problem)) from error
 
 
 def _check_whole(file: BinaryIO, reference: ObjectRef) -> None:

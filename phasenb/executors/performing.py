@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from phasenb.codecs import Encoded, decode, encode, encode_artifact, is_picture
+from phasenb.codecs import Encoded, check_readable, decode, encode, encode_artifact, is_picture
 from phasenb.codecs.objects import ObjectFolder
 from phasenb.core.context import Cancelled, Context
 from phasenb.core.extended_agent import ExtendedAgent
@@ -119,7 +119,11 @@ class Performance:
             output = run(attempt.phase, ctx, Values(attempt.values, folder))
         if is_picture(output):
             self._keep_picture(output, ctx)
-        return encode(output, folder, inline_bytes=attempt.inline_bytes, where=f"the output of `{attempt.phase}`")
+        where = f"the output of `{attempt.phase}`"
+        encoded = encode(output, folder, inline_bytes=attempt.inline_bytes, where=where)
+        if self._environment is not None:  # in a worker; inline, the notebook's own objects are in use
+            check_readable(encoded, folder, where)
+        return encoded
 
     def _context(self) -> Context:
         attempt = self.attempt

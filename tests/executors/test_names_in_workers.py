@@ -14,7 +14,8 @@ from tests.codecs.names.notebook import run
 
 NOTEBOOKS = [
     "pools_fork", "pools_spawn", "pools_forkserver", "forkserver_kept", "joblib_loky", "subclasses_of_a_library",
-    "caches_and_dispatch", "functions_share_globals", "langgraph", "threads", "two_tasks_in_one_worker", "type_hints",
+    "read_back", "caches_and_dispatch", "functions_share_globals", "langgraph", "threads", "two_tasks_in_one_worker",
+    "type_hints",
 ]  # fmt: skip
 
 

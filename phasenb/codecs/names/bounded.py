@@ -1,34 +1,13 @@
-"""Buffers for pickles of which only so many bytes matter."""
+"""A buffer for pickles that may have only so many bytes."""
 
 from __future__ import annotations
 
 import io
-from typing import Any, BinaryIO
+from typing import Any
 
 
 class TooLargeError(Exception):
     """More bytes than may be."""
-
-
-class Kept:
-    """What is written into ``file``, kept as well while it is at most ``limit`` bytes."""
-
-    def __init__(self, file: BinaryIO, limit: int) -> None:
-        self._file = file
-        self._left = limit
-        self._chunks: list[Any] = []  # as they come, not copied
-
-    def write(self, data: Any, /) -> int:
-        self._left -= memoryview(data).nbytes
-        if self._left >= 0:
-            self._chunks.append(data)
-        else:
-            self._chunks.clear()
-        return self._file.write(data)
-
-    def bytes(self) -> bytes | None:
-        """All of it; None where that is more than ``limit``."""
-        return b"".join(self._chunks) if self._left >= 0 else None
 
 
 class Bounded(io.BytesIO):

@@ -22,6 +22,11 @@ def fill(*arguments: Any) -> Never:
     _refuse()
 
 
+def begin(*arguments: Any) -> Never:
+    """The first part of the state of what ``make`` made."""
+    _refuse()
+
+
 def named(*arguments: Any) -> Never:
     """The object of that name in ``__main__``."""
     _refuse()

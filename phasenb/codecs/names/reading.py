@@ -13,13 +13,16 @@ import pickle
 import warnings
 import zlib
 from collections.abc import Collection
-from types import ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any, BinaryIO
 
 from phasenb.codecs.names import marks
+from phasenb.codecs.names.annotations import inner_annotated_names, used_names
 from phasenb.codecs.names.home import Home, current
 from phasenb.codecs.names.shapes import shape, unrelated
 from phasenb.codecs.names.tail import Tail, read_tail
+
+_PICKLE = b"\x80"  # begins definitions that an earlier release did not pack
 
 
 class Loader(pickle.Unpickler):
@@ -41,6 +44,7 @@ class Loader(pickle.Unpickler):
         self._defined: dict[str, Any] = {}
         self._fresh: dict[int, Any] = {}  # made by this load and not filled yet
         self._made: set[str] = set()
+        self.codes: list[CodeType] = []  # of the functions that it made
 
     def find_class(self, module: str, name: str, /) -> Any:
         if module == "__main__":
@@ -71,6 +75,12 @@ class Loader(pickle.Unpickler):
             self._names.setdefault(name, made)
         return made
 
+    def begin(self, made: Any, own: Any, fill: Any) -> Any:
+        """``fill``, which has filled in the first part of ``made``."""
+        if id(made) in self._fresh:
+            fill(made, own)
+        return fill
+
     def fill(self, made: Any, state: tuple[Any, Any, dict[str, Any]]) -> None:
         if self._fresh.pop(id(made), None) is None:
             return
@@ -78,6 +88,8 @@ class Loader(pickle.Unpickler):
         for name, value in names.items():
             self._names.setdefault(name, value)
         fill(made, own)
+        if isinstance(made, FunctionType):
+            self.codes.append(made.__code__)
 
     def named(self, name: str) -> Any:
         """Raises AttributeError, in words, for a name that is nowhere."""
@@ -157,9 +169,21 @@ def read_code(data: bytes) -> Any:
     tail = read_tail(file)
     if home.keep_code is not None:
         home.keep_code(data)
-    loaded = Loader(file, home, tail, by_name=False).load()
+    loader = Loader(file, home, tail, by_name=False)
+    loaded = loader.load()
     home.spare = list(tail.blobs)
+    for name in _looked_up(loader.codes, {name for names, _ in tail.blobs for name in names}):
+        find_spare(home, name)
     return loaded
+
+
+def _looked_up(codes: Collection[CodeType], spare: set[str]) -> set[str]:
+    """What of ``spare`` code may look up that does not name it: in annotations of what it makes, or as a subclass."""
+    if not spare:
+        return spare
+    if any("__subclasses__" in used_names(code) for code in codes):
+        return spare
+    return {name for code in codes for name in inner_annotated_names(code) & spare}
 
 
 def find_spare(home: Home, name: str) -> Any:
@@ -168,7 +192,8 @@ def find_spare(home: Home, name: str) -> Any:
     with home.lock:
         for blob in [each for each in home.spare if first in each[0]]:
             home.spare.remove(blob)
-            for each, value in Loader(io.BytesIO(zlib.decompress(blob[1])), home, Tail()).load().items():
+            data = blob[1] if blob[1].startswith(_PICKLE) else zlib.decompress(blob[1])
+            for each, value in Loader(io.BytesIO(data), home, Tail()).load().items():
                 home.names.setdefault(each, value)
     return home.find(name)
 

@@ -9,15 +9,9 @@ from typing import Any
 
 from phasenb.codecs.names import building, parts
 from phasenb.codecs.names.refused import Refused
-from phasenb.codecs.names.sentinels import is_heap_type
 from phasenb.codecs.names.shell import stream_name
 
 Reduced = Any
-
-_MAKERS = (
-    *("__reduce__", "__reduce_ex__", "__new__", "__getnewargs__", "__getnewargs_ex__", "__getstate__", "__setstate__"),
-    *("__getattr__", "__getattribute__", "__setitem__", "append", "extend"),  # unpickling asks and fills before it sets
-)
 
 
 def as_pickle_does(value: Any) -> Reduced:
@@ -72,15 +66,6 @@ def is_made_by_init(kind: Any) -> bool:
     if kind.__reduce__ is not base.__reduce__ or (kind.__init__ is base.__init__ and kind.__new__ is base.__new__):
         return False
     return not any(vars(cls).get("__slots__") for cls in kind.__mro__)  # what they hold only __init__ makes again
-
-
-def made_by_own_code(kind: Any) -> bool:
-    """Whether unpickling an instance runs code of ``__main__``, which may raise what pickling did not."""
-    with_init = issubclass(kind, BaseException) and not is_made_by_init(kind)
-    makers = (*_MAKERS, "__init__") if with_init else _MAKERS
-    open_to_code = [vars(cls) for cls in kind.__mro__ if is_heap_type(cls)]
-    found = (attributes.get(name) for attributes in open_to_code for name in makers)
-    return any(getattr(getattr(each, "__func__", each), "__module__", None) == "__main__" for each in found if each)
 
 
 def reduces_itself(kind: Any) -> bool:

@@ -28,7 +28,7 @@ from phasenb.codecs.names.annotations import (
     queried_names,
     used_names,
 )
-from phasenb.codecs.names.bounded import Kept, TooLargeError
+from phasenb.codecs.names.bounded import TooLargeError
 from phasenb.codecs.names.home import Home, at, current
 from phasenb.codecs.names.plain import holds_secret, is_plain
 from phasenb.codecs.names.refused import is_memory_map, is_of_shell, refuse_memory_map, refuse_shell
@@ -87,17 +87,15 @@ class PlainPickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle ha
 
 
 class NamesPickler(PlainPickler):
-    """``named``: what of ``__main__`` went along, by name. ``doubtful``: whether something went along that the
-    notebook's own code makes again. ``data``: whether functions take all their variables along, or code and
-    plain constants only. ``largest``: the bytes that one array may have.
+    """``named``: what of ``__main__`` went along, by name. ``data``: whether all that is used goes along, or code and
+    plain constants only, none that looks like a secret. ``largest``: the bytes that one array may have.
     """
 
     by_reference: ClassVar = False
 
-    def __init__(self, file: BinaryIO | Kept, *, data: bool = True, largest: int | None = None) -> None:
+    def __init__(self, file: BinaryIO, *, data: bool = True, largest: int | None = None) -> None:
         super().__init__(file, protocol=5)
         self.named: dict[str, Any] = {}
-        self.doubtful = False
         self._home: Home = current()
         self._main = self._home.all_names()
         self._data = data
@@ -121,7 +119,6 @@ class NamesPickler(PlainPickler):
         if plan is None:
             plan = self._plans[id(kind)] = self._plan(kind)
             self._kinds.append(kind)
-            self.doubtful = self.doubtful or reducers.made_by_own_code(kind)
         return plan(value)
 
     def _plan(self, kind: Any) -> Callable[[Any], Reduced]:
@@ -183,17 +180,12 @@ class NamesPickler(PlainPickler):
         return names
 
     def _needed_inside(self, code: types.CodeType) -> dict[str, Any]:
-        """What the functions that it makes name in annotations, and, where it asks for subclasses, those there are."""
-        names: dict[str, Any] = {}
-        words, subclasses = inner_annotated_names(code), "__subclasses__" in used_names(code)
-        for main in self._main:
-            for word in words & main.keys():
-                if isinstance(main[word], _TYPES):  # no function: a text that names one is seldom an annotation
-                    names.setdefault(word, main[word])
-            for name, value in list(main.items()) if subclasses else ():
-                if isinstance(value, type) and value.__base__ is not object and self._home.name_of(value) == name:
-                    names.setdefault(name, value)
-        return names
+        """The type variables that the functions it makes name in annotations. Classes, and subclasses that it asks for,
+        are looked for among the spare definitions when the code is read: a text may name one and mean another thing.
+        """
+        words = inner_annotated_names(code)
+        found = {word: main[word] for main in self._main for word in words & main.keys()}
+        return {word: value for word, value in found.items() if isinstance(value, _TYPE_VARIABLES)}
 
     def _added_builtins(self, code: types.CodeType) -> dict[str, Any]:
         """What a tool has put among Python's own names, as IPython its ``display``."""
@@ -209,6 +201,8 @@ class NamesPickler(PlainPickler):
         if reference is not None:
             return reference
         attributes = parts.class_state(cls)
+        if not self._data:
+            attributes = {key: value for key, value in attributes.items() if not holds_secret(key, value)}
         names = self._needed(cls)
         given = {key: vars(cls)[key] for key in ("__module__",) if key in vars(cls)}
         given["__qualname__"] = cls.__qualname__
@@ -226,7 +220,9 @@ class NamesPickler(PlainPickler):
             given["__orig_bases__"] = attributes.pop("__orig_bases__", cls.__orig_bases__)
         reducers.take_slots(cls, attributes, given)
         made_of = (type(cls), cls.__name__, cls.__bases__, given)
-        return self._made(cls, building.build_class, made_of, building.fill_class, attributes, names)
+        generated = {key: value for key, value in attributes.items() if _is_generated(key, value)}
+        others = {key: value for key, value in attributes.items() if key not in generated}
+        return self._made(cls, building.build_class, made_of, _AfterGenerated(cls, generated), others, names)
 
     def _function(self, function: types.FunctionType) -> Reduced:
         standing_in = None if self.by_reference else stand_in(function)
@@ -393,13 +389,30 @@ class _Cell:
         return building.empty_cell, ()
 
 
+class _AfterGenerated:
+    """What fills a class, given once it has the methods that a library wrote for it, as for a named tuple: its other
+    attributes may be instances of itself, which these make.
+    """
+
+    def __init__(self, cls: type, methods: dict[str, Any]) -> None:
+        self._arguments = cls, methods, building.fill_class
+
+    def __reduce__(self) -> Reduced:
+        return marks.begin, self._arguments
+
+
 _MAIN_NAMES = _MainNames()
-_TYPES = (type, *_TYPE_VARIABLES)
 _CODE = (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType, LRU, *_TYPE_VARIABLES)
 
 
 def _new_cell() -> Any:
     return _Cell()
+
+
+def _is_generated(name: str, attribute: Any) -> bool:
+    function = attribute.__func__ if isinstance(attribute, staticmethod | classmethod) else attribute
+    written = isinstance(function, types.FunctionType) and function.__module__ != "__main__"
+    return written or name.startswith("__dataclass_")
 
 
 def _may_annotate(value: Any) -> bool:

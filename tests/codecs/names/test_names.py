@@ -6,6 +6,7 @@ from tests.codecs.names.notebook import NOTEBOOKS, run
 
 IN_WORKERS = {  # tests/executors/test_names_in_workers.py
     "pools_fork", "pools_spawn", "pools_forkserver", "forkserver_kept", "joblib_loky", "subclasses_of_a_library",
+    "read_back",
 }  # fmt: skip
 HERE = sorted(path.stem for path in NOTEBOOKS.glob("*.py") if path.stem not in IN_WORKERS)
 

@@ -1,16 +1,16 @@
-# a value that pickles and does not unpickle is refused where it is written
+# an output that pickles and does not unpickle is refused where it is written
 
 # %%
 
-import collections, dataclasses, pickle, re, sys
+import collections, dataclasses
 
 
-def refusal(value):
+def refusal(task):
     try:
-        launch(lambda: value()).result()
-    except pickle.PicklingError as error:
+        task.result()
+    except Exception as error:
         return str(error)
-    return None
+    return "nothing"
 
 
 class Pt(collections.namedtuple("Pt", "x y")):
@@ -49,18 +49,50 @@ class NeedsTwo(Exception):
         super().__init__(f"{code}: {why}")
 
 
+class Words(collections.Counter):
+    def __init__(self, language, text):
+        super().__init__(text.split())
+
+
+class Ring(collections.deque):
+    def __init__(self, size, items):
+        super().__init__(items, size)
+
+
+class Node:
+    def __init__(self, name):
+        self.name, self.peers = name, {self}
+
+    def __hash__(self):
+        return hash(self.name)
+
+
+class Fixed:
+    __slots__ = ("x",)
+
+    def __init__(self, x):
+        object.__setattr__(self, "x", x)
+
+    def __setattr__(self, name, value):
+        raise AttributeError("immutable")
+
+
 def lower():
     made = Lower("p.")
     made["a"] = 1
     return made
 
 
-check("__new__", "TypeError: Pt.__new__() takes 2 positional arguments" in refusal(lambda: Pt(3)))
-check("__reduce__", "Lockish.__init__() missing 1 required" in refusal(lambda: [Lockish(1)]))
-check("__getattr__", "RecursionError" in refusal(lambda: Proxy(3)))
-check("__setitem__", "has no attribute 'prefix'" in refusal(lower))
-check("an exception", "NeedsTwo.__init__() missing 1" in refusal(lambda: NeedsTwo(3, "why")))
-check("and says what to do", "its class needs a __reduce__" in refusal(lambda: Pt(3)))
+check("__new__", "TypeError: Pt.__new__() takes 2 positional arguments" in refusal(launch(lambda: Pt(3))))
+check("__reduce__", "Lockish.__init__() missing 1 required" in refusal(launch(lambda: [Lockish(1)])))
+check("__getattr__", "RecursionError" in refusal(launch(lambda: Proxy(3))))
+check("__setitem__", "has no attribute 'prefix'" in refusal(launch(lower)))
+check("an exception", "NeedsTwo.__init__() missing 1" in refusal(launch(lambda: NeedsTwo(3, "why"))))
+check("a dict's __init__", "Words.__init__() missing 1 required" in refusal(launch(lambda: Words("en", "a b"))))
+check("a deque's __init__", "an integer is required" in refusal(launch(lambda: Ring(3, [1]))))
+check("a cycle through a hash", "'Node' object has no attribute 'name'" in refusal(launch(lambda: Node("a"))))
+check("__setattr__", "immutable" in refusal(launch(lambda: Fixed(1))))
+check("and says what to do", "its class needs a __reduce__" in refusal(launch(lambda: Pt(3))))
 
 # %%
 
