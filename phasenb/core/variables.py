@@ -23,15 +23,26 @@ _PLACE = ("JPY_", "JUPYTER", "PHASENB_")
 SCREEN = frozenset({"MPLBACKEND", "FORCE_COLOR", "CLICOLOR_FORCE"})
 _LEFT = frozenset({"PWD", "SSH_AUTH_SOCK"})
 
-_SECRET_PARTS = ("PASS", "PWD", "SECRET", "TOKEN", "APIKEY", "PRIVATE", "COOKIE", "AUTH")
-_SECRET_WORDS = frozenset({"KEY", "PAT", "CREDENTIAL", "CREDENTIALS", "WEBHOOK"})
-_OTHER_WORDS = re.compile(r"AUTHORS?|(BY|COM|TRES)PASS|PASS(ENGERS?|IVE|AGES?|THROUGH)|TOKENI[SZ]ERS?")
-_SWITCHES = frozenset({"", "0", "1", "true", "false", "yes", "no", "on", "off"})
-# Searched in texts of 128 KB (a certificate, say): no part may begin at each letter and read on to the end.
-_PASSWORD_IN_TEXT = re.compile(
-    r"://[^/?#\s@:]*:[^/?#\s@]+@"  # of a URL
-    r"|(?i:\b(password|pwd|passwd|accountkey|sharedaccesskey)\s*=\s*[^;\s])"  # of a connection string
-)
+# What looks like a secret, word by word of a name: docs/recovery.md has this list.
+SECRET_PARTS = (
+    "PASS", "PWD", "SECRET", "TOKEN", "APIKEY", "ACCESSKEY", "ACCOUNTKEY", "PRIVATE", "COOKIE", "AUTH", "SIGNATURE",
+)  # fmt: skip
+SECRET_WORDS = frozenset({"KEY", "KEYS", "PAT", "CREDENTIAL", "CREDENTIALS", "WEBHOOK", "WEBHOOKS", "SIG"})
+OTHER_WORDS = frozenset({
+    "AUTHOR", "AUTHORS", "AUTHORITY", "BYPASS", "COMPASS", "TRESPASS", "PASSED", "PASSENGER", "PASSENGERS", "PASSIVE",
+    "PASSAGE", "PASSAGES", "PASSTHROUGH", "TOKENIZER", "TOKENIZERS", "TOKENISER", "TOKENISERS",
+})  # fmt: skip
+SWITCHES = frozenset({"", "0", "1", "true", "false", "yes", "no", "on", "off", "none", "null"})
+MOST_DIGITS = 7  # of a number of tokens: a longer one may be a token itself
+
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")  # AccountKey and ACCOUNT_KEY2 have two
+# Values may have 128 KB (a certificate): no pattern may read on from each character of one, so all take linear time.
+_URL_PASSWORD = re.compile(r"://[^/?#\s@:]*:[^/?#\s@]+@")
+_PEM = "PRIVATE KEY-----"
+# Of name=value, "name": value and name: value; a colon alone is between the folders of a path. A word is read once, as
+# the lookahead is never tried again (3.11 writes that as `\w++`).
+_NAME = re.compile(r"""\b(?=(\w+))\1(?:\\*["']?\s*=|\\*["']\s*:|:(?=\s))""")
+_VALUE = re.compile(r"""[\s"'\\]*([^\s"'\\;,&}\])]*)""")
 
 # The loader's, the interpreter's, the locale's and time zone's, the temporary folder's (tempfile remembers it), and
 # those of pools of threads, devices and memory, which libraries read when they are loaded.
@@ -86,14 +97,45 @@ def travels(name: str) -> bool:
 
 
 def looks_secret(name: str, value: str, is_path: Callable[[str], bool]) -> bool:
-    """By its name, or as it holds a password. The path of a file is no secret, whatever it is called; nor is a switch,
-    or a number of tokens.
+    """By its name, or as it holds a secret: a pair whose name looks so, a URL's password, a private key. The path of a
+    file is no secret, whatever it is called; nor is a switch, or a number of tokens.
     """
-    words = [word for word in name.upper().split("_") if not _OTHER_WORDS.fullmatch(word)]
-    if value.lower() in _SWITCHES or ("TOKENS" in words and value.isdecimal()):
-        return False
-    named = any(part in word for word in words for part in _SECRET_PARTS) or not _SECRET_WORDS.isdisjoint(words)
-    return (named or _PASSWORD_IN_TEXT.search(value) is not None) and not is_path(value)
+    found = (
+        (_named_secret(name) and not _is_setting(name, value))
+        or _URL_PASSWORD.search(value) is not None
+        or _PEM in value
+        or _holds_pair(value, is_path)
+    )
+    return found and not is_path(value)
+
+
+def _holds_pair(text: str, is_path: Callable[[str], bool]) -> bool:
+    for pair in _NAME.finditer(text):
+        if _named_secret(pair[1]):
+            value = _value_at(text, pair.end())
+            if not _is_setting(pair[1], value) and not is_path(value):
+                return True
+    return False
+
+
+def _value_at(text: str, at: int) -> str:
+    found = _VALUE.match(text, at)
+    return found[1] if found else ""
+
+
+def _named_secret(name: str) -> bool:
+    words = [word for word in _words(name) if word not in OTHER_WORDS]
+    return any(part in word for word in words for part in SECRET_PARTS) or not SECRET_WORDS.isdisjoint(words)
+
+
+def _is_setting(name: str, value: str) -> bool:
+    """Whether it is a switch or a number of tokens, which is no secret whatever its name."""
+    count = "TOKENS" in _words(name) and value.isdecimal() and len(value) <= MOST_DIGITS
+    return count or value.lower() in SWITCHES
+
+
+def _words(name: str) -> list[str]:
+    return [word.upper() for word in _WORD.findall(name)]
 
 
 def at_start(environment: Mapping[str, str]) -> AtStart:

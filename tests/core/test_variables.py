@@ -1,9 +1,13 @@
 """Which variables of a launcher go along, and what is told of those that stay behind."""
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from phasenb.core import variables
 from phasenb.core.variables import at_start, carried, environment_of, looks_secret, note_of, of_worker, travels
 
 NAMES = st.sampled_from(
@@ -11,6 +15,7 @@ NAMES = st.sampled_from(
      "JUPYTER_PATH", "PHASENB_URL", "MPLBACKEND", "FORCE_COLOR", "OPENAI_API_KEY", "DB_PASSWORD",
      "my_token", "BASH_FUNC_x%%"]
 ) | st.text(st.characters(exclude_characters="=\0"), min_size=1, max_size=12)  # fmt: skip
+PAGE = (Path(__file__).parents[2] / "docs/recovery.md").read_text()
 ENVIRONMENTS = st.dictionaries(NAMES, st.text(max_size=20) | st.just("postgresql://ada:pw@db/x"), max_size=12)
 
 
@@ -22,7 +27,8 @@ def nowhere(text):
     "name",
     ["DB_PASS", "MYSQL_PWD", "CLIENT_SECRET", "GITHUB_TOKEN", "APIKEY", "MyApiKey", "PRIVATE_PEM", "COOKIE",
      "HTTP_AUTH", "OPENAI_API_KEY", "KEY", "GH_PAT", "AWS_CREDENTIALS", "CREDENTIAL", "openai_api_key",
-     "SLACK_WEBHOOK", "OAUTH_TOKEN", "PASSPHRASE"],
+     "SLACK_WEBHOOK", "OAUTH_TOKEN", "PASSPHRASE", "AccountKey", "accesskey", "AWS_KEY1", "API_KEYS", "SASKey", "sig",
+     "AUTHOR_TOKEN", "client.secret"],
 )  # fmt: skip
 def test_a_name_looks_like_a_secrets(name):
     assert looks_secret(name, "sk-something", nowhere)
@@ -32,7 +38,8 @@ def test_a_name_looks_like_a_secrets(name):
 @pytest.mark.parametrize(
     "name",
     ["PATH", "KEYBOARD", "MONKEY", "HOME", "PATTERN", "DONKEY_KONG", "CREDENTIALED", "REGION",
-     "TOKENIZERS_PARALLELISM", "AUTHOR", "BYPASS_CACHE", "MODEL_PASSTHROUGH", "PASSENGERS"],
+     "TOKENIZERS_PARALLELISM", "AUTHOR", "BYPASS_CACHE", "MODEL_PASSTHROUGH", "PASSENGERS",
+     "AZURE_AUTHORITY_HOST", "Author", "SIGNAL", "TESTS_PASSED"],
 )  # fmt: skip
 def test_a_name_does_not(name):
     assert not looks_secret(name, "value", nowhere)
@@ -52,22 +59,71 @@ def test_a_name_does_not(name):
         ("AccountName=x;AccountKey=b2xz==;EndpointSuffix=x", True),
         ("Server=db;Pwd=owls;", True),
         ("password=", False),
+        ("password=;user=ada", False),
+        ("host=db;db_password=owls1234", True),
+        ("Server=db;User Password=owls1234", True),
+        ("password == owls", True),
+        ('{"password": "owls1234"}', True),
+        ('{"a": [{"client_secret" : 5}]}', True),
+        (r"{\"password\": \"owls\"}", True),
+        ("{'apiKey': 'owls'}", True),
+        ('{"password": null, "max_tokens": 512, "auth": false}', False),
+        ('{"tokens": 938475923874592}', True),
+        ('{"author": "ada", "tokenizer": "gpt2"}', False),
+        ("user: ada\npassword: owls", True),
+        ("DefaultEndpointsProtocol=https;SharedAccessSignature=sv=2022&sig=abc", True),
+        ("BlobEndpoint=https://x;accountkey=b2xz==", True),
+        ("https://x.blob.core.windows.net/c?sv=2022&sig=AbCdEf", True),
+        ("https://x/c?author=ada&page=1", False),
+        ("-Djavax.net.ssl.trustStorePassword=owls", True),
+        ("sslmode=require sslkey=/etc/hostname sslpassword=1", False),
+        ("/opt/auth:/opt/token:/usr/lib", False),
+        ("-----BEGIN RSA PRIVATE KEY-----\nb2xz", True),
     ],
 )
-def test_what_has_a_password_in_it_is_a_secret(value, secret):
-    assert looks_secret("DATABASE", value, nowhere) is secret
+def test_what_has_a_secret_in_it_is_one(value, secret):
+    assert looks_secret("DATABASE", value, lambda text: text == "/etc/hostname") is secret
 
 
-@pytest.mark.parametrize("part", ["abcdefgh", "a.b-c+d", "a://", "://a", ":a", "password ", " ", "password=;"])
-def test_a_long_value_is_searched_in_a_moment(part):
+@pytest.mark.parametrize(
+    "part",
+    ["abcdefgh", "a.b-c+d", "a://", "://a", ":a", " ", "Aa", "a=", "a: ", '"a', "a\\", "password ", "password=;",
+     "max_tokens=1=", "token=null;", 'a="', "author="],
+)  # fmt: skip
+def test_a_long_text_is_searched_in_a_moment(part):
     """A search that reads on from each of its characters would take hours."""
-    assert not looks_secret("KUBECONFIG_B64", part * (1_000_000 // len(part)), nowhere)
+    text = part * (500_000 // len(part))
+    looks_secret("KUBECONFIG_B64", text, nowhere)
+    looks_secret(text, "owls", nowhere)
 
 
-@pytest.mark.parametrize(("name", "value"), [("MAX_TOKENS", "512"), ("USE_AUTH", "false"), ("API_KEY", "")])
+SETTINGS = [("MAX_TOKENS", "512"), ("TOKENS", "9999999"), ("USE_AUTH", "false"), ("USE_AUTH", "On"), ("API_KEY", "")]
+
+
+@pytest.mark.parametrize(("name", "value"), SETTINGS)
 def test_a_switch_or_a_count_is_no_secret(name, value):
     assert not looks_secret(name, value, nowhere)
     assert looks_secret(name, "512x", nowhere)
+
+
+@pytest.mark.parametrize(("name", "value"), [("API_TOKENS", "938475923874592"), ("TOKEN", "512"), ("PASSWORD", "2")])
+def test_a_long_number_and_one_that_counts_no_tokens_are(name, value):
+    assert looks_secret(name, value, nowhere)
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("part of a word", variables.SECRET_PARTS),
+        ("a whole word", variables.SECRET_WORDS),
+        ("words that don't count", variables.OTHER_WORDS),
+        ("values that are settings", variables.SWITCHES - {""}),
+    ],
+)
+def test_the_page_has_the_rule_as_it_is(row, words):
+    [line] = re.findall(rf"^\| {row} \| (.*) \|$", PAGE, re.MULTILINE)
+    assert {word.strip("`") for word in line.split(", ")} == set(words)
+    assert f"a number of at most {variables.MOST_DIGITS} digits" in PAGE
 
 
 @given(ENVIRONMENTS)
