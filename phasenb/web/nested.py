@@ -4,6 +4,10 @@ their attempt has to the host (core.parent).
 Rules: such a client is the task's owner, in the task's session unless it says another; what it launches has the task
 as its ``parent``. It may do what its owner may, and bring code where the host takes any: the phase that asks is code
 that its launcher was permitted to bring, or the administrator's own. It ends with its attempt; its tasks go on.
+
+What a host holds for an attempt is bounded, whether its worker reads or not: an answer is made when the worker has
+taken the one before it, and what waits to be done counts together. The line itself is never stopped, as the attempt's
+own reports come by it too.
 """
 
 from __future__ import annotations
@@ -15,11 +19,13 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
+import orjson
+
 from phasenb.config.machine import machine_id
 from phasenb.core.parent import Message, Send
 from phasenb.core.phase_manager import PhaseManager
 from phasenb.core.reports import Attempt
-from phasenb.errors import BadMessage, TooLarge
+from phasenb.errors import BadMessage, RateLimited, TooLarge
 from phasenb.web.api import TaskApi
 from phasenb.web.connection import TOO_SLOW, Frame, text_of
 from phasenb.web.http_protocol import EventsQuery, LogsQuery
@@ -28,7 +34,10 @@ from phasenb.web.message_handler import WebSocketMessageHandler, error_message
 from phasenb.web.websocket_manager import WebSocketManager
 
 MAXIMUM_ANSWER_BYTES = 134_217_728  # half of what a frame of an attempt's line may have; more would end its worker
-MAXIMUM_WAITING_BYTES = 67_108_864  # commands of a client that were sent and are not begun
+MAXIMUM_WAITING_BYTES = 67_108_864  # commands and questions of a phase that were sent and have to wait
+MAXIMUM_CLIENTS = 100  # of a phase
+_QUESTION_BYTES = 2_000  # what the host keeps of one that waits, beside its arguments
+_RETRY_AFTER_S = 1.0
 _ASK_LESS = "ask for the results of one task, or read the store itself by pn.memory()"
 
 
@@ -62,6 +71,8 @@ class NestedLine:
         self.send = send
         self._links: dict[int, _Link] = {}
         self._calls: set[asyncio.Task[None]] = set()
+        self._turn = asyncio.Lock()
+        self._waiting_bytes = 0
         self._waits: Counter[str] = Counter()
         self._over = False
 
@@ -70,17 +81,15 @@ class NestedLine:
             return  # said before its phase heard of its end, or by a thread that has outlived it
         kind = message["kind"]
         if kind == "open":
-            self._links[message["link"]] = _Link(self, message["link"])
+            self._open(message["link"])
         elif kind == "frame":
             link = self._links.get(message["link"])
             if link is not None:
                 link.hear(payload)
         elif kind == "close":
-            self._close(message["link"])
+            self.close(message["link"])
         elif kind == "call":
-            call = asyncio.get_running_loop().create_task(self._answer(message), name="phasenb nested call")
-            self._calls.add(call)
-            call.add_done_callback(self._calls.discard)
+            self._ask(message)
         elif kind == "wait":
             self._waits[message["task_id"]] += 1
             self.clients.manager.waits(str(self.identity.task), message["task_id"])
@@ -94,26 +103,61 @@ class NestedLine:
             self.clients.manager.goes_on(str(self.identity.task), task_id)
         self._waits.clear()
         for link in tuple(self._links):
-            self._close(link)
+            self.close(link)
         for call in self._calls:
             call.cancel()
 
-    def _close(self, number: int) -> None:
+    def reserve(self, size: int) -> bool:
+        """Whether there is room for what was sent and has to wait; it is counted then, until its ``release``."""
+        if self._waiting_bytes + size > MAXIMUM_WAITING_BYTES:
+            return False
+        self._waiting_bytes += size
+        return True
+
+    def release(self, size: int) -> None:
+        self._waiting_bytes -= size
+
+    def _open(self, number: int) -> None:
+        if len(self._links) < MAXIMUM_CLIENTS:
+            self._links[number] = _Link(self, number)
+        else:
+            reason = f"a phase may have {MAXIMUM_CLIENTS} clients at once: use one for many tasks"
+            self.send({"kind": "lost", "link": number, "reason": reason}, b"")
+
+    def close(self, number: int) -> None:
         link = self._links.pop(number, None)
         if link is not None:
             link.end()
 
+    def _ask(self, message: Message) -> None:
+        size = _QUESTION_BYTES + len(orjson.dumps(message["arguments"]))
+        if not self.reserve(size):
+            self._refuse(message["link"], RateLimited(_RETRY_AFTER_S))
+            return
+        call = asyncio.get_running_loop().create_task(self._answer(message), name="phasenb nested call")
+        self._calls.add(call)
+        call.add_done_callback(self._calls.discard)
+        call.add_done_callback(lambda call: self.release(size))
+
     async def _answer(self, message: Message) -> None:
-        number = message["link"]
-        try:
-            limit = self.clients.maximum_answer_bytes
-            told = await answer(self.clients.api, self.identity, message["name"], message["arguments"], limit)
-        except Exception as error:
-            problem = error_message(None, error)
-            refusal = {"code": problem.code, "message": problem.message, "details": problem.details}
-            self.send({"kind": "refused", "link": number, **refusal}, b"")
-        else:
-            self.send({"kind": "answer", "link": number}, told)
+        """One at a time: the next one is made when the worker has taken this one."""
+        async with self._turn:
+            number = message["link"]
+            try:
+                limit = self.clients.maximum_answer_bytes
+                told = await answer(self.clients.api, self.identity, message["name"], message["arguments"], limit)
+            except Exception as error:
+                pending = self._refuse(number, error)
+            else:
+                pending = self.send({"kind": "answer", "link": number}, told)
+                del told
+            if pending is not None:
+                await pending
+
+    def _refuse(self, number: int, error: Exception) -> Awaitable[None] | None:
+        problem = error_message(None, error)
+        refusal = {"code": problem.code, "message": problem.message, "details": problem.details}
+        return self.send({"kind": "refused", "link": number, **refusal}, b"")
 
 
 async def answer(
@@ -162,7 +206,6 @@ class _Link:
     def __init__(self, line: NestedLine, number: int) -> None:
         clients = line.clients
         self._frames: asyncio.Queue[bytes] = asyncio.Queue()
-        self._waiting_bytes = 0
         self.taken = 0
         self._line = line
         self._number = number
@@ -174,12 +217,13 @@ class _Link:
         self._serving = asyncio.get_running_loop().create_task(self._serve(), name="phasenb nested client")
 
     def hear(self, frame: bytes) -> None:
-        """Take a command. The line is never stopped, as the attempt's own reports come by it too."""
-        if self._waiting_bytes + len(frame) > MAXIMUM_WAITING_BYTES:
-            self.close(TOO_SLOW, "more commands wait than a host keeps: send fewer at once")
-        if self._open:
-            self._waiting_bytes += len(frame)
+        """Take a command."""
+        if not self._open:
+            return
+        if self._line.reserve(len(frame)):
             self._frames.put_nowait(frame)
+        else:
+            self.close(TOO_SLOW, "more commands wait than a host keeps: send fewer at once")
 
     def write(self, frame: Frame) -> Awaitable[None] | None:
         if not self._open:
@@ -199,16 +243,18 @@ class _Link:
             self._line.send(
                 {"kind": "lost", "link": self._number, "reason": f"closed with {code} {reason}".strip()}, b""
             )
-            self.end()
+            self._line.close(self._number)
 
     def end(self) -> None:
         if self._open:
             self._open = False
             self._serving.cancel()
             self._handler.closed()
+            while not self._frames.empty():
+                self._line.release(len(self._frames.get_nowait()))
 
     async def _serve(self) -> None:
         while True:
             frame = await self._frames.get()
-            self._waiting_bytes -= len(frame)
+            self._line.release(len(frame))
             await self._handler.receive(frame)
