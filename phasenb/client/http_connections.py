@@ -16,6 +16,8 @@ class PlainConnection(HTTPConnection):
     """Reads the answer also where the server closed before it had the whole request: it says why."""
 
     def endheaders(self, message_body: Any = None, *, encode_chunked: bool = False) -> None:
+        if self.sock is None:
+            self.connect()  # which sending would do: its failures are no refusal
         with suppress(BrokenPipeError, ConnectionResetError):
             super().endheaders(message_body, encode_chunked=encode_chunked)
 
