@@ -147,6 +147,17 @@ def is_at_start(name: str) -> bool:
     return name.startswith(_AT_START) or name in _AT_START_NAMES
 
 
+def stays_set(name: str, value: str, known: Collection[str]) -> bool:
+    """Whether a variable that a library set when it was imported may stay in a worker, for other tasks. Only one that
+    is read at a start, and not one that holds what a task gave: ``known`` are the values that its phase had then.
+    """
+    if not is_at_start(name):
+        return False
+    if value.lower() in SWITCHES:
+        return True
+    return not any(each == value or (len(each) >= SHORTEST_SECRET and each in value) for each in known)
+
+
 def environment_of(own: Mapping[str, str], going: Mapping[str, str]) -> dict[str, str]:
     """A phase's environment: what went along, and what its worker has of its host (``own``)."""
     kept = {name: value for name, value in own.items() if of_worker(name)}

@@ -4,9 +4,9 @@ A module is loaded once in a process, so what it sets up when it is imported (fi
 happens once. An attempt that imports it later finds it loaded, and must find that too. So:
 
 * What changed during an import belongs to the baseline. What a phase's own code changes is put back after its attempt.
-* Where an import only added what every user of a process may add to (filters, loggers, variables), it stays for other
-  tasks. Where it changed what others would see (how numpy rounds, a default timeout), the worker is retired after the
-  task: only that task's phases imported it.
+* It is for the task alone that imports, and the worker is retired after it, but for what each user of a process adds to
+  and what holds nothing of a task (a probe's ``may_stay``: filters of warnings, loggers without output).
+* What changed while another thread of the phase ran may be that thread's. It is put back, and the worker is retired.
 * What a library has right after its own load is its default. So nobody keeps a list of defaults here.
 """
 
@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.machinery import ExtensionFileLoader, ModuleSpec, SourceFileLoader, SourcelessFileLoader
 from types import ModuleType
 from typing import Any
 
 from phasenb.executors.library_state import LIBRARIES
-from phasenb.executors.probes import Probe, merged, only_adds, same
+from phasenb.executors.probes import Probe, merged, same
 from phasenb.executors.process_state import PROBES
 
 
@@ -48,6 +48,8 @@ class Baseline:
             try:
                 if name not in self._taken:  # loaded by an import that was not seen
                     self._taken[name] = probe.take()
+                    if probe.at_import:  # the phase may have changed it since
+                        self.stays.add(name)
                 if probe.put_back(self._taken[name]) is False:
                     self.stays.add(name)
             except Exception:  # whatever a phase did to what the probe asks
@@ -78,13 +80,18 @@ class Baseline:
             if probe.name not in self._taken:
                 self._look(probe, self._taken, before)
 
-    def imported(self, before: dict[str, Any]) -> None:
-        """An import ended that began with what was seen ``before``."""
+    def imported(self, before: dict[str, Any], alone: bool) -> None:
+        """An import ended that began with what was seen ``before``. ``alone``: no other thread of the phase ran."""
         for name, after in self.seen().items():
+            probe = self._probes[name]
             if name not in before or same(before[name], after):
                 continue
-            self._taken[name] = merged(self._taken[name], before[name], after)
-            if not (self._probes[name].shared and only_adds(before[name], after)):
+            if alone:
+                taken, wanted = self._taken[name], merged(self._taken[name], before[name], after)
+                self._taken[name] = wanted
+                if not probe.may_stay(taken, wanted, before[name]):
+                    self.stays.add(name)
+            elif not probe.tells_imports:
                 self.stays.add(name)
 
 
@@ -93,14 +100,16 @@ class _Local(threading.local):
 
 
 class ImportWatch:
-    """First in ``sys.meta_path``: tells ``baseline`` of imports of modules that are files.
+    """First in ``sys.meta_path``: tells ``baseline`` of imports of modules that are files. ``alone()``: whether no
+    other thread of a phase runs.
 
     The other finders find them. The loader that they give is the module's own, and has its ``exec_module`` exchanged
     until it is called, so that whoever looks at a spec, a module or its loader sees what is there without this.
     """
 
-    def __init__(self, baseline: Baseline) -> None:
+    def __init__(self, baseline: Baseline, alone: Callable[[], bool]) -> None:
         self._baseline = baseline
+        self._alone = alone
         self._local = _Local()
 
     def install(self) -> None:
@@ -127,6 +136,7 @@ class ImportWatch:
 
     def _run(self, loader: Any, module: ModuleType) -> None:
         outer = self._local.before
+        alone = self._alone()  # now: a thread that the import starts is the library's
         before = self._local.before = self._baseline.seen() if outer is None else outer
         try:
             loader.exec_module(module)
@@ -134,7 +144,7 @@ class ImportWatch:
         finally:
             self._local.before = outer
             if outer is None:  # also where it failed: what it imported itself may be loaded
-                self._baseline.imported(before)
+                self._baseline.imported(before, alone)
 
 
 _OF_ONE_MODULE = (SourceFileLoader, SourcelessFileLoader, ExtensionFileLoader)

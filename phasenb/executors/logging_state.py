@@ -1,7 +1,8 @@
 """How logging is set up, and how it is put back: handlers, filters, levels, ``logging.disable`` and its global hooks.
 
 Rules: only what differs from a new logger is taken, as most are new. A handler that goes is closed, as it is at the end
-of a process, so that it writes what it holds.
+of a process, so that it writes what it holds. Libraries set levels, and handlers that write nothing, when they are
+imported. Any other handler, and a filter, may hold what its task gave it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from phasenb.executors.probes import Entries, Probe, unchanged
+from phasenb.executors.probes import Entries, Probe, additions, only_adds
 
 _NEW: dict[str, Any] = {
     "level": logging.NOTSET,
@@ -29,7 +30,7 @@ def _loggers() -> dict[str, dict[str, Any]]:
         if isinstance(logger, logging.Logger) and (
             logger.level or logger.handlers or logger.filters or logger.disabled or not logger.propagate
         ):
-            found[name] = _setup(logger)
+            found[name] = {field: value for field, value in _setup(logger).items() if value != _NEW[field]}
     return found
 
 
@@ -38,9 +39,20 @@ def _put_loggers(taken: Mapping[str, Mapping[str, Any]]) -> None:
     if now == taken:
         return
     for name in now.keys() | taken.keys():
-        wanted = taken.get(name, _NEW)
-        if now.get(name, _NEW) != wanted:
-            _set_up(logging.getLogger(name), wanted)
+        wanted = taken.get(name, {})
+        if now.get(name, {}) != wanted:
+            _set_up(logging.getLogger(name), {**_NEW, **wanted})
+
+
+def _writes_nothing(taken: Mapping[str, Any], wanted: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
+    def added(name: str, field: str) -> list[Any]:
+        known = taken.get(name, {}).get(field, ())
+        return [entry for entry in wanted[name].get(field, ()) if entry not in known]
+
+    return only_adds(taken, wanted) and not any(
+        added(name, "filters") or any(type(handler) is not logging.NullHandler for handler in added(name, "handlers"))
+        for name in wanted
+    )
 
 
 def _logging() -> dict[str, Any]:
@@ -90,7 +102,12 @@ def _set_up(logger: logging.Logger, wanted: Mapping[str, Any]) -> None:
 
 
 LOGGING: tuple[Probe, ...] = (
-    Probe("loggers", _loggers, _put_loggers),
-    Probe("logging", _logging, _put_logging, shared=False),
-    unchanged("names of levels", logging.getLevelNamesMapping, at_import=True),
+    Probe("loggers", _loggers, _put_loggers, may_stay=_writes_nothing),
+    Probe("logging", _logging, _put_logging),
+    Probe(
+        "names of levels",
+        logging.getLevelNamesMapping,
+        lambda taken: bool(logging.getLevelNamesMapping() == taken),
+        may_stay=additions,
+    ),
 )

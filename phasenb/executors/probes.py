@@ -2,8 +2,10 @@
 
 Rules:
 
-* What a probe takes is plain: a value, a mapping, a set, or ``Entries``. So two pure functions say what an import made
-  of it (``merged``), and whether that only added something (``only_adds``).
+* What a probe takes is plain: a value, a mapping, or ``Entries``. So two pure functions say what an import made of it
+  (``merged``), and whether that only added something (``only_adds``).
+* What an import made of it is for the task alone that imports, and its worker is retired. Only what a probe's
+  ``may_stay`` allows is for every task of the worker: what each user of a process adds to, and holds nothing of a task.
 * A probe of a module takes nothing before that module is loaded, and imports nothing.
 """
 
@@ -21,10 +23,21 @@ class Entries(tuple[Any, ...]):
     __slots__ = ()
 
 
+def never(taken: Any, wanted: Any, before: Any) -> bool:
+    """A ``MayStay`` for what others would see."""
+    return same(taken, wanted)
+
+
+MayStay = Callable[[Any, Any, Any], bool]
+"""``(taken, wanted, before)``: whether ``wanted``, which an import made of ``taken``, is for every task. ``before``
+is how it was when the import began, with what the phase had set.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Probe:
     """``put_back(taken)``: False where it can't. ``module``: what must be loaded. ``at_import``: whether imports may
-    set it up. ``shared``: whether what they add is for every task; else only for the task that imports.
+    set it up. ``tells_imports``: ``put_back`` itself tells what an import made.
     """
 
     name: str
@@ -32,7 +45,8 @@ class Probe:
     put_back: Callable[[Any], bool | None]
     module: str | None = None
     at_import: bool = True
-    shared: bool = True
+    may_stay: MayStay = never
+    tells_imports: bool = False
 
     @property
     def there(self) -> bool:
@@ -65,9 +79,9 @@ def attributes(module: Any, *names: str) -> Probe:
     return Probe(module.__name__, take, put_back)
 
 
-def unchanged(name: str, take: Callable[[], Any], *, at_import: bool = False) -> Probe:
-    """Of what can't be put back."""
-    return Probe(name, take, lambda taken: bool(take() == taken), at_import=at_import)
+def unchanged(name: str, take: Callable[[], Any]) -> Probe:
+    """Of what can't be put back, and no import sets up."""
+    return Probe(name, take, lambda taken: bool(take() == taken), at_import=False)
 
 
 def each_time(name: str, put: Callable[[], Any]) -> Probe:
@@ -89,7 +103,7 @@ def of_module(module: str, get: Callable[[Any], Any], put: Callable[[Any, Any], 
         if take() != taken:
             put(sys.modules[module], taken)
 
-    return Probe(module, take, put_back, module)
+    return Probe(module, take, put_back, module, may_stay=additions)
 
 
 def reset(module: str, put: Callable[[Any], Any]) -> Probe:
@@ -102,38 +116,41 @@ def reset(module: str, put: Callable[[Any], Any]) -> Probe:
 
 
 def merged(taken: Any, before: Any, after: Any) -> Any:
-    """``taken``, with what changed from ``before`` to ``after``."""
+    """``taken``, with what changed from ``before`` to ``after``, and nothing else of ``before``."""
     if same(before, after):
         return taken
     if same(taken, before):
         return after
-    if isinstance(before, dict) and isinstance(after, dict):
-        gone = before.keys() - after.keys()
-        changed = {name: value for name, value in after.items() if not (name in before and same(before[name], value))}
-        inside = {
-            name: merged(taken[name], before[name], value) if name in taken and name in before else value
-            for name, value in changed.items()
-        }
-        return {**{name: value for name, value in taken.items() if name not in gone}, **inside}
-    if isinstance(before, set) and isinstance(after, set):
-        return (taken | (after - before)) - (before - after)
-    if isinstance(before, Entries) and isinstance(after, Entries):
-        kept = [entry for entry in taken if entry in after or entry not in before]
-        old = next((at for at, entry in enumerate(after) if entry in before), len(after))
-        first, last = after[:old], [entry for entry in after[old:] if entry not in before]
-        return Entries((*first, *(entry for entry in kept if entry not in first and entry not in last), *last))
-    return after
+    if type(before) is not type(after) or not isinstance(after, dict | Entries):
+        return after
+    if type(taken) is not type(after):
+        taken = type(after)()
+    if isinstance(after, dict):
+        found = {name: value for name, value in taken.items() if name in after or name not in before}
+        for name, value in after.items():
+            if name not in before:
+                found[name] = value
+            elif not same(before[name], value):
+                found[name] = merged(taken.get(name), before[name], value)
+        return found
+    kept = [entry for entry in taken if entry in after or entry not in before]
+    old = next((at for at, entry in enumerate(after) if entry in before), len(after))
+    first, last = after[:old], [entry for entry in after[old:] if entry not in before]
+    return Entries((*first, *(entry for entry in kept if entry not in first and entry not in last), *last))
 
 
 def only_adds(before: Any, after: Any) -> bool:
     """Whether all of ``before`` is as it was in ``after``."""
     if isinstance(before, dict) and isinstance(after, dict):
         return all(name in after and only_adds(value, after[name]) for name, value in before.items())
-    if isinstance(before, set) and isinstance(after, set):
-        return before <= after
     if isinstance(before, Entries) and isinstance(after, Entries):
         return all(entry in after for entry in before)
     return same(before, after)
+
+
+def additions(taken: Any, wanted: Any, before: Any) -> bool:
+    """A ``MayStay`` for what each user of a process adds to."""
+    return only_adds(taken, wanted)
 
 
 def same(one: Any, other: Any) -> bool:

@@ -29,8 +29,20 @@ from pathlib import Path
 from typing import Any, cast
 
 from phasenb.core import real_clock
+from phasenb.core.variables import stays_set
 from phasenb.executors.logging_state import LOGGING
-from phasenb.executors.probes import Entries, Probe, attributes, each_time, pair, unchanged
+from phasenb.executors.probes import (
+    Entries,
+    MayStay,
+    Probe,
+    additions,
+    attributes,
+    each_time,
+    never,
+    only_adds,
+    pair,
+    unchanged,
+)
 from phasenb.executors.worker_io import die_with_guardian
 
 # --- signals and timers ----------------------------------------------------------------------------------------------
@@ -127,11 +139,17 @@ def _put_variables(taken: Mapping[bytes, bytes]) -> None:
     time.tzset()  # also for a TZ that was set and taken away
 
 
+def _for_every_task(taken: Mapping[bytes, bytes], wanted: Mapping[bytes, bytes], before: Mapping[bytes, bytes]) -> bool:
+    values = [os.fsdecode(value) for value in before.values()]
+    added = {os.fsdecode(name): os.fsdecode(value) for name, value in wanted.items() if name not in taken}
+    return only_adds(taken, wanted) and all(stays_set(name, value, values) for name, value in added.items())
+
+
 def _put_directory(taken: str) -> None:
     os.chdir(taken)
 
 
-def _lists(*names: str) -> Probe:
+def _lists(*names: str, may_stay: MayStay) -> Probe:
     """Of lists of ``sys``."""
 
     def take() -> dict[str, Entries]:
@@ -145,7 +163,7 @@ def _lists(*names: str) -> Probe:
             elif Entries(current) != wanted:
                 current[:] = wanted
 
-    return Probe(", ".join(names), take, put_back)
+    return Probe(", ".join(names), take, put_back, may_stay=may_stay)
 
 
 def _put_modules(taken: set[str]) -> bool:
@@ -212,10 +230,10 @@ PROBES: tuple[Probe, ...] = (
     unchanged("identity", _identity),
     unchanged("filters", _filters),
     Probe("directory", lambda: str(Path.cwd()), _put_directory),
-    Probe("variables", lambda: dict(os.environb), _put_variables),
-    _lists("path", "argv"),
-    _lists("meta_path", "path_hooks"),
-    Probe("modules", lambda: set(sys.modules), _put_modules),
+    Probe("variables", lambda: dict(os.environb), _put_variables, may_stay=_for_every_task),
+    _lists("path", "argv", may_stay=never),
+    _lists("meta_path", "path_hooks", may_stay=additions),
+    Probe("modules", lambda: dict(sys.modules), _put_modules, may_stay=additions, tells_imports=True),
     each_time("tracing", _clear_tracing),
     attributes(
         sys,
@@ -238,7 +256,7 @@ PROBES: tuple[Probe, ...] = (
     pair("stack size", threading.stack_size, threading.stack_size),
     Probe("collector", _collector, _put_collector),
     pair("locale", lambda: locale.setlocale(locale.LC_ALL), lambda taken: locale.setlocale(locale.LC_ALL, taken)),
-    Probe("filters of warnings", lambda: Entries(warnings.filters), _put_filters),
+    Probe("filters of warnings", lambda: Entries(warnings.filters), _put_filters, may_stay=additions),
     *LOGGING,
     Probe("clock", real_clock.patched, lambda taken: not real_clock.patched(), at_import=False),
 )

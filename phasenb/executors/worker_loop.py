@@ -67,9 +67,8 @@ class Worker:
         self._performance: Performance | None = None
         use_pipes(self._left)
         self._interrupts.install()
-        self._bound = set(os.environ)
         self._baseline = Baseline()
-        ImportWatch(self._baseline).install()
+        ImportWatch(self._baseline, _alone).install()
         self._baseline.take()
 
     def serve(self) -> None:
@@ -96,11 +95,7 @@ class Worker:
 
     def _bind(self, header: Header, payload: bytes) -> None:
         """Take a launcher's place: its variables, its directory, and its path before the interpreter's own."""
-        added = {name: value for name, value in os.environ.items() if name not in self._bound}
         become(self._own, payload)
-        self._bound = set(os.environ)
-        for name, value in added.items():  # by modules that are loaded, when they were imported
-            os.environ.setdefault(name, value)
         os.chdir(header["cwd"])
         sys.path[:0] = [path for path in header["sys_path"] if path not in sys.path]
         self._baseline.take()
@@ -215,7 +210,7 @@ class Worker:
 
     def _clean(self) -> bool:
         """Whether a task of the same launcher may run here after this one."""
-        if self._baseline.stays or threading.active_count() > 2:
+        if self._baseline.stays or not _alone():
             return False
         if any(stream.closed for stream in (sys.stdin, sys.stdout, sys.stderr)):
             return False
@@ -233,6 +228,11 @@ class Worker:
             os.close(fd)
         if self._performance is not None:
             self._performance.in_child = True
+
+
+def _alone() -> bool:
+    """Whether this thread and the I/O thread are all that run."""
+    return threading.active_count() <= 2
 
 
 def _refusal(error: PhasenbError, masker: Masker) -> dict[str, Any]:

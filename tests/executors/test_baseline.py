@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+import threading
 from importlib.machinery import SourceFileLoader
 
 import pytest
@@ -9,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phasenb.executors.baseline import Baseline, ImportWatch
-from phasenb.executors.probes import Entries, Probe, merged, only_adds
+from phasenb.executors.probes import Entries, Probe, additions, merged, only_adds
 
 SCALARS = st.integers(0, 3)
 ENTRIES = st.lists(st.integers(0, 6), unique=True, max_size=4).map(Entries)
-SETS = st.sets(st.integers(0, 6), max_size=4)
-STATES = st.dictionaries(st.sampled_from("abc"), st.one_of(SCALARS, st.dictionaries(st.sampled_from("xy"), SCALARS)))
-TRIPLES = st.one_of(*(st.tuples(kind, kind, kind) for kind in (SCALARS, ENTRIES, SETS, STATES)))
+FIELDS = st.dictionaries(st.sampled_from("xy"), st.one_of(SCALARS, ENTRIES))
+STATES = st.dictionaries(st.sampled_from("abc"), st.one_of(SCALARS, ENTRIES, FIELDS))
+TRIPLES = st.one_of(*(st.tuples(kind, kind, kind) for kind in (SCALARS, ENTRIES, STATES)))
 
 
 @given(TRIPLES)
@@ -25,12 +26,25 @@ def test_nothing_changed_and_nothing_else_changed(states):
     assert merged(before, before, after) == after
 
 
-@given(st.one_of(st.tuples(ENTRIES, ENTRIES, ENTRIES), st.tuples(SETS, SETS, SETS)))
+@given(st.tuples(ENTRIES, ENTRIES, ENTRIES))
 def test_what_was_added_is_there_and_what_was_removed_is_not(states):
     taken, before, after = states
     found = set(merged(taken, before, after))
     assert found == (set(taken) | (set(after) - set(before))) - (set(before) - set(after))
     assert only_adds(before, after) == (set(before) <= set(after))
+
+
+def parts(state, path=()):
+    """The leaves of a state, each with where it is; of entries each."""
+    if isinstance(state, dict):
+        return {part for name, inside in state.items() for part in parts(inside, (*path, name))}
+    return {(path, "entry", entry) for entry in state} if isinstance(state, Entries) else {(path, state)}
+
+
+@given(st.tuples(STATES, STATES, STATES))
+def test_nothing_comes_in_that_was_there_before_an_import_and_is_not_the_baselines(states):
+    taken, before, after = states
+    assert parts(merged(taken, before, after)) - parts(taken) <= parts(after) - parts(before)
 
 
 def test_what_a_phase_set_before_an_import_is_no_part_of_what_the_import_set():
@@ -55,10 +69,11 @@ def watched(tmp_path, monkeypatch):
         setting.clear()
         setting.update(taken)
 
-    probe = Probe("setting", lambda: dict(setting), put_back)
+    probe = Probe("setting", lambda: dict(setting), put_back, may_stay=additions)
     baseline = Baseline([probe])
     baseline.take()
-    watch = ImportWatch(baseline)
+    threads = threading.active_count()
+    watch = ImportWatch(baseline, lambda: threading.active_count() == threads)
     watch.install()
     monkeypatch.syspath_prepend(str(tmp_path))
     before = set(sys.modules)
@@ -102,4 +117,23 @@ def test_an_import_that_changes_what_others_see_is_for_its_task_alone(watched):
     setting["value"] = 7
     baseline.put_back()
     assert setting == {"value": 1}
+    assert baseline.stays == {"setting"}
+
+
+def test_what_changed_while_another_thread_ran_is_put_back_and_in_doubt(watched):
+    folder, baseline, setting = watched
+    (folder / "adds_it.py").write_text("import sys\nsys.setting_of_a_test['inner'] = 1\n")
+    (folder / "adds_nothing.py").write_text("")
+    over = threading.Event()
+    thread = threading.Thread(target=over.wait)
+    thread.start()
+    try:
+        importlib.import_module("adds_nothing")
+        assert not baseline.stays
+        importlib.import_module("adds_it")
+    finally:
+        over.set()
+        thread.join()
+    baseline.put_back()
+    assert setting == {"value": 0}
     assert baseline.stays == {"setting"}

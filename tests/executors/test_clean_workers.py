@@ -266,7 +266,7 @@ import matplotlib, numpy, pandas
 
 warnings.filterwarnings("ignore", message="known harmless")
 logging.getLogger("lab").setLevel(logging.DEBUG)
-os.environ.setdefault("LAB_THREADS", "4")
+os.environ.setdefault("KMP_LAB", "4")
 """
 SETTINGS = """
 numpy.seterr(invalid="raise")
@@ -317,7 +317,7 @@ def settings():
         decimal.getcontext().prec,
         socket.getdefaulttimeout(),
         logging.getLogger("lab").level,
-        os.environ.get("LAB_THREADS"),
+        os.environ.get("KMP_LAB"),
         [str(entry) for entry in warnings.filters],
     ]
 
@@ -357,6 +357,149 @@ def test_what_an_import_only_adds_is_there_in_each_task_of_the_worker(house, on_
         assert first[:2] + first[6:8] == ["warn", 8, logging.DEBUG, "4"]
         assert any("RankWarning" in entry for entry in first[8]), "numpy's own filter"
         assert others == [first, first]
+
+    on_process(scenario, workers=1)
+
+
+FINDS = """
+import os
+os.environ["KMP_FOUND"] = os.environ["FOUND_KEY"]
+"""
+COPIES = """
+import os
+os.environ.setdefault("COPIED_KEY", os.environ.get("FOUND_KEY", "none"))
+"""
+READS = """
+import os
+os.environ.update(line.strip().split("=") for line in open(".env"))
+"""
+SPEAKS = """
+import logging
+logging.getLogger("speaks").addHandler(logging.NullHandler())
+"""
+
+
+def imports_in_a_pool(site, names):
+    """Lazily, in the threads of a pool, while the phase sets itself up."""
+    import importlib
+    import os
+    import warnings
+    from concurrent.futures import ThreadPoolExecutor
+    from threading import Event
+
+    sys.path.insert(0, site)
+    sys.begun, sys.go_on = Event(), Event()
+    with ThreadPoolExecutor(2) as pool:
+        futures = [pool.submit(importlib.import_module, name) for name in names]
+        sys.begun.wait(20)
+        os.environ["KMP_OF_TASK"] = os.environ["PGPASSWORD"] = "owls of the task"
+        warnings.filterwarnings("ignore", message="of the task")
+        logging.getLogger("of.the.task").addHandler(logging.NullHandler())
+        sys.go_on.set()
+        assert all(future.result() for future in futures)
+
+
+def left_by_tasks():
+    import os
+    import warnings
+
+    variables = {name: value for name, value in os.environ.items() if "owls" in value}
+    loggers = [name for name in ("speaks", "of.the.task") if logging.getLogger(name).handlers]
+    return variables, loggers, [str(entry) for entry in warnings.filters if "of the task" in str(entry)]
+
+
+def logs_before_it_imports(site, path):
+    import importlib
+
+    log = logging.getLogger("speaks")
+    log.setLevel(logging.DEBUG)
+    log.addHandler(logging.FileHandler(path))
+    sys.path.insert(0, site)
+    importlib.import_module("speaks")
+
+
+def password():
+    logging.getLogger("speaks").debug("the next task's password")
+
+
+@pytest.mark.parametrize("source", [FINDS, COPIES, READS])
+def test_no_variable_that_an_import_took_from_a_task_is_there_in_the_next(
+    house, on_process, tmp_path, monkeypatch, source
+):
+    (tmp_path / "site-packages").mkdir()
+    (tmp_path / "site-packages" / "takes.py").write_text(source)
+    (tmp_path / ".env").write_text("READ_KEY=owls of a file\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OF_THE_HOST", "owls of the host")
+
+    async def scenario(executor):
+        values = {"site": str(tmp_path / "site-packages"), "name": "takes"}
+        first, told = await in_a_task(
+            house, executor, only_imports, values, secrets={"FOUND_KEY": "env:OF_THE_HOST"}
+        )  # fmt: skip
+        assert told.outcome.error is None
+        second, told = await in_a_task(house, executor, left_by_tasks)
+        assert told.value()[0].keys() <= {"OF_THE_HOST"}
+        assert second != first
+
+    on_process(scenario, workers=1)
+
+
+def only_imports(site, name):
+    import importlib
+
+    sys.path.insert(0, site)
+    importlib.import_module(name)
+
+
+def test_what_a_phase_sets_while_a_thread_of_it_imports_is_gone_in_the_next_task(house, on_process, tmp_path):
+    site = tmp_path / "site-packages"
+    site.mkdir()
+    (site / "slow_lab.py").write_text("import sys\nsys.begun.set()\nsys.go_on.wait(20)\n")
+
+    async def scenario(executor):
+        values = {"site": str(site), "names": ["slow_lab", "slow_lab"]}
+        first, told = await in_a_task(house, executor, imports_in_a_pool, values)
+        assert told.outcome.error is None
+        second, told = await in_a_task(house, executor, left_by_tasks)
+        assert told.value() == ({}, [], [])
+        assert second != first
+
+    on_process(scenario, workers=1)
+
+
+def test_how_a_phase_set_a_logger_up_before_its_librarys_import_is_gone_in_the_next_task(house, on_process, tmp_path):
+    site, path = tmp_path / "site-packages", tmp_path / "first.log"
+    site.mkdir()
+    (site / "speaks.py").write_text(SPEAKS)
+
+    async def scenario(executor):
+        values = {"site": str(site), "path": str(path)}
+        first, told = await in_a_task(house, executor, logs_before_it_imports, values)
+        assert told.outcome.error is None
+        second, _ = await in_a_task(house, executor, password)
+        assert second == first, "a handler that writes nothing retires no worker"
+        assert path.read_text() == ""
+        _, told = await in_a_task(house, executor, left_by_tasks)
+        assert told.value()[1] == ["speaks"]
+
+    on_process(scenario, workers=1)
+
+
+COMMON = [
+    "numpy", "pandas", "sklearn.linear_model", "matplotlib.pyplot", "requests", "urllib3", "httpx", "pydantic", "tqdm",
+    "langgraph.graph", "joblib", "scipy.stats", "sqlalchemy", "IPython", "dateutil", "yaml", "asyncio",
+]  # fmt: skip
+
+
+def test_no_common_library_retires_the_worker_that_imports_it(house, on_process):
+    async def scenario(executor):
+        first, _ = await in_a_task(house, executor, left_by_tasks)
+        for name in COMMON:
+            _, told = await in_a_task(house, executor, only_imports, {"site": "/nothing", "name": name})
+            assert (name, told.outcome.error) == (name, None)
+            second, _ = await in_a_task(house, executor, left_by_tasks)
+            assert (name, second) == (name, first)
 
     on_process(scenario, workers=1)
 
