@@ -57,7 +57,13 @@ class Baseline:
 
     # --- imports -------------------------------------------------------------------------------------------------
 
-    def seen(self) -> dict[str, Any]:
+    def begun(self, module: str) -> dict[str, Any]:
+        """What is seen before ``module`` is loaded: by then it stands in ``sys.modules``."""
+        before = self._seen()
+        before.get("modules", {}).pop(module, None)
+        return before
+
+    def _seen(self) -> dict[str, Any]:
         """How it is now, as far as imports set it up."""
         found: dict[str, Any] = {}
         for probe in self._at_import:
@@ -82,7 +88,7 @@ class Baseline:
 
     def imported(self, before: dict[str, Any], alone: bool) -> None:
         """An import ended that began with what was seen ``before``. ``alone``: no other thread of the phase ran."""
-        for name, after in self.seen().items():
+        for name, after in self._seen().items():
             probe = self._probes[name]
             if name not in before or same(before[name], after):
                 continue
@@ -137,7 +143,7 @@ class ImportWatch:
     def _run(self, loader: Any, module: ModuleType) -> None:
         outer = self._local.before
         alone = self._alone()  # now: a thread that the import starts is the library's
-        before = self._local.before = self._baseline.seen() if outer is None else outer
+        before = self._local.before = self._baseline.begun(module.__name__) if outer is None else outer
         try:
             loader.exec_module(module)
             self._baseline.loaded(module.__name__, before)

@@ -26,6 +26,7 @@ import time
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any, cast
 
 from phasenb.core import real_clock
@@ -166,10 +167,20 @@ def _lists(*names: str, may_stay: MayStay) -> Probe:
     return Probe(", ".join(names), take, put_back, may_stay=may_stay)
 
 
-def _put_modules(taken: set[str]) -> bool:
-    """A module that no import made is a phase's own. Other modules may have taken it up, so it can't be taken back."""
-    came = (sys.modules.get(name) for name in sys.modules.keys() - taken)
-    return all(getattr(module, "__spec__", None) is not None for module in came)
+def _put_modules(taken: dict[str, ModuleType]) -> bool:
+    """What a phase made, or put in the place of another, others may have taken up: so it can't all be undone."""
+    if sys.modules == taken:
+        return True
+    came = {name: module for name, module in sys.modules.items() if name not in taken}
+    changed = {name: module for name, module in taken.items() if sys.modules.get(name) is not module}
+    sys.modules.update(changed)
+    taken.update(came)
+    return not changed and all(_was_imported(name, module) for name, module in came.items())
+
+
+def _was_imported(name: str, module: object) -> bool:
+    spec = getattr(module, "__spec__", None)
+    return spec is not None and spec.name == name and spec.loader is not None
 
 
 # --- Python ----------------------------------------------------------------------------------------------------------

@@ -247,6 +247,12 @@ def test_a_library_that_can_not_be_put_back_retires_the_worker(house, on_process
     [
         "import sys, types; sys.modules['fake'] = types.ModuleType('fake')",
         "import sys; sys.modules['json5x'] = None",
+        "import sys, types; from importlib.machinery import ModuleSpec as S; m = types.ModuleType('fake');"
+        "m.__spec__ = S('fake', None); sys.modules['fake'] = m",
+        "import csv, sys, types; m = types.ModuleType('fake'); m.__spec__ = csv.__spec__; sys.modules['fake'] = m",
+        "import sys, types, json; sys.modules['json'] = types.SimpleNamespace(loads=lambda text: 'fake')",
+        "import sys, json; del sys.modules['json']",
+        "import sys, json; del sys.modules['json']; import json",
         "import logging; logging.addLevelName(25, 'NOTE')",
     ],
 )
@@ -258,6 +264,30 @@ def test_what_a_phase_registers_for_good_retires_the_worker(house, on_process, c
         assert second != first
 
     on_process(scenario, workers=1)
+
+
+def replaces(name):
+    import importlib
+    import unittest.mock
+
+    module = importlib.import_module(name)
+    sys.modules[name] = unittest.mock.MagicMock()
+    sys.put_in_its_place = module
+
+
+def is_replaced(name):
+    import importlib
+
+    return importlib.import_module(name) is not sys.put_in_its_place
+
+
+def test_a_module_that_a_phase_put_in_the_place_of_another_is_gone_in_the_next_phase(house, on_slot):
+    async def scenario(slot):
+        for name in ("json", "colorsys"):  # the worker's own, and one that the phase imports first
+            assert (await house.run(slot, replaces, {"name": name})).outcome.error is None
+            assert (await house.run(slot, is_replaced, {"name": name})).value() is False
+
+    on_slot(scenario)
 
 
 LAB = """
