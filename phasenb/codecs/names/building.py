@@ -10,6 +10,7 @@ from __future__ import annotations
 import builtins
 import enum
 import functools
+import operator
 import sys
 import threading
 import types
@@ -135,6 +136,10 @@ def build_enum(bases: tuple[Any, ...], name: str, given: dict[str, Any], members
     for key, value in given.items():
         setattr(made, key, value)
     return made
+
+
+def build_flag(*parts: Any) -> Any:
+    return functools.reduce(operator.or_, parts)
 
 
 def fill_enum(cls: Any, state: tuple[dict[str, Any], dict[str, dict[str, Any]]]) -> None:

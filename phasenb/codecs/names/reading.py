@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 from phasenb.codecs.names import marks
 from phasenb.codecs.names.annotations import inner_annotated_names, used_names
 from phasenb.codecs.names.home import Home, current
-from phasenb.codecs.names.shapes import shape, unrelated
+from phasenb.codecs.names.shapes import fits, shape
 from phasenb.codecs.names.tail import Tail, read_tail
 
 _PICKLE = b"\x80"  # begins definitions that an earlier release did not pack
@@ -119,7 +119,7 @@ class Loader(pickle.Unpickler):
             if isinstance(found, staticmethod | classmethod):
                 found = found.__func__
         then = self._tail.shapes.get(name)
-        if found is None or then is None or not unrelated(then, shape(found)):
+        if found is None or then is None or fits(then, found):
             return found
         self.distrusted.add(first)
         _warn(f"`{name}` of this notebook is not the {then[0]} that this value was made with: it comes with its own")
@@ -149,8 +149,9 @@ def read_value(file: BinaryIO) -> Any:
     try:
         return Loader(file, home, tail).load()
     except Exception as error:
-        changed = sorted(name for name, then in tail.shapes.items() if _differs(home.find(name), then))
-        for names in (*([each] for each in changed), changed):  # as few as can be
+        known = [name for name in sorted(tail.shapes) if home.find(name) is not None]
+        changed = [name for name in known if shape(home.find(name)) != tuple(tail.shapes[name])]
+        for names in (*([each] for each in changed), changed, known):  # as few as can be
             file.seek(0)
             first = {name.partition(".")[0] for name in names}
             try:
@@ -208,10 +209,6 @@ def give_spare(module: ModuleType, home: Home) -> None:
         return found
 
     vars(module)["__getattr__"] = find  # PEP 562
-
-
-def _differs(found: Any, then: tuple[str, ...]) -> bool:
-    return found is not None and shape(found) != tuple(then)
 
 
 def _warn(text: str) -> None:

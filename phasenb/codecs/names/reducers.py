@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import enum
+import functools
 import io
+import operator
 import types
 from typing import Any
 
@@ -39,10 +41,19 @@ def is_member(kind: Any) -> bool:
 
 
 def reduce_member(member: Any) -> Reduced:
-    """By its name where its value, such as a function, is found by identity only: a copy of that is no member's."""
-    kind: Any = type(member._value_)
-    if kind.__eq__ is object.__eq__ and member._name_ in type(member).__members__:
-        return getattr, (type(member), member._name_)
+    """A notebook's by its name, as a value of ``auto()`` is another one's once a member was put before it. A library's
+    so where its value, such as a function, is found by identity only: a copy of that is no member's.
+    """
+    kind: Any = type(member)
+    valued: Any = type(member._value_)
+    by_identity = valued.__eq__ is object.__eq__
+    if kind.__module__ != "__main__" and not by_identity:
+        return NotImplemented
+    if member._name_ in kind.__members__:
+        return operator.getitem, (kind, member._name_)
+    parts = list(member) if isinstance(member, enum.Flag) else []
+    if parts and functools.reduce(operator.or_, parts) == member:
+        return building.build_flag, tuple(parts)
     return NotImplemented
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import inspect
+from types import MemberDescriptorType
 from typing import Any
 
 Shape = tuple[str, ...]  # its kind, then its fields where it has any
+_BY_PLACE = "frozen dataclass with slots"  # whose state is a list of its fields' values
 
 
 def shape(value: Any) -> Shape:
@@ -16,7 +19,7 @@ def shape(value: Any) -> Shape:
     if issubclass(value, enum.Enum):
         return "enum", *value.__members__
     if dataclasses.is_dataclass(value):
-        return "dataclass", *(field.name for field in dataclasses.fields(value))
+        return _dataclass(value), *(field.name for field in dataclasses.fields(value))
     if issubclass(value, tuple) and hasattr(value, "_fields"):
         return "tuple", *value._fields
     for library, fields in (("pydantic", "__pydantic_fields__"), ("attrs", "__attrs_attrs__")):
@@ -26,8 +29,29 @@ def shape(value: Any) -> Shape:
     return ("exception",) if issubclass(value, BaseException) else ("class",)
 
 
-def unrelated(then: Shape, now: Shape) -> bool:
-    """Whether these can't be two versions of one definition: another kind, or fields of which none is shared."""
-    if then[0] != now[0]:
-        return True
-    return len(then) > 1 and len(now) > 1 and set(then[1:]).isdisjoint(now[1:])
+def fits(then: Shape, kind: Any) -> bool:
+    """Whether instances that were made of a definition of shape ``then`` can be instances of ``kind``, as far as fields
+    tell: they would be neither another thing nor exchanged, and none would be missing.
+    """
+    now = shape(kind)
+    if then == now or then[0] != now[0]:
+        return then == now
+    if now[0] == _BY_PLACE:
+        return False
+    if now[0] == "tuple":
+        return now[: len(then)] == then
+    if len(then) > 1 and len(now) > 1 and set(then[1:]).isdisjoint(now[1:]):
+        return False
+    added = () if now[0] == "enum" else set(now[1:]).difference(then[1:])
+    return all(_has_default(kind, name) for name in added)
+
+
+def _dataclass(kind: Any) -> str:
+    written = getattr(vars(kind).get("__getstate__"), "__module__", None)
+    return _BY_PLACE if written == dataclasses.__name__ else "dataclass"
+
+
+def _has_default(kind: Any, name: str) -> bool:
+    """Whether an instance that was not given this field has one all the same, of its class."""
+    found = inspect.getattr_static(kind, name, None)
+    return found is not None and not isinstance(found, MemberDescriptorType)

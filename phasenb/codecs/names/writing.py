@@ -11,6 +11,7 @@ import copyreg
 import enum
 import functools
 import io
+import operator
 import sys
 import types
 import typing
@@ -197,6 +198,9 @@ class NamesPickler(PlainPickler):
     def _class(self, cls: Any) -> Reduced:
         if cls.__module__ == "builtins" or goes_by_name(cls):
             return super().reducer_override(cls)
+        generic = vars(cls).get("__pydantic_generic_metadata__")
+        if generic and generic["origin"] is not None:  # Page[int], which pydantic makes once
+            return operator.getitem, (generic["origin"], generic["args"])
         reference = self._reference(cls)
         if reference is not None:
             return reference
