@@ -18,6 +18,7 @@ from typing import Any
 from pydantic import SecretStr, ValidationError
 
 from phasenb.agents.packing import code_json, pack
+from phasenb.client.captured_secrets import captured_notes, refuse_captured
 from phasenb.client.runtime import runtime
 from phasenb.client.values import Values
 from phasenb.client.variables import LaunchersVariables, launchers_variables
@@ -73,9 +74,10 @@ def prepare(
     ``options`` None: the agent's own. Blocks while large inputs are written. Raises LaunchError, UnpicklableCode,
     CapturedTooLarge, ValueNotStorable.
     """
-    prepared = _staged(values, lambda folder, written: _launch(agent, inputs, options, folder, written))
+    notes: list[str] = []
+    prepared = _staged(values, lambda folder, written: _launch(agent, inputs, options, folder, written, notes))
     said = prepared.command["options"]
-    return replace(_with_variables(prepared, values, said.env, said.secrets), notes=_notes(said))
+    return replace(_with_variables(prepared, values, said.env, said.secrets), notes=(*notes, *_notes(said)))
 
 
 def _with_variables(prepared: Prepared, values: Values, env: Mapping[str, str], secrets: Collection[str]) -> Prepared:
@@ -140,11 +142,14 @@ def prepare_code(agent: Any, values: Values, secrets: Collection[str]) -> Prepar
     """
     extended = ExtendedAgent.of(agent)
 
-    def code(folder: ObjectFolder, written: list[ObjectRef]) -> tuple[str, dict[str, Any]]:
-        packed = _code(pack(extended), folder, written)
-        return extended.name, {"code": packed, "runtime": runtime()} if values.near else {"code": packed}
-
     named = {*secrets, *_secret_names(extended.options.get("secrets"))}
+
+    def code(folder: ObjectFolder, written: list[ObjectRef]) -> tuple[str, dict[str, Any]]:
+        packed = pack(extended)
+        refuse_captured(extended, packed, named)
+        command = {"code": _code(packed, folder, written)}
+        return extended.name, {**command, "runtime": runtime()} if values.near else command
+
     return _with_variables(_staged(values, code), values, {}, named)
 
 
@@ -169,7 +174,9 @@ def _launch(
     options: Mapping[str, Any] | None,
     folder: ObjectFolder,
     written: list[ObjectRef],
+    notes: list[str],
 ) -> tuple[str, dict[str, Any]]:
+    """``notes`` gets what to tell of the launch."""
     command: dict[str, Any] = {"idempotency_key": new_ulid(), **_trace()}
     if isinstance(agent, str):
         command["agent"] = name = agent
@@ -182,8 +189,11 @@ def _launch(
             spec = extended.spec()
             check_launch(spec, inputs)
             given["phases"] = spec.phases
-        command["options"] = _options(given)
-        command["code"] = _code(pack(extended), folder, written)
+        command["options"] = said = _options(given)
+        packed = pack(extended)
+        refuse_captured(extended, packed, said.secrets)
+        notes += captured_notes(extended, packed, launchers_variables(said.env, said.secrets).secret)
+        command["code"] = _code(packed, folder, written)
         command["runtime"] = runtime()
     command["inputs"] = _inputs(inputs, folder, written)
     values = secret_values(given_names(command["options"]))
