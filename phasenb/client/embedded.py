@@ -67,8 +67,8 @@ class EmbeddedHost:
         except BaseException as error:
             if self._starting is not None and self._starting.done():
                 self._starting = None
-            if isinstance(error, RuntimeError):
-                raise named_shortage(error) from error
+            if isinstance(error, Exception) and (told := named_shortage(error)) is not error:
+                raise told from error
             raise
 
     @property

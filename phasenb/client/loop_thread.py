@@ -38,7 +38,9 @@ class LoopThread:
             self._thread.start()
         except RuntimeError as error:
             self.loop.close()
-            raise named_shortage(error) from error
+            if (told := named_shortage(error)) is not error:
+                raise told from error
+            raise
 
     @property
     def current(self) -> bool:

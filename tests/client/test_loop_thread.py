@@ -4,8 +4,14 @@ import asyncio
 import threading
 import time
 
+import pytest
+
+from phasenb.client.embedded import EmbeddedHost
 from phasenb.client.loop_thread import LoopThread
 from phasenb.core.parent import ParentTask
+from phasenb.errors import WorkerLost
+
+FAILURES = [("can't start new thread", WorkerLost, RuntimeError), ("something else", RuntimeError, type(None))]
 
 
 def test_a_call_that_does_not_return_holds_no_end_up():
@@ -36,3 +42,27 @@ def test_what_can_not_be_closed_is_logged_and_the_rest_is_closed(caplog):
     assert closed == [1]
     assert parent.over
     assert "01X" in caplog.text
+
+
+@pytest.mark.parametrize(("says", "kind", "cause"), FAILURES)
+def test_a_thread_that_can_not_be_started_is_told_and_no_error_is_its_own_cause(monkeypatch, says, kind, cause):
+    def refused(*_):
+        raise RuntimeError(says)
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    with pytest.raises(kind) as caught:
+        LoopThread()
+    assert type(caught.value.__cause__) is cause
+
+
+@pytest.mark.parametrize(("says", "kind", "cause"), FAILURES)
+def test_an_embedded_host_that_can_not_start_one_neither(monkeypatch, says, kind, cause):
+    async def refused(*_):
+        raise RuntimeError(says)
+
+    monkeypatch.setattr(asyncio, "to_thread", refused)  # which reads its settings
+    thread = LoopThread()
+    with pytest.raises(kind) as caught:
+        thread.run(EmbeddedHost(thread).running())
+    assert type(caught.value.__cause__) is cause
+    thread.end()
