@@ -173,7 +173,7 @@ class EmbeddedBackend(Answers):
 
         async def asked() -> bytes:
             _, api = await self._host.running()
-            return await answer(api, local_identity(), name, arguments)
+            return b"".join([chunk async for chunk in answer(api, local_identity(), name, arguments)])
 
         return dict(await asyncio.to_thread(orjson.loads, await self._on_host(asked())))
 

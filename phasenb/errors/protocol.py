@@ -58,12 +58,16 @@ class UnsupportedProtocol(ProtocolError):
 
 @dataclass(eq=False)
 class TooLarge(ProtocolError):
+    """``size`` and ``limit`` in bytes; ``size`` None: of what was not read to its end."""
+
     code: ClassVar[str] = "too_large"
-    size: int
+    size: int | None
     limit: int
     remedy: str = "upload large values as objects"
 
     def __str__(self) -> str:
+        if self.size is None:
+            return f"the message has more than the limit of {self.limit:,} bytes: {self.remedy}"
         return f"the message has {self.size:,} bytes, the limit is {self.limit:,}: {self.remedy}"
 
 

@@ -16,7 +16,6 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass
-from math import inf
 from typing import Any
 
 import orjson
@@ -43,14 +42,10 @@ _ASK_LESS = "ask for the results of one task, or read the store itself by pn.mem
 
 @dataclass(eq=False)
 class NestedClients:
-    """ports.Nested. ``url`` is what people call this host; ``maximum_answer_bytes``: of what a phase asks.
-
-    Attempts start after ``serve`` only.
-    """
+    """ports.Nested. ``url`` is what people call this host. Attempts start after ``serve`` only."""
 
     url: str
     allow_code: bool
-    maximum_answer_bytes: int = MAXIMUM_ANSWER_BYTES
 
     def serve(self, manager: PhaseManager, hub: WebSocketManager, api: TaskApi) -> None:
         self.manager, self.hub, self.api = manager, hub, api
@@ -144,8 +139,7 @@ class NestedLine:
         async with self._turn:
             number = message["link"]
             try:
-                limit = self.clients.maximum_answer_bytes
-                told = await answer(self.clients.api, self.identity, message["name"], message["arguments"], limit)
+                told = await _joined(answer(self.clients.api, self.identity, message["name"], message["arguments"]))
             except Exception as error:
                 pending = self._refuse(number, error)
             else:
@@ -160,43 +154,31 @@ class NestedLine:
         return self.send({"kind": "refused", "link": number, **refusal}, b"")
 
 
-async def answer(
-    api: TaskApi, identity: Identity, name: str, arguments: dict[str, Any], maximum_bytes: float = inf
-) -> bytes:
-    """What ``GET phasenb/api/...`` answers. Raises what that does, and TooLarge for more than ``maximum_bytes``."""
-    told = await _answered(api, identity, name, arguments, maximum_bytes)
-    if len(told) > maximum_bytes:
-        raise TooLarge(len(told), int(maximum_bytes), _ASK_LESS)
-    return told
-
-
-async def _answered(
-    api: TaskApi, identity: Identity, name: str, arguments: dict[str, Any], maximum_bytes: float
-) -> bytes:
+async def answer(api: TaskApi, identity: Identity, name: str, arguments: dict[str, Any]) -> AsyncIterator[bytes]:
+    """What ``GET phasenb/api/...`` answers, in chunks. Raises what that does."""
     if name == "events":
-        return await api.events(identity, arguments["task_id"], EventsQuery(after_seq=arguments["after_seq"]))
-    if name == "logs":
-        return await api.logs(identity, arguments["task_id"], LogsQuery(after=arguments["after"]))
-    if name == "results":
+        yield await api.events(identity, arguments["task_id"], EventsQuery(after_seq=arguments["after_seq"]))
+    elif name == "logs":
+        yield await api.logs(identity, arguments["task_id"], LogsQuery(after=arguments["after"]))
+    elif name == "results":
         chunks = await api.results(identity, task_id=arguments["task_id"], session=arguments["session"])
-        return await _joined(chunks, maximum_bytes)
-    if name == "health":
-        return (await api.health(identity, machine_id())).model_dump_json(by_alias=True).encode()
-    raise BadMessage(f"{name[:40]!r} is nothing that can be asked in a phase")
+        async for chunk in chunks:
+            yield chunk
+    elif name == "health":
+        yield (await api.health(identity, machine_id())).model_dump_json(by_alias=True).encode()
+    else:
+        raise BadMessage(f"{name[:40]!r} is nothing that can be asked in a phase")
 
 
-async def _joined(chunks: AsyncIterator[bytes], maximum_bytes: float) -> bytes:
-    """All of them; of what is too large only its size."""
+async def _joined(chunks: AsyncIterator[bytes]) -> bytes:
+    """Raises TooLarge, and reads no further then."""
     kept: list[bytes] = []
     size = 0
     async for chunk in chunks:
         size += len(chunk)
-        if size > maximum_bytes:
-            kept.clear()
-        else:
-            kept.append(chunk)
-    if size > maximum_bytes:
-        raise TooLarge(size, int(maximum_bytes), _ASK_LESS)
+        if size > MAXIMUM_ANSWER_BYTES:
+            raise TooLarge(None, MAXIMUM_ANSWER_BYTES, _ASK_LESS)
+        kept.append(chunk)
     return b"".join(kept)
 
 

@@ -205,9 +205,8 @@ say(told=says)
 """
 
 LARGE = """
-from functools import partial
-import phasenb.host
-phasenb.host.NestedClients = partial(phasenb.host.NestedClients, maximum_answer_bytes=50_000)
+import phasenb.web.nested
+phasenb.web.nested.MAXIMUM_ANSWER_BYTES = 50_000
 
 asking = pn.Workflow("asking")
 
@@ -470,7 +469,7 @@ def test_an_answer_that_is_too_large_for_the_line_is_refused_and_the_worker_live
     said = alone(LARGE)
     message, of_one, of_store, lives = said["told"]
     assert message.startswith("TooLarge: ")
-    assert "the limit is 50,000: ask for the results of one task" in message
+    assert "more than the limit of 50,000 bytes: ask for the results of one task" in message
     assert (of_one, of_store, lives, said["attempts"]) == (1, 2, True, 1)
 
 

@@ -36,12 +36,15 @@ class Owl:
     """An API whose answers are large, and which counts them."""
 
     made = 0
+    read = 0
 
     async def results(self, identity, task_id, session):
         self.made += 1
 
         async def chunks():
-            yield bytes(1_000_000)
+            for _ in range(10):
+                self.read += 100_000
+                yield bytes(100_000)
 
         return chunks()
 
@@ -132,6 +135,20 @@ def test_an_answer_is_made_when_the_one_before_it_is_taken(monkeypatch):
         while line._calls:
             await asyncio.sleep(0)
         assert line._waiting_bytes == 0
+
+    asyncio.run(scenario())
+
+
+def test_an_answer_that_is_too_large_is_read_no_further(monkeypatch):
+    async def scenario():
+        monkeypatch.setattr(nested, "MAXIMUM_ANSWER_BYTES", 250_000)
+        api = Owl()
+        line, theirs = await a_line(monkeypatch, api=api)
+        ask(line, 0)
+        [(header, _)] = await heard(theirs, 1)
+        assert (header["kind"], header["code"]) == ("refused", "too_large")
+        assert "more than the limit of 250,000 bytes" in header["message"]
+        assert api.read == 300_000
 
     asyncio.run(scenario())
 
