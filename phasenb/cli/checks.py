@@ -31,6 +31,7 @@ from phasenb.config.layers import Setting
 from phasenb.config.places import config_path, data_path
 from phasenb.display.surroundings import widget_is_built
 from phasenb.errors import AccessDenied, PhasenbError
+from phasenb.errors.shortage import NO_MORE
 from phasenb.web.message_protocol import PROTOCOL
 
 if TYPE_CHECKING:
@@ -230,7 +231,8 @@ def executor(settings: Settings) -> Iterator[Finding]:
         with client_of(Call(), EmbeddedBackend(host)) as client:
             pid = client.launch(flow).result(timeout=_WORKER_S)
     except (PhasenbError, TimeoutError) as error:
-        yield Finding("executor", "wrong", f"no worker ran a phase: {error}", f"see that {sys.executable} can start")
+        todo = "" if NO_MORE in str(error) else f"see that {sys.executable} can start"
+        yield Finding("executor", "wrong", f"no worker ran a phase: {error}", todo)
     else:
         took = time.monotonic() - began
         text = f"process: a worker (pid {pid}) ran a phase in {took:.1f} s; {settings.workers} at most"

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
@@ -156,4 +157,14 @@ def _words(error: Exception) -> str:
         return f"{told}: start it, or name another with --url or PHASENB_URL"
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror}"
+    if isinstance(error, FileNotFoundError) and _folder_is_gone():
+        return "the folder that this shell is in no longer exists: cd to another one"
     return str(error)
+
+
+def _folder_is_gone() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return True
+    return False

@@ -45,6 +45,7 @@ _quiet.setLevel(logging.INFO)
 TIMEOUT_S = 30.0
 _PAGE = re.compile(r"/(?:lab|tree|notebooks|doc|edit|consoles)(?:/|$)")  # of Jupyter's pages, below its base URL
 _BLOCK = 1 << 20
+_TRUST = "SSL_CERT_FILE=PATH names its certificate, or the one of whoever signed it"
 _CUT = "the connection was cut in the middle of an answer"
 _NOT_OURS = "what answers there is no phasenb server"
 _SETTLE_S = 1.0  # after a gateway's error: the server may have been starting
@@ -84,7 +85,7 @@ class _Body:
         try:
             data = self._response.read() if size < 0 else self._response.read(size)
         except (OSError, HTTPException) as error:
-            raise ServerUnreachable(self._url, _plain(error)) from None
+            raise _unreachable(self._url, error) from None
         if size > 0 and not data and self._response.length:  # http.client takes that for the end
             raise ServerUnreachable(self._url, _CUT)
         return data
@@ -146,7 +147,7 @@ class HttpBackend:
             cut = isinstance(error.__cause__, EOFError)
             raise ServerUnreachable(self._url, _CUT if cut else _NOT_OURS) from None
         except (OSError, InvalidHandshake) as error:
-            raise ServerUnreachable(self._url, _plain(error)) from None
+            raise _unreachable(self._url, error) from None
         return _SocketLink(socket, self._url, receive, lost)
 
     def _upgraded(self) -> Awaitable[ClientConnection]:
@@ -355,7 +356,7 @@ class HttpBackend:
         except HTTPError as error:
             refused = error
         except (OSError, HTTPException) as error:
-            raise ServerUnreachable(self._url, _plain(error)) from None
+            raise _unreachable(self._url, error) from None
         with _Body(cast("HTTPResponse", refused), self._url) as body:
             if asking:
                 raise AccessDenied(self._url, refused.code)
@@ -435,10 +436,18 @@ def _with_query(path: str, **query: Any) -> str:
     return f"{path}?{urlencode(given)}" if given else path
 
 
-def _plain(error: BaseException) -> str:
-    """A problem in a few words: urllib and asyncio wrap the operating system's own."""
+def _unreachable(url: str, error: BaseException) -> ServerUnreachable:
+    """Urllib and asyncio wrap the operating system's own error."""
     reason = getattr(error, "reason", None)
     cause = reason if isinstance(reason, BaseException) else error
+    if type(cause).__name__ == "SSLCertVerificationError":  # of ssl, which is not imported for this
+        why = getattr(cause, "verify_message", "") or cause
+        return ServerUnreachable(url, f"its certificate is not trusted here: {why}", _TRUST)
+    return ServerUnreachable(url, _plain(cause))
+
+
+def _plain(cause: BaseException) -> str:
+    """A problem in a few words."""
     if isinstance(cause, ConnectionRefusedError):
         return "connection refused"
     if isinstance(cause, TimeoutError):

@@ -235,3 +235,13 @@ def test_without_a_server_a_watch_and_the_logs_follow_what_a_script_commits(run,
     assert (watch.wait(60), logs.wait(60), script.wait(60)) == (0, 0, 0)
     assert logs.stdout.read() == "last line\n"
     assert [host for host in run("show", task, "--json").lines[0]["phases"] if host["attempt"] != 1] == []
+
+
+def test_in_a_folder_that_is_gone_it_says_so(run, folder, monkeypatch):
+    gone = folder / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    done = run("tasks")
+    assert done.code == Exit.USAGE
+    assert done.err == "phasenb: the folder that this shell is in no longer exists: cd to another one\n"

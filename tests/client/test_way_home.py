@@ -16,7 +16,9 @@ import pytest
 from jupyter_client import BlockingKernelClient
 from jupyter_server.auth.security import passwd
 
+import phasenb as pn
 from phasenb.client.http_connections import UnixConnection
+from phasenb.errors import ServerUnreachable
 from tests.conftest import free_port
 
 CELL = """
@@ -176,6 +178,8 @@ def test_a_server_with_a_certificate_of_its_own(start, tmp_path):
     )
     server.ask("GET", "/login")
     assert printed(start.kernel(server), CELL) == f"2 False https://localhost:{server.port}/\n"
+    with pytest.raises(ServerUnreachable, match=r"certificate is not trusted here.*: SSL_CERT_FILE=PATH names its"):
+        pn.connect(f"https://localhost:{server.port}/")
 
 
 def test_a_server_for_all_addresses_whose_name_is_none_and_a_proxy_that_is_not_there(start, tmp_path):
