@@ -15,13 +15,24 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from importlib.machinery import ExtensionFileLoader, ModuleSpec, SourceFileLoader, SourcelessFileLoader
 from types import ModuleType
 from typing import Any
 
 from phasenb.executors.library_state import LIBRARIES
+from phasenb.executors.module_state import LoadedModules
 from phasenb.executors.probes import Probe, merged, same
 from phasenb.executors.process_state import PROBES
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """When an import begins: the newest module, and what each probe takes."""
+
+    newest: str
+    state: dict[str, Any]
 
 
 class Baseline:
@@ -35,36 +46,42 @@ class Baseline:
             if probe.module is not None:
                 self._of_module.setdefault(probe.module, []).append(probe)
         self._taken: dict[str, Any] = {}
+        self._modules = LoadedModules()
         self.stays: set[str] = set()
 
     def take(self) -> None:
         self._taken = {name: probe.take() for name, probe in self._probes.items() if probe.there}
+        self._modules.take()
 
     def put_back(self) -> None:
         """Make the process as it was."""
         for name, probe in self._probes.items():
-            if not probe.there:
-                continue
-            try:
-                if name not in self._taken:  # loaded by an import that was not seen
-                    self._taken[name] = probe.take()
-                    if probe.at_import:  # the phase may have changed it since
-                        self.stays.add(name)
-                if probe.put_back(self._taken[name]) is False:
-                    self.stays.add(name)
-            except Exception:  # whatever a phase did to what the probe asks
-                self.stays.add(name)
+            if probe.there:
+                self._put_back(name, partial(self._put_probe_back, probe))
+        self._put_back("modules", self._modules.put_back)
+
+    def _put_back(self, name: str, put_back: Callable[[], bool | None]) -> None:
+        try:
+            fine = put_back() is not False
+        except Exception:  # whatever a phase did to what is asked
+            fine = False
+        if not fine:
+            self.stays.add(name)
+
+    def _put_probe_back(self, probe: Probe) -> bool | None:
+        if probe.name not in self._taken:  # loaded by an import that was not seen
+            self._taken[probe.name] = probe.take()
+            if probe.at_import:  # the phase may have changed it since
+                self.stays.add(probe.name)
+        return probe.put_back(self._taken[probe.name])
 
     # --- imports -------------------------------------------------------------------------------------------------
 
-    def begun(self, module: str) -> dict[str, Any]:
-        """What is seen before ``module`` is loaded: by then it stands in ``sys.modules``."""
-        before = self._seen()
-        before.get("modules", {}).pop(module, None)
-        return before
-
-    def _seen(self) -> dict[str, Any]:
+    def seen(self) -> Seen:
         """How it is now, as far as imports set it up."""
+        return Seen(self._modules.newest(), self._looked())
+
+    def _looked(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for probe in self._at_import:
             if probe.name in self._taken:
@@ -80,29 +97,33 @@ class Baseline:
             for each in into:
                 each[probe.name] = now
 
-    def loaded(self, module: str, before: dict[str, Any]) -> None:
+    def loaded(self, module: str, before: Seen) -> None:
         """``module`` was loaded, in an import that began with what was seen ``before``: its state is its default."""
         for probe in self._of_module.get(module, ()):
             if probe.name not in self._taken:
-                self._look(probe, self._taken, before)
+                self._look(probe, self._taken, before.state)
 
-    def imported(self, before: dict[str, Any], alone: bool) -> None:
-        """An import ended that began with what was seen ``before``. ``alone``: no other thread of the phase ran."""
-        for name, after in self._seen().items():
-            probe = self._probes[name]
-            if name not in before or same(before[name], after):
+    def imported(self, module: str | None, before: Seen, alone: bool) -> None:
+        """An import ended that began with what was seen ``before``, of ``module`` or of one that could not be loaded.
+        ``alone``: no other thread of the phase ran.
+        """
+        if alone:
+            self._modules.imported(module, before.newest)
+        for name, after in self._looked().items():
+            if name not in before.state or same(before.state[name], after):
                 continue
-            if alone:
-                taken, wanted = self._taken[name], merged(self._taken[name], before[name], after)
-                self._taken[name] = wanted
-                if not probe.may_stay(taken, wanted, before[name]):
-                    self.stays.add(name)
-            elif not probe.tells_imports:
+            if not (alone and self._took_up(self._probes[name], before.state[name], after)):
                 self.stays.add(name)
+
+    def _took_up(self, probe: Probe, before: Any, after: Any) -> bool:
+        """Whether what an import made of it may stay for other tasks."""
+        taken = self._taken[probe.name]
+        wanted = self._taken[probe.name] = merged(taken, before, after)
+        return probe.may_stay(taken, wanted, before)
 
 
 class _Local(threading.local):
-    before: dict[str, Any] | None = None  # what was seen when this thread's outermost import began
+    before: Seen | None = None  # what was seen when this thread's outermost import began
 
 
 class ImportWatch:
@@ -143,14 +164,16 @@ class ImportWatch:
     def _run(self, loader: Any, module: ModuleType) -> None:
         outer = self._local.before
         alone = self._alone()  # now: a thread that the import starts is the library's
-        before = self._local.before = self._baseline.begun(module.__name__) if outer is None else outer
+        before = self._local.before = self._baseline.seen() if outer is None else outer
+        loaded = None
         try:
             loader.exec_module(module)
-            self._baseline.loaded(module.__name__, before)
+            loaded = module.__name__
+            self._baseline.loaded(loaded, before)
         finally:
             self._local.before = outer
             if outer is None:  # also where it failed: what it imported itself may be loaded
-                self._baseline.imported(before, alone)
+                self._baseline.imported(loaded, before, alone)
 
 
 _OF_ONE_MODULE = (SourceFileLoader, SourcelessFileLoader, ExtensionFileLoader)

@@ -37,7 +37,7 @@ is how it was when the import began, with what the phase had set.
 @dataclass(frozen=True, slots=True)
 class Probe:
     """``put_back(taken)``: False where it can't. ``module``: what must be loaded. ``at_import``: whether imports may
-    set it up. ``tells_imports``: ``put_back`` itself tells what an import made.
+    set it up.
     """
 
     name: str
@@ -46,7 +46,6 @@ class Probe:
     module: str | None = None
     at_import: bool = True
     may_stay: MayStay = never
-    tells_imports: bool = False
 
     @property
     def there(self) -> bool:

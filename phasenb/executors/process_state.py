@@ -25,8 +25,6 @@ import threading
 import time
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
-from types import ModuleType
 from typing import Any, cast
 
 from phasenb.core import real_clock
@@ -167,22 +165,6 @@ def _lists(*names: str, may_stay: MayStay) -> Probe:
     return Probe(", ".join(names), take, put_back, may_stay=may_stay)
 
 
-def _put_modules(taken: dict[str, ModuleType]) -> bool:
-    """What a phase made, or put in the place of another, others may have taken up: so it can't all be undone."""
-    if sys.modules == taken:
-        return True
-    came = {name: module for name, module in sys.modules.items() if name not in taken}
-    changed = {name: module for name, module in taken.items() if sys.modules.get(name) is not module}
-    sys.modules.update(changed)
-    taken.update(came)
-    return not changed and all(_was_imported(name, module) for name, module in came.items())
-
-
-def _was_imported(name: str, module: object) -> bool:
-    spec = getattr(module, "__spec__", None)
-    return spec is not None and spec.name == name and spec.loader is not None
-
-
 # --- Python ----------------------------------------------------------------------------------------------------------
 
 
@@ -240,11 +222,10 @@ PROBES: tuple[Probe, ...] = (
     pair("affinity", _affinity, _put_affinity),
     unchanged("identity", _identity),
     unchanged("filters", _filters),
-    Probe("directory", lambda: str(Path.cwd()), _put_directory),
+    Probe("directory", os.getcwd, _put_directory),
     Probe("variables", lambda: dict(os.environb), _put_variables, may_stay=_for_every_task),
     _lists("path", "argv", may_stay=never),
     _lists("meta_path", "path_hooks", may_stay=additions),
-    Probe("modules", lambda: dict(sys.modules), _put_modules, may_stay=additions, tells_imports=True),
     each_time("tracing", _clear_tracing),
     attributes(
         sys,
