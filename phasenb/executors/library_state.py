@@ -22,7 +22,7 @@ def _context(context: Any) -> dict[str, Any]:
 
 
 def _decimals(decimal: Any) -> dict[str, Any]:
-    """What new contexts begin with, and the one that an attempt begins with: a copy of this thread's."""
+    """What new contexts begin with, and the one that an attempt begins with: this thread's, the very same."""
     return {"default": _context(decimal.DefaultContext), "current": _context(decimal.getcontext())}
 
 
@@ -33,7 +33,6 @@ def _put_decimals(decimal: Any, taken: Mapping[str, Mapping[str, Any]]) -> None:
     ):
         for name in _OF_CONTEXT:
             setattr(context, name, wanted[name])
-        context.clear_flags()
         for trap, on in wanted["traps"].items():
             context.traps[trap] = on
 
@@ -154,6 +153,7 @@ def _end_monitor(tqdm: Any) -> None:
 
 LIBRARIES: tuple[Probe, ...] = (
     of_module("decimal", _decimals, _put_decimals),
+    reset("decimal", lambda decimal: decimal.getcontext().clear_flags()),  # an attempt's context is this thread's
     of_module(
         "socket", lambda socket: socket.getdefaulttimeout(), lambda socket, taken: socket.setdefaulttimeout(taken)
     ),

@@ -56,6 +56,7 @@ CHANGES = {
     "locale": ("import locale; locale.setlocale(locale.LC_ALL, 'C')", "locale.setlocale(locale.LC_ALL)"),
     "decimal": ("import decimal; decimal.getcontext().prec = 3", "decimal.getcontext().prec"),
     "decimals": ("import decimal; decimal.DefaultContext.prec = 3", "decimal.Context().prec"),
+    "flags": ("import decimal; decimal.Decimal(1) / 3", "decimal.getcontext().flags[decimal.Inexact]"),
     "trace": ("import sys; sys.settrace(lambda *a: None)", "sys.gettrace()"),
     "hooks": ("import sys; sys.excepthook = sys.displayhook = print", "[sys.excepthook, sys.displayhook].count(print)"),
     "recursion": ("import sys; sys.setrecursionlimit(5000)", "sys.getrecursionlimit()"),
