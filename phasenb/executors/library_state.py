@@ -78,6 +78,14 @@ def _put_verifies(ssl: Any, taken: Any) -> None:
     ssl._create_default_https_context = taken
 
 
+def _key(process: Any) -> bytes:
+    return bytes(process.current_process().authkey)
+
+
+def _put_key(process: Any, taken: bytes) -> None:
+    process.current_process().authkey = taken
+
+
 def _forget_event_loop(asyncio: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # policies go in Python 3.16
@@ -166,6 +174,7 @@ LIBRARIES: tuple[Probe, ...] = (
         lambda multiprocessing: multiprocessing.get_start_method(allow_none=True),
         lambda multiprocessing, taken: multiprocessing.set_start_method(taken, force=True),
     ),
+    of_module("multiprocessing.process", _key, _put_key),
     of_module(
         "tracemalloc",
         lambda tracemalloc: tracemalloc.is_tracing(),

@@ -24,7 +24,8 @@ import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, cast
 
 from phasenb.core import real_clock
@@ -54,6 +55,8 @@ def _stop_timers() -> None:
 
 
 _SIGNALS = tuple(map(int, signal.valid_signals()))  # to ask for them, as enums, takes 0.1 ms
+_KNOWN = [number for number in _SIGNALS if number < 32]
+_REAL_TIME = [number for number in _SIGNALS if number >= 32]  # where there are
 _FAULTS = {signal.SIGSEGV, signal.SIGFPE, signal.SIGABRT, signal.SIGBUS, signal.SIGILL}
 _OTHERS = tuple(number for number in _SIGNALS if number not in _FAULTS)
 
@@ -64,8 +67,8 @@ def _tell_of_crashes() -> None:
     faulthandler.enable(file=2)  # where the host finds it
 
 
-def _handlers() -> dict[int, Any]:
-    return {number: signal.getsignal(number) for number in _SIGNALS}
+def _handlers(numbers: Sequence[int]) -> dict[int, Any]:
+    return {number: signal.getsignal(number) for number in numbers}
 
 
 def _put_handlers(taken: Mapping[int, Any]) -> None:
@@ -206,7 +209,8 @@ PROBES: tuple[Probe, ...] = (
     Probe("builtins", lambda: dict(vars(builtins)), _put_builtins),  # first: the others need them
     each_time("timers", _stop_timers),
     each_time("faulthandler", _tell_of_crashes),
-    Probe("signal handlers", _handlers, _put_handlers),
+    Probe("signal handlers", partial(_handlers, _KNOWN), _put_handlers),
+    Probe("real-time signals", partial(_handlers, _REAL_TIME), _put_handlers, at_import=False),  # 31 that none sets
     pair(
         "signal mask",
         lambda: signal.pthread_sigmask(signal.SIG_BLOCK, ()),
@@ -237,11 +241,18 @@ PROBES: tuple[Probe, ...] = (
         "unraisablehook",
         "breakpointhook",
         "dont_write_bytecode",
+        "pycache_prefix",
         "tracebacklimit",
     ),
     attributes(threading, "excepthook"),
     attributes(tempfile, "tempdir"),
     attributes(warnings, "formatwarning"),
+    pair("origins of coroutines", sys.get_coroutine_origin_tracking_depth, sys.set_coroutine_origin_tracking_depth),
+    pair(
+        "hooks of async generators",
+        lambda: tuple(sys.get_asyncgen_hooks()),
+        lambda taken: sys.set_asyncgen_hooks(*taken),
+    ),
     pair("recursion limit", sys.getrecursionlimit, sys.setrecursionlimit),
     pair("switch interval", sys.getswitchinterval, sys.setswitchinterval),
     pair("digits of an int", sys.get_int_max_str_digits, sys.set_int_max_str_digits),

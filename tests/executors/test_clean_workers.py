@@ -57,6 +57,20 @@ CHANGES = {
     "decimal": ("import decimal; decimal.getcontext().prec = 3", "decimal.getcontext().prec"),
     "decimals": ("import decimal; decimal.DefaultContext.prec = 3", "decimal.Context().prec"),
     "flags": ("import decimal; decimal.Decimal(1) / 3", "decimal.getcontext().flags[decimal.Inexact]"),
+    "compiled": ("import sys; sys.pycache_prefix = '/mine'", "sys.pycache_prefix"),
+    "origins": (
+        "import sys; sys.set_coroutine_origin_tracking_depth(5)",
+        "sys.get_coroutine_origin_tracking_depth()",
+    ),
+    "generators": ("import sys; sys.set_asyncgen_hooks(print, print)", "print in sys.get_asyncgen_hooks()"),
+    "key": (
+        "import multiprocessing; multiprocessing.current_process().authkey = b'of the task'",
+        "multiprocessing.current_process().authkey == b'of the task'",
+    ),
+    "real-time signal": (
+        "import signal; signal.signal(max(signal.valid_signals()), signal.SIG_IGN)",
+        "str(signal.getsignal(max(signal.valid_signals())))",
+    ),
     "trace": ("import sys; sys.settrace(lambda *a: None)", "sys.gettrace()"),
     "hooks": ("import sys; sys.excepthook = sys.displayhook = print", "[sys.excepthook, sys.displayhook].count(print)"),
     "recursion": ("import sys; sys.setrecursionlimit(5000)", "sys.getrecursionlimit()"),
