@@ -18,7 +18,7 @@ from phasenb.client.http_backend import HttpBackend, parse_url
 from phasenb.client.own_socket import socket_of
 from phasenb.config.machine import machine_id
 from phasenb.config.places import runtime_dir
-from phasenb.core.parent import current_parent
+from phasenb.core.parent import current_parent, started_by
 from phasenb.errors import PhasenbError, ServerUnreachable
 
 HEALTH_S = 10.0
@@ -47,7 +47,8 @@ def server_for(url: str | None = None, token: str | None = None) -> HttpBackend 
     kernel, where it has the extension; else the host that ``phasenb serve`` runs for this store; else a Jupyter server
     of this user on this machine; else None. Blocks for one question to each that is there.
 
-    In a process that a phase started only a named one: what is found there may be another user's, or another session's.
+    In a process that a phase started only one that is named there, by ``url`` or ``PHASENB_URL``: what is found may be
+    another user's, or another session's.
 
     Raises ValueError for an empty ``url``, ServerUnreachable, AccessDenied, ConfigError, and what keeps the server's
     extension from working.
@@ -59,6 +60,8 @@ def server_for(url: str | None = None, token: str | None = None) -> HttpBackend 
     named = url or os.environ.get("PHASENB_URL")
     if named:
         return HttpBackend(*parse_url(named, token or os.environ.get("PHASENB_TOKEN")))
+    if (lineage := started_by()) is not None:
+        raise lineage.unreachable()
     server = kernels_server()
     if server is not None and server.health(HEALTH_S) is not None:
         return server

@@ -26,7 +26,7 @@ from phasenb.codecs import encode, json_object
 from phasenb.codecs.objects import ObjectFolder
 from phasenb.core.extended_agent import ExtendedAgent
 from phasenb.core.launch_check import check_launch, check_named_phases, nearest
-from phasenb.core.parent import current_parent
+from phasenb.core.parent import current_lineage
 from phasenb.core.policy_check import matching_nothing
 from phasenb.core.secrets import given_names, too_short
 from phasenb.dto.base import new_ulid
@@ -84,8 +84,8 @@ def _with_variables(prepared: Prepared, values: Values, env: Mapping[str, str], 
     """With this process's variables, where the host is on its machine: elsewhere they would name paths of another."""
     if "runtime" not in prepared.command or not values.near:
         return prepared
-    parent = current_parent()
-    found = launchers_variables(env, secrets if parent is None else {*secrets, *parent.secrets})
+    lineage = current_lineage()
+    found = launchers_variables(env, secrets if lineage is None else {*secrets, *lineage.secrets})
     here = prepared.command["runtime"].changed(variables=found.name)
     return replace(prepared, command={**prepared.command, "runtime": here}, variables=found)
 

@@ -31,7 +31,7 @@ class NestedBackend(Answers):
 
     @property
     def url(self) -> str:
-        return self._parent.url
+        return self._parent.lineage.url
 
     async def connect(self, receive: Receive, lost: Lost) -> Link:
         loop = asyncio.get_running_loop()

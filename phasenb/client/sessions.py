@@ -16,7 +16,7 @@ from typing import Any
 from phasenb.client.runners import executed_notebook, is_inherited
 from phasenb.config.machine import machine_digest
 from phasenb.core.notebooks import session_of
-from phasenb.core.parent import current_parent
+from phasenb.core.parent import current_lineage, current_parent
 from phasenb.display.surroundings import shell
 from phasenb.dto.base import SESSION_PATTERN
 from phasenb.dto.texts import printable
@@ -46,12 +46,12 @@ def check_session(name: str) -> str:
 
 
 def chosen_session() -> str | None:
-    """In a phase its task's; else what ``pn.session`` was told, or PHASENB_SESSION says. Raises ValueError for a
-    variable that can't be a name.
+    """In a phase its task's; else what ``pn.session`` was told, the session of the task whose phase started this
+    process, or what PHASENB_SESSION says. Raises ValueError for a variable that can't be a name.
     """
-    parent = current_parent()
-    if parent is not None:
-        return parent.session
+    lineage = current_lineage()
+    if lineage is not None:
+        return lineage.session if _chosen is None or current_parent() is not None else _chosen
     return _chosen or (check_session(named) if (named := os.environ.get("PHASENB_SESSION")) else None)
 
 
@@ -81,9 +81,9 @@ def current_notebook() -> str | None:
     """This notebook's absolute path: VS Code's variable, what jupyter_server tells a kernel, or what the command says
     that executes it; in a phase, that of its task. None elsewhere.
     """
-    parent = current_parent()
-    if parent is not None:
-        return parent.notebook
+    lineage = current_lineage()
+    if lineage is not None:
+        return lineage.notebook
     running: Any = shell()
     if running is None:
         return None

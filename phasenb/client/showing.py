@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 
 from phasenb.client.discovery import page_has_anywidget
 from phasenb.client.task_model import TaskModel
-from phasenb.core.parent import current_parent
+from phasenb.core.parent import current_lineage
 from phasenb.display import surroundings
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _epoch(model: TaskModel, client: Client) -> str | None:
 def _notes(client: Client, note: str) -> list[str]:
     place = "kernel" if surroundings.in_kernel() else "process"
     here = [f"runs in this {place} and stops with it"] if client.embedded else []
-    if not client.embedded and place == "process" and current_parent() is None:
+    if not client.embedded and place == "process" and current_lineage() is None:
         here = [f"runs on {client.url}"]
     return [*here, note] if note else here
 

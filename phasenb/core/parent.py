@@ -1,4 +1,5 @@
 """ParentTask: the task whose phase this code runs in, and the way from there to its host, for what is launched inside.
+Lineage: what a process that a phase started knows of that task.
 
 Rules:
 
@@ -8,6 +9,8 @@ Rules:
   log or a later task could use.
 * A process that the phase starts, forked or not, belongs to the task too, and has no line: what it launches is refused,
   never sent elsewhere as if it were nobody's. It knows by VARIABLE, which has names only, and is there for the attempt.
+* A server that such a process names may be used. What the host's environment names is no such server, nor is its token
+  a phase's to have: a worker has neither while a phase runs.
 * Messages are data; a payload is a frame of the clients' protocol, or an answer, as bytes.
 
 Inside to host: ``open``, ``frame`` and ``close`` of a client's link, ``call``, ``wait`` and ``go_on``. Host to inside:
@@ -25,6 +28,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -37,14 +41,48 @@ Send = Callable[[Message, bytes], Awaitable[None] | None]
 """An awaitable ends when there is room for more: who sends much waits for it."""
 KINDS = ("open", "frame", "close", "call", "wait", "go_on")
 VARIABLE = "PHASENB_PARENT_TASK"
+CLIENTS_VARIABLES = ("PHASENB_URL", "PHASENB_TOKEN")
 _OVER = "the phase of this client has ended"
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """Whose a launch is. ``session`` and ``notebook``: of what is launched; ``url``: what people call the task's host;
+    ``secrets``: the variables of this process that are the task's secrets, and go along with no launch.
+    """
+
+    task_id: str
+    session: str
+    notebook: str | None
+    url: str
+    secrets: frozenset[str] = frozenset()
+
+    def unreachable(self) -> ServerUnreachable:
+        """Why nothing can be launched from a process that a phase started."""
+        return ServerUnreachable(
+            self.url,
+            f"this process was started by a phase of task {self.task_id} and has no way to the task's host",
+            "launch in the phase itself, or name a server here, by pn.connect(url), --url or PHASENB_URL",
+        )
+
+    def as_variable(self) -> str:
+        return json.dumps({**asdict(self), "secrets": sorted(self.secrets)})
+
+    @classmethod
+    def of_variable(cls, told: str) -> Lineage:
+        """Raises ConfigError."""
+        try:
+            lineage = cls(**json.loads(told))
+            return replace(lineage, secrets=frozenset(lineage.secrets))
+        except (ValueError, TypeError) as error:
+            problem = f"only phasenb sets it, in what phases start ({error}): unset it"
+            raise ConfigError(VARIABLE, "", problem) from None
 
 
 class ParentTask:
     """``send`` says something to the host, ``deliver`` takes what it says; any thread may call either.
 
-    ``url`` is what people call the host; ``objects_url`` the folder of the owner's objects; ``secrets`` the variables
-    of this process that are the task's secrets, and go along with no launch.
+    ``objects_url`` is the folder of the owner's objects; for the others see Lineage.
     """
 
     def __init__(
@@ -58,12 +96,8 @@ class ParentTask:
         send: Send,
         secrets: Collection[str] = (),
     ) -> None:
-        self.task_id = task_id
-        self.session = session  # of what is launched here; see use_session
-        self.notebook = notebook
-        self.url = url
+        self.lineage = Lineage(task_id, session, notebook, url, frozenset(secrets))
         self.objects_url = objects_url
-        self.secrets = frozenset(secrets)
         self._send = send
         self._pid = os.getpid()
         self._lock = threading.Lock()
@@ -142,7 +176,7 @@ class ParentTask:
             try:
                 callback()
             except Exception:  # the phase has its outcome: what is cleaned up after it can't take that away
-                log.exception("after a phase of task %s something could not be closed", self.task_id)
+                log.exception("after a phase of task %s something could not be closed", self.lineage.task_id)
         self.cut()
 
     def cut(self) -> None:
@@ -158,57 +192,54 @@ class ParentTask:
 
     def use_session(self, name: str) -> None:
         """Have what is launched here, and in processes that are started from now on, belong to this session."""
-        self.session = name
+        self.lineage = replace(self.lineage, session=name)
         if self is _of_process:
-            os.environ[VARIABLE] = self._as_variable()
+            os.environ[VARIABLE] = self.lineage.as_variable()
 
     def gone(self) -> ServerUnreachable:
-        return ServerUnreachable(self.url, _OVER, "launch and wait while the phase runs")
+        return ServerUnreachable(self.lineage.url, _OVER, "launch and wait while the phase runs")
 
     def check_reachable(self) -> None:
         """Raises ServerUnreachable where the host can't be reached from this process, or not any more."""
         if self.over:
             raise self.gone()
         if os.getpid() != self._pid:
-            raise ServerUnreachable(
-                self.url,
-                f"this process was started by a phase of task {self.task_id} and has no way to the task's host",
-                "launch in the phase itself, or name a server here, by pn.connect(url) or --url",
-            )
-
-    def _as_variable(self) -> str:
-        told = {name: getattr(self, name) for name in ("task_id", "session", "notebook", "url")}
-        return json.dumps({**told, "secrets": sorted(self.secrets)})
-
-    @classmethod
-    def _of_variable(cls, told: str) -> ParentTask:
-        """As a process has it that the phase started."""
-
-        def send(message: Message, payload: bytes) -> None:
-            raise AssertionError("there is no line to the host")
-
-        try:
-            parent = cls(**json.loads(told), objects_url="", send=send)
-        except (ValueError, TypeError) as error:
-            problem = f"only phasenb sets it, in what phases start ({error}): unset it"
-            raise ConfigError(VARIABLE, "", problem) from None
-        parent._pid = -1
-        return parent
+            raise self.lineage.unreachable()
 
 
 _of_context: ContextVar[ParentTask | None] = ContextVar("phasenb_parent", default=None)
 _of_process: ParentTask | None = None
+_of_fork: Lineage | None = None
+_of_variable = lru_cache(maxsize=1)(Lineage.of_variable)
+
+
+def _forked() -> None:
+    """What a phase forks has no line either: it is like all that the phase starts."""
+    global _of_process, _of_fork
+    if _of_process is not None:
+        _of_fork, _of_process = _of_process.lineage, None
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 def current_parent() -> ParentTask | None:
-    """The task whose phase this is, or started this process; None outside of phases. Raises ConfigError."""
-    found = _of_context.get() or _of_process
-    if found is None and (told := os.environ.get(VARIABLE)) is not None:
-        return _started_by(told)
-    return found
+    """The task whose phase this is; None outside of phases."""
+    return _of_context.get() or _of_process
 
 
-_started_by = lru_cache(maxsize=1)(ParentTask._of_variable)
+def current_lineage() -> Lineage | None:
+    """Whose what is launched here is, in a phase and in what it started; None elsewhere. Raises ConfigError."""
+    parent = current_parent()
+    return started_by() if parent is None else parent.lineage
+
+
+def started_by() -> Lineage | None:
+    """The task whose phase started this process; None in the phase itself, and elsewhere. Raises ConfigError."""
+    if current_parent() is not None:
+        return None
+    told = os.environ.get(VARIABLE)
+    return _of_fork or (None if told is None else _of_variable(told))
 
 
 def process_parent() -> ParentTask | None:
@@ -218,18 +249,21 @@ def process_parent() -> ParentTask | None:
 
 @contextmanager
 def process_runs(parent: ParentTask | None) -> Iterator[None]:
-    """Within: this process runs a phase of ``parent``."""
+    """Within: this process runs a phase of ``parent``, and is no client that its host's environment sends elsewhere."""
     global _of_process
     if parent is None:
         yield
         return
     _of_process = parent
-    os.environ[VARIABLE] = parent._as_variable()
+    hosts = {name: os.environ.pop(name) for name in CLIENTS_VARIABLES if name in os.environ}
+    os.environ[VARIABLE] = parent.lineage.as_variable()
     try:
         yield
     finally:
         _of_process = None
-        os.environ.pop(VARIABLE, None)
+        for name in (VARIABLE, *CLIENTS_VARIABLES):
+            os.environ.pop(name, None)
+        os.environ.update(hosts)
 
 
 @contextmanager

@@ -204,6 +204,51 @@ del os.environ["DB_CONN"]
 say(told=says)
 """
 
+# The same, and the server is named by the variables that the phase sets.
+BY_VARIABLE = """
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+def launches():
+    task = child.with_options(show=False).launch(n=2)
+    return pn.connect().url, pn.connect().session, task.result(100), task.snapshot.parent
+
+starting = pn.Workflow("starting")
+
+@starting.implementation
+def starts(url, token):
+    os.environ["PHASENB_URL"], os.environ["PHASENB_TOKEN"] = url, token
+    told = {"phase": launches()}
+    for method in ("spawn", "fork"):
+        with ProcessPoolExecutor(1, mp_context=get_context(method)) as pool:
+            told[method] = pool.submit(launches).result()
+    return told
+
+pn.session("nb:five")
+task = starting.launch(url=URL, token=TOKEN)
+say(told=task.result(100), task_id=task.task_id)
+"""
+
+# The host's own variable names a server for its clients, and for nothing that its phases start.
+INHERITED = """
+import subprocess, sys
+starting = pn.Workflow("starting")
+
+@starting.implementation
+def starts():
+    def of_program(**more):
+        words = [sys.executable, "-c", "import phasenb as pn; pn.tasks()"]
+        return subprocess.run(words, capture_output=True, text=True, env={**os.environ, **more}).stderr.splitlines()[-1]
+
+    own = [os.environ.get(name) for name in ("PHASENB_URL", "PHASENB_TOKEN")]
+    return own, child.launch(n=2).result(100), of_program(), of_program(PHASENB_URL="http://127.0.0.1:9/")
+
+here = pn.connect()
+os.environ["PHASENB_URL"], os.environ["PHASENB_TOKEN"] = "http://127.0.0.1:7/", "of-the-host"
+told = [starting.with_options(client=here).launch().result(100) for _ in range(2)]
+say(told=told)
+"""
+
 LARGE = """
 import phasenb.web.nested
 phasenb.web.nested.MAXIMUM_ANSWER_BYTES = 50_000
@@ -463,6 +508,23 @@ def test_it_may_name_a_server_and_is_in_its_tasks_session_without_its_secrets(se
     files = [path for path in server.log.parent.rglob("*") if path.is_file()]
     assert files
     assert [path for path in files if b"of-the-parent-alone" in path.read_bytes()] == []
+
+
+def test_it_may_name_it_by_a_variable_and_the_phase_itself_stays_with_its_task(served):
+    url, token = served.server.url, served.server.token
+    said = served(f"URL, TOKEN = {url!r}, {token!r}\n" + BY_VARIABLE)
+    assert said["told"].pop("phase")[1:] == ["nb:five", 20, said["task_id"]]
+    there = [url, "nb:five", 20, None]
+    assert said["told"] == {"spawn": there, "fork": there}
+
+
+def test_the_server_of_its_hosts_environment_is_none_that_it_names(alone):
+    for own, result, inherited, named in alone(INHERITED)["told"]:
+        assert own == [None, None]
+        assert result == 20
+        assert "launch in the phase itself, or name a server here" in inherited
+        assert "http://127.0.0.1:9/" in named
+        assert "launch in the phase itself" not in named
 
 
 def test_an_answer_that_is_too_large_for_the_line_is_refused_and_the_worker_lives(alone):
