@@ -305,6 +305,8 @@ class ProcessExecutor:
             self._keep(worker, self._keys.get(worker))
             return
         start = self._starts.get(worker, self._own.start)
+        if worker.left:
+            log.debug("%s is retired: it can't put back %s", worker.name, worker.left)
         self._retire(worker)
         self._replace(start)
 

@@ -225,7 +225,7 @@ PROBES: tuple[Probe, ...] = (
     ),
     pair("affinity", _affinity, _put_affinity),
     unchanged("identity", _identity),
-    unchanged("filters", _filters),
+    unchanged("filters of system calls", _filters),
     Probe("directory", os.getcwd, _put_directory),
     Probe("variables", lambda: dict(os.environb), _put_variables, may_stay=_for_every_task),
     _lists("path", "argv", may_stay=never),

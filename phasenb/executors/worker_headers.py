@@ -153,6 +153,8 @@ class LifeSign(TypedDict):
 
 
 class Ended(TypedDict):
+    """``left``: what is there of the task and can't be put back, in words; none where the worker is clean."""
+
     type: Literal["outcome"]
     run: int
     status: ResultStatus
@@ -162,13 +164,13 @@ class Ended(TypedDict):
     error: ErrorInfo | None
     metrics: dict[str, float]
     artifacts: list[Artifact]
-    clean: bool
+    left: list[str]
 
 
 class Described(TypedDict):
     type: Literal["described"]
     spec: dict[str, Any]
-    clean: bool
+    left: list[str]
 
 
 class Refused(TypedDict):
@@ -176,7 +178,7 @@ class Refused(TypedDict):
     code: str
     message: str
     details: dict[str, Any]
-    clean: bool
+    left: list[str]
 
 
 HEADERS: tuple[Any, ...] = (

@@ -120,7 +120,7 @@ class Worker:
         self._put_back()
         self._io.running = self._performance = None
         self._capture.end()
-        self._channel.send({**report_message(outcome, self._run), "clean": self._clean()})
+        self._channel.send({**report_message(outcome, self._run), "left": self._left_behind()})
 
     def _parent(self, header: Header, attempt: Attempt) -> ParentTask | None:
         """What is launched in the phase belongs to its task, where the host says how."""
@@ -173,7 +173,7 @@ class Worker:
         else:
             answer = {"type": "described", "spec": spec}
         self._put_back()
-        self._channel.send({**answer, "clean": self._clean()})
+        self._channel.send({**answer, "left": self._left_behind()})
 
     def _release(self) -> None:
         """Forget the task."""
@@ -208,13 +208,15 @@ class Worker:
         self._baseline.put_back()
         self._left.note((threading.main_thread(), self._io))
 
-    def _clean(self) -> bool:
-        """Whether a task of the same launcher may run here after this one."""
-        if self._baseline.stays or not _alone():
-            return False
-        if any(stream.closed for stream in (sys.stdin, sys.stdout, sys.stderr)):
-            return False
-        return not self._modules.imported() and not _children()
+    def _left_behind(self) -> list[str]:
+        """What can't be put back. Where it is nothing, a task of the same launcher may run here after this one."""
+        others = {
+            "threads": not _alone(),
+            "closed streams": any(stream.closed for stream in (sys.stdin, sys.stdout, sys.stderr)),
+            "modules of the launcher's own": self._modules.imported(),
+            "child processes": _children(),
+        }
+        return sorted(self._baseline.stays) + [what for what, there in others.items() if there]
 
     def _in_child(self) -> None:
         """What comes right after a fork, in the child; not in a child's own."""

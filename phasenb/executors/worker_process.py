@@ -57,6 +57,7 @@ class WorkerProcess(asyncio.Protocol):
         self.pid = 0
         self.python = ""
         self.clean = True
+        self.left: list[str] = []
         self.run: ProcessRun | None = None
         self.site: dict[str, int] = {}
         self.variables: str | None = None  # the name of those that its launcher gave it
@@ -224,7 +225,7 @@ class WorkerProcess(asyncio.Protocol):
         self._had_secrets = self._had_secrets or bool(header.get("secrets"))
         self.send(header, payload)
         answer = await self._answered()
-        self.clean = bool(answer.get("clean"))
+        self._hear_left(answer)
         if answer["type"] == "refused":
             raise from_wire(answer["code"], answer["message"], answer["details"])
         return answer
@@ -285,8 +286,13 @@ class WorkerProcess(asyncio.Protocol):
         report = report_of(header)
         if header["type"] == "outcome":
             self.run = None
-            self.clean = bool(header.get("clean"))
+            self._hear_left(header)
         run.report(report)
+
+    def _hear_left(self, header: Header) -> None:
+        left = header.get("left")
+        self.left = list(map(str, left)) if isinstance(left, list) else ["what it did not tell"]
+        self.clean = not self.left
 
     # --- the end -------------------------------------------------------------------------------------------------
 

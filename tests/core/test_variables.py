@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phasenb.core import variables
-from phasenb.core.variables import at_start, carried, environment_of, looks_secret, note_of, of_worker, travels
+from phasenb.core.variables import (
+    at_start,
+    carried,
+    environment_of,
+    looks_secret,
+    note_of,
+    of_worker,
+    stays_set,
+    travels,
+)
 
 NAMES = st.sampled_from(
     ["HOME", "REGION", "TZ", "OMP_NUM_THREADS", "LD_LIBRARY_PATH", "PWD", "SSH_AUTH_SOCK", "JPY_PARENT_PID",
@@ -162,6 +171,23 @@ def test_what_is_read_at_a_start_is_a_workers_key_whatever_its_order():
     hard = {"TZ": "UTC", "LD_LIBRARY_PATH": "/opt/lib", "OMP_NUM_THREADS": "4", "LC_ALL": "C", "PYTHONHASHSEED": "0"}
     assert at_start(soft) == ()
     assert at_start({**soft, **hard}) == at_start(dict(reversed(hard.items()))) == tuple(sorted(hard.items()))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "stays"),
+    [
+        ("KMP_INIT_AT_FORK", "FALSE", True),
+        ("OMP_NUM_THREADS", "8", True),
+        ("OMP_NUM_THREADS", "3", False),  # the launcher's COUNT
+        ("OMP_PLACES", "for owls1234 alone", False),
+        ("DATABASE_URL", "postgres://prod", False),
+        ("ANY_SWITCH", "1", False),
+    ],
+)
+def test_a_variable_that_an_import_set_stays_only_where_it_is_read_at_a_start_and_holds_nothing_of_a_task(
+    name, value, stays
+):
+    assert stays_set(name, value, ["owls1234", "3", "FALSE"]) is stays
 
 
 def test_the_note_gives_the_line_to_write():

@@ -220,12 +220,16 @@ def gives_privileges_up():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="prctl")
-def test_what_can_not_be_put_back_retires_the_worker(house, on_process):
+def test_what_can_not_be_put_back_retires_the_worker_and_is_said_once(house, on_process, caplog):
+    caplog.set_level(logging.DEBUG, "phasenb.executors")
+
     async def scenario(executor):
         first, told = await in_a_task(house, executor, gives_privileges_up)
         assert told.outcome.error is None
         second, _ = await in_a_task(house, executor, draws)
         assert second != first
+        (said,) = [record.getMessage() for record in caplog.records if "is retired" in record.getMessage()]
+        assert said == f"{first} is retired: it can't put back ['filters of system calls']"
 
     on_process(scenario, workers=1)
 
