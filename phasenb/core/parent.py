@@ -278,11 +278,19 @@ def context_runs(parent: ParentTask | None) -> Iterator[None]:
 
 @contextmanager
 def waiting_for(task_id: str) -> Iterator[None]:
-    """Within: this code waits for a task. A phase that does lends it its place, so that nesting can't deadlock."""
+    """Within: this code waits for a task. A phase that does lends it its place, so that nesting can't deadlock.
+
+    Raises RuntimeError in a phase of that task.
+    """
     parent = current_parent()
     if parent is None:
         yield
         return
+    if parent.lineage.task_id == task_id:
+        raise RuntimeError(
+            f"this phase would wait for its own task {task_id}, which can't end before the phase does: a launch with "
+            "the key of this task is this task"
+        )
     parent.waits(task_id, begins=True)
     try:
         yield

@@ -12,6 +12,7 @@ from phasenb.core.parent import (
     current_parent,
     process_runs,
     started_by,
+    waiting_for,
 )
 from phasenb.errors import ConfigError, ServerUnreachable
 
@@ -83,3 +84,12 @@ def test_a_variable_that_nobody_of_ours_set_is_refused(told, monkeypatch):
     monkeypatch.setenv(VARIABLE, told)
     with pytest.raises(ConfigError, match="unset it"):
         current_lineage()
+
+
+def test_a_phase_that_would_wait_for_its_own_task_is_told():
+    with (
+        process_runs(a_parent()),
+        pytest.raises(RuntimeError, match="wait for its own task 01X, which can't end before the phase"),
+        waiting_for("01X"),
+    ):
+        pass

@@ -34,5 +34,5 @@ def holds_secret(name: str, value: Any) -> bool:
         return any(holds_secret(str(key), each) for key, each in value.items())
     if isinstance(value, list | tuple | set | frozenset):
         return any(holds_secret(name, each) for each in value)
-    text = value if isinstance(value, str) else ""
-    return isinstance(value, str | bytes) and looks_secret(name, text, lambda text: False)
+    text = value.decode("latin-1") if isinstance(value, bytes) else value
+    return isinstance(text, str) and looks_secret(name, text, lambda text: False)

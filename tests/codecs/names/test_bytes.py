@@ -148,6 +148,7 @@ def test_constants_are_small_and_plain():
         ("API_KEY", "sk-1234567", True),
         ("headers", {"Authorization": ["Bearer 1234567"]}, True),
         ("passwords", ("abc", b"def"), True),
+        ("API_KEY", b"sk-1234567", True),
         ("database", "postgresql://ada:engine@host/db", True),
         ("KEY", 3, False),
         ("monkeys", "bananas", False),
