@@ -75,6 +75,15 @@ _ulid_lock = threading.Lock()
 _newest_ulid = 0
 
 
+def _renew_lock() -> None:
+    """In a forked child, whose parent's other threads may have held it at the fork."""
+    global _ulid_lock
+    _ulid_lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
+
+
 def new_ulid() -> str:
     """A fresh ULID (github.com/ulid/spec): 48 bits of Unix milliseconds, 80 random bits, 26 characters.
 

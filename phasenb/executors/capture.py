@@ -20,19 +20,17 @@ import ctypes
 import fcntl
 import logging
 import os
-import sys
 import termios
 import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from io import TextIOWrapper
-from typing import TextIO, cast
+from typing import TextIO
 
 from phasenb.core.real_clock import monotonic, now
 from phasenb.core.reports import LogChunk
 from phasenb.executors import forked
-from phasenb.executors.left_threads import LeftThreads, OwnedStream
+from phasenb.executors.left_threads import LeftThreads
 from phasenb.executors.lines import LineFolder, LogBound, StreamName
 
 SEND_S = 0.05
@@ -221,14 +219,6 @@ class _Handler(logging.Handler):
             self.handleError(record)
             return
         self._capture.log(text)
-
-
-def use_pipes(left: LeftThreads) -> None:
-    """Have print() write whole lines into the pipes at once, in UTF-8, whatever a person prints."""
-    for name in ("stdout", "stderr"):
-        stream = OwnedStream(cast(TextIOWrapper, getattr(sys, name)).detach(), left)
-        setattr(sys, name, stream)
-        setattr(sys, f"__{name}__", stream)
 
 
 def _add(bound: LogBound, stream: StreamName, lines: list[str]) -> None:

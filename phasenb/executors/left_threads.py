@@ -10,12 +10,10 @@ Rules:
 
 from __future__ import annotations
 
-import io
 import sys
 import threading
 from collections.abc import Iterable
 from types import FrameType
-from typing import Any
 from weakref import WeakSet
 
 # Where an idle thread of a pool stands: in the standard library's own loop, waiting in C for the next piece of work.
@@ -60,18 +58,6 @@ class LeftThreads:
             start(self_)
 
         threading.Thread.start = watched  # type: ignore[assignment, method-assign]
-
-
-class OwnedStream(io.TextIOWrapper):
-    """``sys.stdout`` or ``sys.stderr``: what a thread that was left behind writes is dropped."""
-
-    def __init__(self, buffer: Any, left: LeftThreads) -> None:
-        # A line is one write, also under PYTHONUNBUFFERED: a crash between text and newline would lose the line.
-        super().__init__(buffer, "utf-8", "backslashreplace", line_buffering=True, write_through=False)
-        self._left = left
-
-    def write(self, text: str) -> int:
-        return len(text) if self._left.silent() else super().write(text)
 
 
 def _idle(frame: FrameType | None) -> bool:

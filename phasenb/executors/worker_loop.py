@@ -32,12 +32,13 @@ from phasenb.dto.values import Json
 from phasenb.errors import PhasenbError
 from phasenb.executors import forked
 from phasenb.executors.baseline import Baseline, ImportWatch
-from phasenb.executors.capture import Capture, use_pipes
+from phasenb.executors.capture import Capture
 from phasenb.executors.environment import become
 from phasenb.executors.frames import Header
 from phasenb.executors.left_threads import LeftThreads
 from phasenb.executors.loading import describe_failure, load_agent
 from phasenb.executors.local_modules import LocalModules, site_directories
+from phasenb.executors.owned_streams import use_pipes
 from phasenb.executors.performing import Performance, cancelled_error, folder_at, set_variables
 from phasenb.executors.secrets import Masker
 from phasenb.executors.task_main import TaskMains
@@ -65,7 +66,7 @@ class Worker:
         self._thawed_at = monotonic()
         self._forked = False
         self._performance: Performance | None = None
-        use_pipes(self._left)
+        self._streams = use_pipes(self._left)
         self._interrupts.install()
         self._baseline = Baseline()
         ImportWatch(self._baseline, _alone).install()
@@ -225,6 +226,8 @@ class Worker:
         self._forked = True
         for part in (self._channel, self._capture, self._interrupts):
             part.in_child()
+        for stream in self._streams:
+            stream.in_child()
         self._left.forget()
         for fd in self._descriptors:
             os.close(fd)

@@ -94,6 +94,60 @@ def test_forks_while_threads_log_and_print(house, on_slot):
     on_slot(scenario)
 
 
+def forks_while_threads_hold_the_streams(children, lines):
+    """Each child tells much, beside threads of its parent that log without a pause: it finds their locks taken."""
+    logging.basicConfig(level="INFO", format="%(levelname)s %(message)s", force=True)  # to sys.stderr
+    done = threading.Event()
+
+    def busy(write):
+        while not done.is_set():
+            write("thread\n")
+
+    writes = (logging.info, sys.stderr.write, sys.stdout.write)
+    threads = [threading.Thread(target=busy, args=(write,)) for write in writes]
+    for thread in threads:
+        thread.start()
+    sys.setswitchinterval(1e-6)  # as on a busy machine: another thread has its turn between any two steps of a fork
+    context = multiprocessing.get_context("fork")
+    codes = []
+    for first in range(0, children, 10):
+        started = [context.Process(target=tells, args=(first + number, lines)) for number in range(10)]
+        for child in started:
+            child.start()
+        for child in started:
+            child.join(20)
+            codes.append(child.exitcode)
+            child.kill()  # where it hangs: the phase is to end
+    sys.setswitchinterval(0.005)
+    done.set()
+    for thread in threads:
+        thread.join()
+    return codes
+
+
+def tells(number, lines):
+    for line in range(lines):
+        logging.warning("logged %d/%d", number, line)
+        print("printed", f"{number}/{line}")
+
+
+def test_no_child_hangs_where_its_parents_threads_write(house, on_slot):
+    children, lines = 60, 3
+
+    async def scenario(slot):
+        inputs = {"children": children, "lines": lines}
+        told = await house.run(slot, forks_while_threads_hold_the_streams, inputs, log_bytes=10**8)
+        assert told.value() == [0] * children
+        texts = set(told.said("stderr"))
+        printed = "\n".join(told.said("stdout"))
+        for number in range(children):
+            for line in range(lines):
+                assert f"WARNING logged {number}/{line}" in texts
+                assert f"printed {number}/{line}" in printed
+
+    on_slot(scenario)
+
+
 WRITES = """
 import logging, warnings
 logging.getLogger("lab").warning("logged %d", {number})
