@@ -22,6 +22,7 @@ from phasenb.codecs.names.home import Home, current
 from phasenb.codecs.names.shapes import fits, shape
 from phasenb.codecs.names.tail import Tail, read_tail
 
+_SPOKEN = {"pydantic": "pydantic model", "attrs": "attrs class", "tuple": "named tuple"}
 _PICKLE = b"\x80"  # begins definitions that an earlier release did not pack
 
 
@@ -122,7 +123,8 @@ class Loader(pickle.Unpickler):
         if found is None or then is None or fits(then, found):
             return found
         self.distrusted.add(first)
-        _warn(f"`{name}` of this notebook is not the {then[0]} that this value was made with: it comes with its own")
+        what = _SPOKEN.get(then[0], then[0])
+        _warn(f"`{name}` of this notebook is not the {what} that this value was made with: it comes with its own")
         return None
 
     def _definition(self, name: str) -> Any:
