@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 from phasenb.codecs.names import marks
 from phasenb.codecs.names.annotations import inner_annotated_names, used_names
 from phasenb.codecs.names.home import Home, current
-from phasenb.codecs.names.shapes import fits, shape
+from phasenb.codecs.names.shapes import Defaults, Shape, added, fits, shape
 from phasenb.codecs.names.tail import Tail, read_tail
 
 _SPOKEN = {"pydantic": "pydantic model", "attrs": "attrs class", "tuple": "named tuple"}
@@ -45,6 +45,7 @@ class Loader(pickle.Unpickler):
         self._defined: dict[str, Any] = {}
         self._fresh: dict[int, Any] = {}  # made by this load and not filled yet
         self._made: set[str] = set()
+        self._added: dict[Any, Defaults] = {}
         self.codes: list[CodeType] = []  # of the functions that it made
 
     def find_class(self, module: str, name: str, /) -> Any:
@@ -120,12 +121,27 @@ class Loader(pickle.Unpickler):
             if isinstance(found, staticmethod | classmethod):
                 found = found.__func__
         then = self._tail.shapes.get(name)
-        if found is None or then is None or fits(then, found):
+        if found is None or then is None:
+            return found
+        if fits(then, found):
+            self._note_added(then, found)
             return found
         self.distrusted.add(first)
         what = _SPOKEN.get(then[0], then[0])
         _warn(f"`{name}` of this notebook is not the {what} that this value was made with: it comes with its own")
         return None
+
+    def _note_added(self, then: Shape, kind: Any) -> None:
+        defaults = added(then, kind)
+        if defaults:
+            self._added[kind] = defaults
+
+    def complete(self) -> None:
+        """Give what was loaded the fields that its classes have got since, by their defaults."""
+        for made in self.memo.copy().values() if self._added else ():
+            for name, default in self._added.get(type(made), {}).items():
+                if not hasattr(made, name):
+                    object.__setattr__(made, name, default())
 
     def _definition(self, name: str) -> Any:
         """What the tail has for a name, loaded with all that stands beside it there."""
@@ -149,7 +165,7 @@ def read_value(file: BinaryIO) -> Any:
         file = io.BytesIO(file.read())
     home, tail = current(), read_tail(file)
     try:
-        return Loader(file, home, tail).load()
+        return _loaded(file, home, tail)
     except Exception as error:
         known = [name for name in sorted(tail.shapes) if home.find(name) is not None]
         changed = [name for name in known if shape(home.find(name)) != tuple(tail.shapes[name])]
@@ -157,13 +173,20 @@ def read_value(file: BinaryIO) -> Any:
             file.seek(0)
             first = {name.partition(".")[0] for name in names}
             try:
-                found = Loader(file, home, tail, distrusted=first).load()
+                found = _loaded(file, home, tail, first)
             except Exception:  # noqa: S112 - the first error is told, where no way leads to the value
                 continue
             why = f"{type(error).__name__}: {error}"
             _warn(f"`{', '.join(names)}` of this notebook can't hold this value ({why}): it comes with its own")
             return found
         raise
+
+
+def _loaded(file: BinaryIO, home: Home, tail: Tail, distrusted: Collection[str] = ()) -> Any:
+    loader = Loader(file, home, tail, distrusted=distrusted)
+    value = loader.load()
+    loader.complete()
+    return value
 
 
 def read_code(data: bytes) -> Any:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import inspect
-from types import MemberDescriptorType
+from collections.abc import Callable
 from typing import Any
 
 Shape = tuple[str, ...]  # its kind, then its fields where it has any
+Defaults = dict[str, Callable[[], Any]]
 _BY_PLACE = "frozen dataclass with slots"  # whose state is a list of its fields' values
 
 
@@ -31,7 +31,7 @@ def shape(value: Any) -> Shape:
 
 def fits(then: Shape, kind: Any) -> bool:
     """Whether instances that were made of a definition of shape ``then`` can be instances of ``kind``, as far as fields
-    tell: they would be neither another thing nor exchanged, and none would be missing.
+    tell: they would be neither another thing nor exchanged, and what is missing has a default.
     """
     now = shape(kind)
     if then == now or then[0] != now[0]:
@@ -42,8 +42,23 @@ def fits(then: Shape, kind: Any) -> bool:
         return now[: len(then)] == then
     if len(then) > 1 and len(now) > 1 and set(then[1:]).isdisjoint(now[1:]):
         return False
-    added = () if now[0] == "enum" else set(now[1:]).difference(then[1:])
-    return all(_has_default(kind, name) for name in added)
+    return added(then, kind) is not None
+
+
+def added(then: Shape, kind: Any) -> Defaults | None:
+    """What makes the fields of ``kind`` that ``then`` has not; None where one has no default."""
+    now = shape(kind)
+    default_of = _DEFAULTS.get(now[0])
+    found: Defaults = {}
+    if default_of is None:
+        return found
+    for name in now[1:]:
+        if name not in then[1:]:
+            default = default_of(kind, name)
+            if default is None:
+                return None
+            found[name] = default
+    return found
 
 
 def _dataclass(kind: Any) -> str:
@@ -51,7 +66,28 @@ def _dataclass(kind: Any) -> str:
     return _BY_PLACE if written == dataclasses.__name__ else "dataclass"
 
 
-def _has_default(kind: Any, name: str) -> bool:
-    """Whether an instance that was not given this field has one all the same, of its class."""
-    found = inspect.getattr_static(kind, name, None)
-    return found is not None and not isinstance(found, MemberDescriptorType)
+def _of_dataclass(kind: Any, name: str) -> Callable[[], Any] | None:
+    field = next(field for field in dataclasses.fields(kind) if field.name == name)
+    if field.default is not dataclasses.MISSING:
+        return lambda: field.default
+    return None if field.default_factory is dataclasses.MISSING else field.default_factory
+
+
+def _of_attrs(kind: Any, name: str) -> Callable[[], Any] | None:
+    default = next(each.default for each in kind.__attrs_attrs__ if each.name == name)
+    factory = getattr(default, "factory", None)
+    if factory is not None:
+        return None if default.takes_self else factory
+    return None if type(default).__name__ == "_Nothing" else lambda: default
+
+
+def _of_pydantic(kind: Any, name: str) -> Callable[[], Any] | None:
+    field = kind.__pydantic_fields__[name]
+    return None if field.is_required() else lambda: field.get_default(call_default_factory=True)
+
+
+_DEFAULTS: dict[str, Callable[[Any, str], Callable[[], Any] | None]] = {
+    "dataclass": _of_dataclass,
+    "attrs": _of_attrs,
+    "pydantic": _of_pydantic,
+}

@@ -113,10 +113,10 @@ class Fixed:
     a: float
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(slots=True)
 class Slotted:
     a: float
-    tags: list = dataclasses.field(default_factory=list)
+    unit: str
 
 
 @attrs.define
@@ -128,7 +128,7 @@ class Cut:
 
 class Row(pydantic.BaseModel):
     a: int
-    c: list = []
+    c: list
 
 
 (opened, paid), own = read(status)
@@ -137,9 +137,9 @@ for label, task, told in [
     ("fields of a named tuple exchanged", point, "Point(lat=47.0, lon=8.5)"),
     ("a dataclass made frozen with slots", fit, "Fit(a=1.5, b=2.5)"),
     ("fields with slots exchanged", fixed, "Fixed(a=1.5, b=2.5)"),
-    ("a field with a factory added", slotted, "Slotted(a=1.5)"),
+    ("a field without a default added", slotted, "Slotted(a=1.5)"),
     ("attrs, a field put before the others", cut, "Cut(a=1, b=2)"),
-    ("pydantic, a field added", row, "Row(a=1)"),
+    ("pydantic, one without a default added", row, "Row(a=1)"),
 ]:
     value, own = read(task)
     check(label, (repr(value), own) == (told, True))
@@ -168,20 +168,34 @@ class Fixed:
 
 @dataclasses.dataclass(slots=True)
 class Slotted:
-    a: float
+    unit: str = "m"
+    a: float = 0.0
+    tags: list = dataclasses.field(default_factory=list)
 
 
 @attrs.define
 class Cut:
     b: int
     a: int
+    c: int = 7
+    d: list = attrs.Factory(list)
+
+
+class Row(pydantic.BaseModel):
+    c: list = pydantic.Field(default_factory=list)
+    a: int
+    note: str = "none"
 
 
 check("a tuple's field added behind, with a default", read(point) == (Point(47.0, 8.5, 0.0), False))
 check("fields exchanged, one added with a default", read(fit) == (Fit(a=1.5, b=2.5), False))
 check("no slots any more", (str(read(fixed)[0]), read(fixed)[1]) == ("Fixed(a=1.5, b=2.5)", True))
-check("as it was", read(slotted) == (Slotted(1.5), False))
-check("attrs, exchanged", read(cut) == (Cut(a=1, b=2), False))
+check("slots, some added with defaults", read(slotted) == (Slotted(a=1.5), False))
+check("attrs, exchanged, some added", read(cut) == (Cut(a=1, b=2), False))
+found, own = read(row)
+check("pydantic, some added", (found, own, found.model_dump()) == (Row(a=1), False, {"c": [], "a": 1, "note": "none"}))
+found.c.append(1)
+check("each has its own", read(row)[0].c == [])
 
 
 # %%
