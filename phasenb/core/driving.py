@@ -11,11 +11,12 @@ import contextvars
 import inspect
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 from phasenb.core.context import Cancelled, Context
 from phasenb.core.known_shapes import unwrapped
-from phasenb.core.steps import Steps
+from phasenb.core.steps import Steps, WhenCancelled
 
 
 def drive(value: Any, ctx: Context, steps: Steps, *, iterators: bool = False) -> Any:
@@ -34,20 +35,22 @@ def drive(value: Any, ctx: Context, steps: Steps, *, iterators: bool = False) ->
 
 
 def _generator(generator: Iterator[Any], ctx: Context, steps: Steps) -> Any:
-    try:
+    with ExitStack() as until_end:
+        close = getattr(generator, "close", None)
+        if close is not None:
+            until_end.callback(close)
         while True:
             try:
                 item = next(generator)
             except StopIteration as stop:
                 return steps.result(stop.value)
+            if isinstance(item, WhenCancelled):
+                until_end.enter_context(ctx.on_cancel(item.call))
+                continue
             if steps.take(item):
                 return steps.result()
             if ctx.cancelled:
                 raise Cancelled
-    finally:
-        close = getattr(generator, "close", None)
-        if close is not None:
-            close()
 
 
 async def _async_generator(generator: AsyncIterator[Any], ctx: Context, steps: Steps) -> Any:

@@ -75,6 +75,13 @@ class Result:
     value: Any
 
 
+@dataclass(frozen=True, slots=True)
+class WhenCancelled:
+    """Yielded by an adapter whose work is done in threads of another library: ``call`` asks that work to stop."""
+
+    call: Callable[[], object]
+
+
 class Steps:
     """Reports what one generator yields, and keeps what may become its result.
 

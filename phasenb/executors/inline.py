@@ -138,7 +138,8 @@ class InlineRun(StoppableRun):
         self.performance.cancel()
         if not await self._ends_within(courtesy_s):
             self._raise_in_thread()
-            await self._ends_within(grace_s - courtesy_s)
+            if not await self._ends_within(grace_s - courtesy_s):
+                self._tell_force("its thread can't be ended by force, and may go on for itself")
         self._cut()
 
     async def _hurry(self) -> None:

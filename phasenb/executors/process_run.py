@@ -71,6 +71,7 @@ class ProcessRun(StoppableRun):
             self._worker.send({"type": "cancel", "run": self.number, "courtesy_s": min(COURTESY_S, grace_s / 2)})
             if not await self._ends_within(grace_s):
                 self._worker.clean = False
+                self._tell_force("it was ended by force, whatever it was about to clean up")
         await self._worker.kill()
 
     async def _hurry(self) -> None:

@@ -13,8 +13,9 @@ from collections import deque
 from dataclasses import replace
 from typing import Self
 
+from phasenb.core.real_clock import now
 from phasenb.core.reports import Beat, LogChunk, Outcome, Report
-from phasenb.dto.phase import Checkpoint, Step
+from phasenb.dto.phase import Checkpoint, LogLine, Step
 from phasenb.dto.phase_result import ResultStatus
 from phasenb.executors.performing import cancelled_error
 
@@ -118,6 +119,11 @@ class StoppableRun(Reports):
         said = self._stopped or Outcome(ResultStatus.CANCELLED)
         kept = replace(said, status=ResultStatus.CANCELLED, output=None, output_type=None, output_bytes=None)
         self.put(replace(kept, error=cancelled_error(self._phase)))
+
+    def _tell_force(self, what: str) -> None:
+        """A line of the log that says why a cleanup did not run to its end."""
+        text = f"`{self._phase}` was still running when its time to end was over (executor.kill_grace_s): {what}"
+        self.put(LogChunk((LogLine(stream="log", text=text, at=now()),)))
 
     async def _ends_within(self, seconds: float) -> bool:
         try:

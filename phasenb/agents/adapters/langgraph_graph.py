@@ -3,8 +3,9 @@
 Rules: the keys of a graph's input schema are inputs, and what its ``invoke`` returns is the result: the final state. A
 StateGraph is compiled first. Of the functional API the entrypoint's argument is the input: by its name, or as a dict of
 all keywords. Each node that starts or ends is a step; what nodes write to the stream (``get_stream_writer``) is read as
-core.steps reads what a generator yields. A graph with a node that is only async runs in an event loop, any other one in
-the phase's own thread. Each attempt is a thread of its own to a checkpointer. An interrupt fails the phase in words.
+core.steps reads what a generator yields. A graph with a node that is only async runs in an event loop; the nodes of any
+other one run in LangGraph's threads, where a cancel finds them. Each attempt is a thread of its own to a checkpointer.
+An interrupt, and the limit of steps, fail the phase in words.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import aclosing, closing
-from typing import Any, get_origin, get_type_hints
+from contextlib import aclosing, closing, contextmanager
+from typing import Any, cast, get_origin, get_type_hints
 
 from phasenb.agents.adapters.langgraph_nodes import Nodes, needs_loop
 from phasenb.core.adapting import has_adapter
 from phasenb.core.extended_agent import ExtendedAgent
-from phasenb.core.steps import Result
+from phasenb.core.steps import Result, WhenCancelled
 from phasenb.dto.base import new_ulid
 from phasenb.errors import AgentStopped, LaunchError
 
@@ -68,16 +69,24 @@ class GraphRun:
         return self._in_loop(given, told) if needs_loop(self._graph) else self._here(given, told)
 
     def _here(self, given: Any, told: _Told) -> Iterator[Any]:
-        with closing(self._graph.stream(given, self._run_config(), **self._options())) as parts:
+        from langchain_core.runnables.config import merge_configs
+
+        from phasenb.agents.adapters.langgraph_threads import NodeThreads
+
+        threads = NodeThreads()
+        yield WhenCancelled(threads.cancel)
+        config = merge_configs(cast(Any, self._run_config()), {"callbacks": [threads]})
+        with _limit_in_words(), closing(self._graph.stream(given, config, **self._options())) as parts:
             for part in parts:
                 yield from told.items(*part)
         yield told.result()
 
     async def _in_loop(self, given: Any, told: _Told) -> AsyncIterator[Any]:
-        async with aclosing(self._graph.astream(given, self._run_config(), **self._options())) as parts:
-            async for part in parts:
-                for item in told.items(*part):
-                    yield item
+        with _limit_in_words():
+            async with aclosing(self._graph.astream(given, self._run_config(), **self._options())) as parts:
+                async for part in parts:
+                    for item in told.items(*part):
+                        yield item
         yield told.result()
 
     def _options(self) -> dict[str, Any]:
@@ -88,6 +97,21 @@ class GraphRun:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return GraphRun, (self._graph, self._config, self._given)
+
+
+@contextmanager
+def _limit_in_words() -> Iterator[None]:
+    """Raises AgentStopped for a graph that reaches its limit of steps: another attempt would reach it, too."""
+    from langgraph.errors import GraphRecursionError
+
+    try:
+        yield
+    except GraphRecursionError as error:
+        what = str(error).partition(". ")[0]
+        raise AgentStopped(
+            f"{what}: see that the graph ends, or give it more steps with "
+            'pn.adapters.langgraph(graph, config={"recursion_limit": N})'
+        ) from error
 
 
 class _Factory:
