@@ -17,7 +17,8 @@ anything else                                    is a plain value: it counts as 
 The stream ends where ``until`` says so of an item (Bounds), and more items than ``max_steps`` are a failure. The result
 is what the generator returned, if that is not None; else the last ``result`` (or ``output``) that a yielded
 dict or progress object carried and that was not None; else the last plain value; else, of an agent's ``stream()``, the
-pieces of text joined, as models stream their answers; else None.
+pieces of text joined, as models stream their answers; else None. Where texts were all that it yielded, a line of the
+log says that they were messages.
 """
 
 from __future__ import annotations
@@ -98,6 +99,7 @@ class Steps:
         self._result: Result | None = None
         self._pieces: list[str] | None = [] if joins else None
         self._end = ""  # of the text so far
+        self._messages = False
         self._plain = 0
         self._last_plain: Any = None
         self._carried: Any = None
@@ -146,10 +148,17 @@ class Steps:
             return unwrapped(returned)
         if self._carried is not None:
             return self._carried
-        return "".join(self._pieces) if self._pieces and self._last_plain is None else self._last_plain
+        if self._pieces and self._last_plain is None:
+            return "".join(self._pieces)
+        if self._messages and not self._plain:
+            self._ctx.log(
+                f"phasenb: the result of {self._name} is None: texts that it yields are messages, `return` the result"
+            )
+        return self._last_plain
 
     def _text(self, text: str) -> None:
         if self._pieces is None:
+            self._messages = True
             self._ctx.update(message=text)
             self._ctx.log(text)
             return

@@ -23,6 +23,7 @@ from phasenb.errors import (
     UnknownObject,
     ValueNotStorable,
 )
+from phasenb.executors.advice import advised, asks_or_debugs
 
 MESSAGE_CHARACTERS = 10_000
 TRACEBACK_CHARACTERS = 20_000
@@ -39,9 +40,9 @@ def error_info(error: BaseException, mask: Callable[[str], str] = str) -> ErrorI
     """What ``error`` says, as data; ``mask`` takes secrets out of its texts."""
     return ErrorInfo(
         type=_name(type(error)),
-        message=_clipped(mask(text_of(error)), MESSAGE_CHARACTERS),
+        message=_clipped(advised(error, mask(text_of(error))), MESSAGE_CHARACTERS),
         traceback=_clipped(mask(user_traceback(error)), TRACEBACK_CHARACTERS),
-        retryable=not isinstance(error, _NOT_RETRYABLE),
+        retryable=not (isinstance(error, _NOT_RETRYABLE) or asks_or_debugs(error)),
         bases=tuple(_name(kind) for kind in type(error).__mro__ if kind is not object),
         retry_after_s=_retry_after(error),
     )

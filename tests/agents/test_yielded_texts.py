@@ -74,12 +74,13 @@ def test_a_result_that_is_told_counts_before_the_text(ctx: Context) -> None:
     assert run(StreamsWithAnswer(), ctx) == "Hello"
 
 
-def test_a_text_that_is_no_stream_is_a_message_and_stays_in_the_log(ctx: Context, reports: list[Report]) -> None:
+def test_a_text_that_is_no_stream_is_a_message_as_the_log_says(ctx: Context, reports: list[Report]) -> None:
     assert run(Processes(), ctx) is None
     assert [report.message for report in reports if isinstance(report, Step)] == ["reading", "Hello"]
     assert [line.text for report in reports if isinstance(report, LogChunk) for line in report.lines] == [
         "reading",
         "Hello",
+        "phasenb: the result of `Processes.process` is None: texts that it yields are messages, `return` the result",
     ]
 
 
