@@ -6,6 +6,7 @@ this is done after each attempt and around imports.
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -146,6 +147,17 @@ def _put_matplotlib(matplotlib: Any, taken: Mapping[str, Any]) -> None:
             matplotlib.use(taken["backend"])
 
 
+def _colormaps(cm: Any) -> dict[str, bool]:
+    """The names in the registry: a second ``register`` of one is an error."""
+    matplotlib = sys.modules["matplotlib"]  # which has the registry when it is loaded to its end
+    return dict.fromkeys(getattr(matplotlib, "colormaps", ()), True)
+
+
+def _put_colormaps(cm: Any, taken: Mapping[str, bool]) -> None:
+    for name in _colormaps(cm).keys() - taken.keys():
+        sys.modules["matplotlib"].colormaps.unregister(name)
+
+
 def _close_figures(pyplot: Any) -> None:
     pyplot.close("all")
     pyplot.ioff()
@@ -188,6 +200,7 @@ LIBRARIES: tuple[Probe, ...] = (
     of_module("pandas", _pandas, _put_pandas),
     reset("matplotlib.pyplot", _close_figures),
     of_module("matplotlib", _matplotlib, _put_matplotlib),
+    of_module("matplotlib.cm", _colormaps, _put_colormaps),
     of_module("sklearn", lambda sklearn: sklearn.get_config(), lambda sklearn, taken: sklearn.set_config(**taken)),
     reset("torch", lambda torch: torch.seed()),
     reset("tqdm", _end_monitor),

@@ -30,6 +30,10 @@ async def in_a_task(house, executor, agent, values=None, **fields):
 CHANGES = {
     "figures": ("import matplotlib.pyplot as plt; plt.plot([0, 1])", "plt.get_fignums()"),
     "matplotlib": ("import matplotlib; matplotlib.rcParams['font.size'] = 99", "matplotlib.rcParams['font.size']"),
+    "colormaps": (
+        "import matplotlib; matplotlib.colormaps.register(matplotlib.colormaps['viridis'], name='house')",
+        "'house' in matplotlib.colormaps",
+    ),
     "seterr": ("import numpy; numpy.seterr(all='raise')", "numpy.geterr()"),
     "printoptions": ("import numpy; numpy.set_printoptions(precision=1)", "numpy.get_printoptions()['precision']"),
     "pandas": ("import pandas; pandas.set_option('display.max_rows', 3)", "pandas.get_option('display.max_rows')"),
