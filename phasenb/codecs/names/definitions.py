@@ -15,6 +15,7 @@ from weakref import ref
 
 from phasenb.codecs.names.bounded import Bounded, TooLargeError
 from phasenb.codecs.names.home import Blobs, Home
+from phasenb.codecs.names.tail import LOOKED_UP
 from phasenb.codecs.names.writing import LRU, CodePickler
 
 LIMIT = 1_000_000
@@ -38,6 +39,12 @@ def definitions(named: Mapping[str, Any], *, limit: int = LIMIT, data: bool = Tr
             limit -= len(each)
             blobs.append(((name,), each))
     return tuple(blobs)
+
+
+def looked_up_definitions(named: Mapping[str, Any]) -> Blobs:
+    """Each by itself, code and constants only: who reads one loads no more than it uses."""
+    found = {name: _dumped({name: value}, _EACH, data=False) for name, value in named.items()}
+    return tuple(((LOOKED_UP, name), zlib.compress(each)) for name, each in found.items() if each is not None)
 
 
 def spare_definitions(home: Home, used: Mapping[str, Any]) -> Blobs:

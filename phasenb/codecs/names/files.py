@@ -7,8 +7,8 @@ from typing import Any, BinaryIO
 
 from phasenb.codecs.names import parts
 from phasenb.codecs.names.bounded import Bounded
-from phasenb.codecs.names.definitions import definitions, spare_definitions
-from phasenb.codecs.names.home import current
+from phasenb.codecs.names.definitions import definitions, looked_up_definitions, spare_definitions
+from phasenb.codecs.names.home import Blobs, current
 from phasenb.codecs.names.shapes import shape
 from phasenb.codecs.names.tail import Tail, write_tail
 from phasenb.codecs.names.writing import CodePickler, PlainPickler, ValuePickler
@@ -38,7 +38,10 @@ def write_code(code: Any, limit: int | None = None, *, spare: bool = True) -> by
     pickler = CodePickler(file)
     pickler.dump(code)
     data = file.getvalue()
-    blobs = spare_definitions(current(), pickler.named) if spare else ()
+    blobs: Blobs = ()
+    if spare:
+        beside = {name: kind for name, kind in pickler.looked_up.items() if name not in pickler.named}
+        blobs = (*looked_up_definitions(beside), *spare_definitions(current(), pickler.named))
     if blobs:
         behind = io.BytesIO()
         write_tail(behind, Tail({}, blobs))

@@ -13,14 +13,14 @@ import pickle
 import warnings
 import zlib
 from collections.abc import Collection
-from types import CodeType, FunctionType, ModuleType
+from contextlib import suppress
+from types import ModuleType
 from typing import Any, BinaryIO
 
 from phasenb.codecs.names import marks
-from phasenb.codecs.names.annotations import inner_annotated_names, used_names
 from phasenb.codecs.names.home import Home, current
 from phasenb.codecs.names.shapes import Defaults, Shape, added, fits, shape
-from phasenb.codecs.names.tail import Tail, read_tail
+from phasenb.codecs.names.tail import LOOKED_UP, Tail, read_tail
 
 _SPOKEN = {"pydantic": "pydantic model", "attrs": "attrs class", "tuple": "named tuple"}
 _PICKLE = b"\x80"  # begins definitions that an earlier release did not pack
@@ -46,7 +46,6 @@ class Loader(pickle.Unpickler):
         self._fresh: dict[int, Any] = {}  # made by this load and not filled yet
         self._made: set[str] = set()
         self._added: dict[Any, Defaults] = {}
-        self.codes: list[CodeType] = []  # of the functions that it made
 
     def find_class(self, module: str, name: str, /) -> Any:
         if module == "__main__":
@@ -90,8 +89,6 @@ class Loader(pickle.Unpickler):
         for name, value in names.items():
             self._names.setdefault(name, value)
         fill(made, own)
-        if isinstance(made, FunctionType):
-            self.codes.append(made.__code__)
 
     def named(self, name: str) -> Any:
         """Raises AttributeError, in words, for a name that is nowhere."""
@@ -195,21 +192,13 @@ def read_code(data: bytes) -> Any:
     tail = read_tail(file)
     if home.keep_code is not None:
         home.keep_code(data)
-    loader = Loader(file, home, tail, by_name=False)
-    loaded = loader.load()
-    home.spare = list(tail.blobs)
-    for name in _looked_up(loader.codes, {name for names, _ in tail.blobs for name in names}):
-        find_spare(home, name)
+    loaded = Loader(file, home, tail, by_name=False).load()
+    home.spare = [blob for blob in tail.blobs if blob[0][0] != LOOKED_UP]
+    for names, definition in tail.blobs:
+        if names[0] == LOOKED_UP:
+            with suppress(Exception):  # of a module that is not there: who asks for the name finds none
+                _adopt(home, definition)
     return loaded
-
-
-def _looked_up(codes: Collection[CodeType], spare: set[str]) -> set[str]:
-    """What of ``spare`` code may look up that does not name it: in annotations of what it makes, or as a subclass."""
-    if not spare:
-        return spare
-    if any("__subclasses__" in used_names(code) for code in codes):
-        return spare
-    return {name for code in codes for name in inner_annotated_names(code) & spare}
 
 
 def find_spare(home: Home, name: str) -> Any:
@@ -218,10 +207,14 @@ def find_spare(home: Home, name: str) -> Any:
     with home.lock:
         for blob in [each for each in home.spare if first in each[0]]:
             home.spare.remove(blob)
-            data = blob[1] if blob[1].startswith(_PICKLE) else zlib.decompress(blob[1])
-            for each, value in Loader(io.BytesIO(data), home, Tail()).load().items():
-                home.names.setdefault(each, value)
+            _adopt(home, blob[1])
     return home.find(name)
+
+
+def _adopt(home: Home, definition: bytes) -> None:
+    data = definition if definition.startswith(_PICKLE) else zlib.decompress(definition)
+    for name, value in Loader(io.BytesIO(data), home, Tail()).load().items():
+        home.names.setdefault(name, value)
 
 
 def give_spare(module: ModuleType, home: Home) -> None:

@@ -14,6 +14,7 @@ from typing import BinaryIO
 from phasenb.codecs.names.home import Blobs
 from phasenb.codecs.names.shapes import Shape
 
+LOOKED_UP = ""  # the first name of a definition that is loaded with the code it stands behind
 _MARK = b"\0PNDEF1\n"
 _END = struct.Struct("<Q8s")
 

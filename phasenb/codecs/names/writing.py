@@ -88,8 +88,10 @@ class PlainPickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle ha
 
 
 class NamesPickler(PlainPickler):
-    """``named``: what of ``__main__`` went along, by name. ``data``: whether all that is used goes along, or code and
-    plain constants only, none that looks like a secret. ``largest``: the bytes that one array may have.
+    """``named``: what of ``__main__`` went along, by name; ``looked_up``: what may be needed beside it.
+
+    ``data``: whether all that is used goes along, or code and plain constants only, none that looks like a secret.
+    ``largest``: the bytes that one array may have.
     """
 
     by_reference: ClassVar = False
@@ -97,6 +99,7 @@ class NamesPickler(PlainPickler):
     def __init__(self, file: BinaryIO, *, data: bool = True, largest: int | None = None) -> None:
         super().__init__(file, protocol=5)
         self.named: dict[str, Any] = {}
+        self.looked_up: dict[str, type] = {}
         self._home: Home = current()
         self._main = self._home.all_names()
         self._data = data
@@ -181,12 +184,21 @@ class NamesPickler(PlainPickler):
         return names
 
     def _needed_inside(self, code: types.CodeType) -> dict[str, Any]:
-        """The type variables that the functions it makes name in annotations. Classes, and subclasses that it asks for,
-        are looked for among the spare definitions when the code is read: a text may name one and mean another thing.
+        """The type variables that the functions it makes name in annotations. Classes that they may name, and derived
+        ones where it asks for subclasses, are ``looked_up``: a text may mean another thing.
         """
-        words = inner_annotated_names(code)
-        found = {word: main[word] for main in self._main for word in words & main.keys()}
-        return {word: value for word, value in found.items() if isinstance(value, _TYPE_VARIABLES)}
+        names: dict[str, Any] = {}
+        words, subclasses = inner_annotated_names(code), "__subclasses__" in used_names(code)
+        for main in self._main:
+            for word in words & main.keys():
+                if isinstance(main[word], _TYPE_VARIABLES):
+                    names.setdefault(word, main[word])
+                elif isinstance(main[word], type):
+                    self.looked_up[word] = main[word]
+            for name, value in list(main.items()) if subclasses else ():
+                if isinstance(value, type) and value.__base__ is not object and self._home.name_of(value) == name:
+                    self.looked_up[name] = value
+        return names
 
     def _added_builtins(self, code: types.CodeType) -> dict[str, Any]:
         """What a tool has put among Python's own names, as IPython its ``display``."""
