@@ -104,6 +104,20 @@ def config_without(folder, parts):
     return folder
 
 
+def run_cell(kernel, source, timeout=120):
+    """(its reply, its messages with the updates of any cell's displays): an update that comes between two cells has the
+    one before as its parent.
+    """
+    asked, messages = kernel.execute(source), []
+    while True:
+        message = kernel.get_iopub_msg(timeout=timeout)
+        own = message["parent_header"].get("msg_id") == asked
+        if own and message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
+            return kernel.get_shell_msg(timeout=timeout)["content"], messages
+        if own or message["msg_type"] == "update_display_data":
+            messages.append(message)
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

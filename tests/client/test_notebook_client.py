@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 import phasenb as pn
+from tests.conftest import run_cell
 
 FLOW = """
 import phasenb as pn
@@ -38,16 +39,11 @@ class Notebook:
 
     def run(self, code, ok=True):
         """The text that the cell printed."""
-        printed = []
-
-        def take(message):
-            self.messages.append(message)
-            if message["msg_type"] == "stream" and message["content"]["name"] == "stdout":
-                printed.append(message["content"]["text"])
-
-        reply = self.kernel.execute_interactive(textwrap.dedent(code), timeout=60, output_hook=take)["content"]
+        reply, messages = run_cell(self.kernel, textwrap.dedent(code))
+        self.messages += messages
         assert not ok or reply["status"] == "ok", "\n".join(reply.get("traceback", []))
-        return "".join(printed)
+        told = [message["content"] for message in messages if message["msg_type"] == "stream"]
+        return "".join(content["text"] for content in told if content["name"] == "stdout")
 
     def displays(self):
         kinds = ("display_data", "update_display_data")

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from nbformat.v4 import output_from_msg
 
+from tests.conftest import run_cell
+
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 CELLS = json.loads((NOTEBOOKS / "recovery.ipynb").read_text())["cells"]
 CODE = ["".join(cell["source"]) for cell in CELLS if cell["cell_type"] == "code"]
@@ -42,23 +44,15 @@ class Cells:
 
     def run(self, source):
         said = []
-        asked = self._kernel.execute(source)
-        while True:
-            message = self._kernel.get_iopub_msg(timeout=120)
-            kind, content = message["msg_type"], message["content"]
-            transient = content.get("transient", {})
-            if kind == "update_display_data":  # also one that came between two cells
-                self.displays[transient["display_id"]]["data"] = content["data"]
-            elif message["parent_header"].get("msg_id") != asked:
-                continue
-            elif kind == "status" and content["execution_state"] == "idle":
-                break
-            elif kind in SHOWN:
+        reply, messages = run_cell(self._kernel, source)
+        for message in messages:
+            transient = message["content"].get("transient", {})
+            if message["msg_type"] == "update_display_data":
+                self.displays[transient["display_id"]]["data"] = message["content"]["data"]
+            elif message["msg_type"] in SHOWN:
                 said.append(output_from_msg(message))
                 if "display_id" in transient:
                     self.displays[transient["display_id"]] = said[-1]
-
-        reply = self._kernel.get_shell_msg(timeout=120)["content"]
         assert reply["status"] == "ok", "\n".join([source, *reply.get("traceback", [])])
         self.outputs.append(said)
 
