@@ -74,10 +74,19 @@ def prepare(
     ``options`` None: the agent's own. Blocks while large inputs are written. Raises LaunchError, UnpicklableCode,
     CapturedTooLarge, ValueNotStorable.
     """
-    notes: list[str] = []
-    prepared = _staged(values, lambda folder, written: _launch(agent, inputs, options, folder, written, notes))
+    packed: list[tuple[ExtendedAgent, bytes]] = []
+    prepared = _staged(values, lambda folder, written: _launch(agent, inputs, options, folder, written, packed))
     said = prepared.command["options"]
-    return replace(_with_variables(prepared, values, said.env, said.secrets), notes=(*notes, *_notes(said)))
+    prepared = _with_variables(prepared, values, said.env, said.secrets)
+    notes = [note for extended, code in packed for note in captured_notes(extended, code, _unnamed(prepared, said))]
+    return replace(prepared, notes=(*notes, *_notes(said)))
+
+
+def _unnamed(prepared: Prepared, said: LaunchOptions) -> Collection[str]:
+    """The variables of this process that look like secrets, or are its task's, and that the launch doesn't name."""
+    found = prepared.variables or launchers_variables(said.env, said.secrets)
+    lineage = current_lineage()
+    return found.secret if lineage is None else {*found.secret, *lineage.secrets}.difference(said.env, said.secrets)
 
 
 def _with_variables(prepared: Prepared, values: Values, env: Mapping[str, str], secrets: Collection[str]) -> Prepared:
@@ -174,9 +183,9 @@ def _launch(
     options: Mapping[str, Any] | None,
     folder: ObjectFolder,
     written: list[ObjectRef],
-    notes: list[str],
+    packed: list[tuple[ExtendedAgent, bytes]],
 ) -> tuple[str, dict[str, Any]]:
-    """``notes`` gets what to tell of the launch."""
+    """``packed`` gets the code, where the agent brings any."""
     command: dict[str, Any] = {"idempotency_key": new_ulid(), **_trace()}
     if isinstance(agent, str):
         command["agent"] = name = agent
@@ -190,10 +199,10 @@ def _launch(
             check_launch(spec, inputs)
             given["phases"] = spec.phases
         command["options"] = said = _options(given)
-        packed = pack(extended)
-        refuse_captured(extended, packed, said.secrets)
-        notes += captured_notes(extended, packed, launchers_variables(said.env, said.secrets).secret)
-        command["code"] = _code(packed, folder, written)
+        code = pack(extended)
+        refuse_captured(extended, code, said.secrets)
+        packed.append((extended, code))
+        command["code"] = _code(code, folder, written)
         command["runtime"] = runtime()
     command["inputs"] = _inputs(inputs, folder, written)
     values = secret_values(given_names(command["options"]))

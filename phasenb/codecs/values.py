@@ -24,7 +24,7 @@ from phasenb.codecs.npy import NPY
 from phasenb.codecs.objects import object_name
 from phasenb.codecs.parquet import PARQUET
 from phasenb.codecs.pickled import PICKLE
-from phasenb.codecs.png import PNG, PngImage, is_picture
+from phasenb.codecs.png import PNG, is_picture
 from phasenb.codecs.previews import clip, head, preview
 from phasenb.codecs.text import BYTES, TEXT
 from phasenb.dto.values import OBJECT_KEY, Artifact, Json, ObjectRef, as_reference
@@ -32,17 +32,6 @@ from phasenb.errors import PhasenbError, UnknownObject, ValueNotStorable
 
 if TYPE_CHECKING:
     from phasenb.codecs.objects import ObjectFolder
-
-__all__ = [
-    "Encoded",
-    "PngImage",
-    "check_readable",
-    "decode",
-    "encode",
-    "encode_artifact",
-    "is_picture",
-    "json_object",
-]
 
 CODECS: dict[str, Codec] = {codec.name: codec for codec in (JSON, PARQUET, NPY, PNG, TEXT, BYTES, PICKLE)}
 _BY_VALUE = (TEXT, BYTES, NPY, PARQUET, PICKLE)  # in the order they are asked, JSON before them

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 
 from phasenb.codecs.names import marks
 from phasenb.codecs.names.home import Home, current
-from phasenb.codecs.names.shapes import Defaults, Shape, added, fits, shape
+from phasenb.codecs.names.shapes import Defaults, missing, shape
 from phasenb.codecs.names.tail import LOOKED_UP, Tail, read_tail
 
 _SPOKEN = {"pydantic": "pydantic model", "attrs": "attrs class", "tuple": "named tuple"}
@@ -120,18 +120,15 @@ class Loader(pickle.Unpickler):
         then = self._tail.shapes.get(name)
         if found is None or then is None:
             return found
-        if fits(then, found):
-            self._note_added(then, found)
+        defaults = missing(then, found)
+        if defaults is not None:
+            if defaults:
+                self._added[found] = defaults
             return found
         self.distrusted.add(first)
         what = _SPOKEN.get(then[0], then[0])
         _warn(f"`{name}` of this notebook is not the {what} that this value was made with: it comes with its own")
         return None
-
-    def _note_added(self, then: Shape, kind: Any) -> None:
-        defaults = added(then, kind)
-        if defaults:
-            self._added[kind] = defaults
 
     def complete(self) -> None:
         """Give what was loaded the fields that its classes have got since, by their defaults."""

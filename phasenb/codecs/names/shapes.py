@@ -29,36 +29,23 @@ def shape(value: Any) -> Shape:
     return ("exception",) if issubclass(value, BaseException) else ("class",)
 
 
-def fits(then: Shape, kind: Any) -> bool:
-    """Whether instances that were made of a definition of shape ``then`` can be instances of ``kind``, as far as fields
-    tell: they would be neither another thing nor exchanged, and what is missing has a default.
+def missing(then: Shape, kind: Any) -> Defaults | None:
+    """What makes the fields of ``kind`` that instances of a definition of shape ``then`` lack. None where these can't
+    be instances of ``kind``, as far as fields tell: it is another thing, fields would be exchanged, or a new one has no
+    default.
     """
     now = shape(kind)
-    if then == now or then[0] != now[0]:
-        return then == now
-    if now[0] == _BY_PLACE:
-        return False
+    if then == now:
+        return {}
+    if then[0] != now[0] or now[0] == _BY_PLACE:
+        return None
     if now[0] == "tuple":
-        return now[: len(then)] == then
+        return {} if now[: len(then)] == then else None
     if len(then) > 1 and len(now) > 1 and set(then[1:]).isdisjoint(now[1:]):
-        return False
-    return added(then, kind) is not None
-
-
-def added(then: Shape, kind: Any) -> Defaults | None:
-    """What makes the fields of ``kind`` that ``then`` has not; None where one has no default."""
-    now = shape(kind)
-    default_of = _DEFAULTS.get(now[0])
-    found: Defaults = {}
-    if default_of is None:
-        return found
-    for name in now[1:]:
-        if name not in then[1:]:
-            default = default_of(kind, name)
-            if default is None:
-                return None
-            found[name] = default
-    return found
+        return None
+    added = [name for name in now[1:] if name not in then[1:]] if now[0] in _DEFAULTS else []
+    found = {name: made for name in added if (made := _DEFAULTS[now[0]](kind, name)) is not None}
+    return found if len(found) == len(added) else None
 
 
 def _dataclass(kind: Any) -> str:

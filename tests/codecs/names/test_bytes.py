@@ -17,7 +17,7 @@ from phasenb.codecs import pickled
 from phasenb.codecs.names.home import Home, process_home
 from phasenb.codecs.names.plain import holds_secret, is_plain
 from phasenb.codecs.names.reading import read_code
-from phasenb.codecs.names.shapes import fits, shape
+from phasenb.codecs.names.shapes import missing, shape
 from phasenb.codecs.names.tail import Tail, read_tail, write_tail
 from tests.codecs.names.notebook import dumps, kernel, loads
 
@@ -126,12 +126,12 @@ def test_what_a_definition_is_said_to_be_tells_another_one_of_the_name():
         assert [shape(each) for each in (main.Kind, main.Plan, main.double, main.STEP, ValueError)] == [
             ("enum", "A"), ("dataclass", "n"), ("function",), ("data",), ("exception",),
         ]  # fmt: skip
-    assert not fits(("class",), main.Kind)
-    assert fits(("enum", "A", "B"), main.Kind)
-    assert not fits(("enum", "B"), main.Kind)
-    assert not fits(("dataclass", "m"), main.Plan)
-    assert fits(("dataclass", "n", "m"), main.Plan)
-    assert fits(("class",), Exception.__base__.__base__)
+    assert missing(("class",), main.Kind) is None
+    assert missing(("enum", "A", "B"), main.Kind) is not None
+    assert missing(("enum", "B"), main.Kind) is None
+    assert missing(("dataclass", "m"), main.Plan) is None
+    assert missing(("dataclass", "n", "m"), main.Plan) is not None
+    assert missing(("class",), Exception.__base__.__base__) is not None
 
 
 def test_constants_are_small_and_plain():
