@@ -1,8 +1,6 @@
 """A connection that is cut in the middle of an answer: ServerUnreachable, whatever was asked for."""
 
 import asyncio
-import socket
-import threading
 from contextlib import contextmanager
 
 import pytest
@@ -10,6 +8,7 @@ import pytest
 from phasenb.client.http_backend import HttpBackend
 from phasenb.codecs.objects import ObjectFolder
 from phasenb.errors import ServerUnreachable
+from tests.conftest import listening
 
 PIECE = {
     "length": b'Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"results":[',
@@ -23,22 +22,12 @@ PIECE = {
 def cutting(status, piece):
     """The backend of a server that answers each request with a piece and goes."""
 
-    def serve():
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return  # the test is over
-            with connection:
-                connection.recv(65536)
-                connection.sendall(b"HTTP/1.1 %s\r\n%s" % (status, PIECE[piece]))
+    def cut(connection):
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 %s\r\n%s" % (status, PIECE[piece]))
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=serve)
-        thread.start()
-        yield HttpBackend(f"http://127.0.0.1:{listener.getsockname()[1]}/", "secret")
-        listener.shutdown(socket.SHUT_RDWR)
-    thread.join()
+    with listening(cut) as port:
+        yield HttpBackend(f"http://127.0.0.1:{port}/", "secret")
 
 
 def results(backend, folder):

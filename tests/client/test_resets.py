@@ -3,12 +3,12 @@
 import asyncio
 import socket
 import struct
-import threading
 
 import pytest
 
 from phasenb.client.http_backend import HttpBackend
 from phasenb.errors import ServerUnreachable
+from tests.conftest import listening
 
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER of no time: closing resets (socket(7))
 
@@ -16,24 +16,13 @@ RESET = struct.pack("ii", 1, 0)  # SO_LINGER of no time: closing resets (socket(
 @pytest.fixture
 def resetting():
     """The port of a server that resets each connection when it has heard its first bytes."""
-    server = socket.create_server(("127.0.0.1", 0))
 
-    def serve():
-        while True:
-            try:
-                connection, _ = server.accept()
-            except OSError:
-                return  # the test is over
-            with connection:
-                connection.recv(10)
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    def reset(connection):
+        connection.recv(10)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
 
-    thread = threading.Thread(target=serve)
-    thread.start()
-    yield server.getsockname()[1]
-    server.shutdown(socket.SHUT_RDWR)
-    server.close()
-    thread.join()
+    with listening(reset) as port:
+        yield port
 
 
 def asked(url):
