@@ -40,6 +40,11 @@ class ErrorInfo(Frozen):
         """Whether a person is to mend it: the task waits for them, and no policy or threshold counts it."""
         return self.type == "phasenb.SecretUnavailable"
 
+    @property
+    def out_of_memory(self) -> bool:
+        """Whether a worker was lost as memory ran out, and the figures prove it: no default retries that."""
+        return self.type == "phasenb.OutOfMemory"
+
 
 class PhaseResult(Frozen):
     """The outcome of one attempt. ``output``: inline JSON or an object reference (dto.values)."""

@@ -19,6 +19,7 @@ The tree (stable wire codes in brackets; protocol.md "Errors")::
     ├── RuntimeMismatch [runtime_mismatch]
     ├── SecretUnavailable [secret_unavailable]
     ├── WorkerLost [worker_lost]          a worker that died, or could not be started for now
+    │   └── OutOfMemory                   one that the kernel killed, as memory ran out
     ├── LeaseLost                         another host has taken over what this one was doing
     ├── StoreUnavailable [store_unavailable]
     ├── AgentStopped                      an agent at the bound of its steps or cost, or that asks a person
@@ -79,6 +80,7 @@ from phasenb.errors.tasks import (
     LaunchesPaused,
     LeaseLost,
     NoServer,
+    OutOfMemory,
     PhaseRaised,
     ProxyRefused,
     QueueFull,
@@ -115,6 +117,7 @@ __all__ = [
     "LaunchesPaused",
     "LeaseLost",
     "NoServer",
+    "OutOfMemory",
     "PhaseRaised",
     "PhasenbError",
     "ProtocolError",

@@ -242,6 +242,13 @@ class WorkerLost(PhasenbError):
 
 
 @dataclass(eq=False)
+class OutOfMemory(WorkerLost):
+    """A worker that the kernel killed as memory ran out, by the figures of core.memory_kills. Trying again with the
+    same data ends alike. ``ErrorInfo.out_of_memory`` says the same of an error record.
+    """
+
+
+@dataclass(eq=False)
 class StoreUnavailable(PhasenbError):
     code: ClassVar[str] = "store_unavailable"
     store: str

@@ -16,7 +16,7 @@ Rules:
 
 The line is a socket. By it the host sends a WORD each time that it shows that it lives: when that was, on the clock
 that the processes of a machine share. This process answers STARTED with the pid or NOT_STARTED with the errno, and
-ENDED with the returncode (as in ``subprocess``).
+ENDED with the returncode (as in ``subprocess``) and the most memory that the worker held.
 """
 
 from __future__ import annotations
@@ -31,13 +31,14 @@ import sys
 from time import monotonic
 
 WORD = struct.Struct("!d")
-ANSWER = struct.Struct("!ci")
+ANSWER = struct.Struct("!ciq")  # kind, number, and at an end ru_maxrss in bytes: getrusage(2)
 FOR_WORKER = "PHASENB_FOR_WORKER_"  # begins the names of the variables that are the worker's, and not this process's
 STARTED, NOT_STARTED, ENDED = b"+", b"-", b"."
 _READ_BYTES = 65_536
 _LOOK_S = 1.0  # at whether the host is there still, where the kernel doesn't tell
 _LEFT_S = 5.0  # for what was left behind and killed: a process that waits for a lost disk may not end for hours
 _PR_SET_CHILD_SUBREAPER = 36
+_MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024  # its unit
 _CHILDREN = f"/proc/self/task/{os.getpid()}/children"
 
 
@@ -82,6 +83,7 @@ class Guardian:
         self._paths = paths
         self._worker = 0
         self._returncode: int | None = None
+        self._peak_bytes = 0
         self._gone = False
 
     def run(self, words: list[str], passed: list[int]) -> None:
@@ -102,7 +104,7 @@ class Guardian:
                 self._attend(woken, host)
             self._bury()
         self._end_what_is_left(woken)
-        self._answer(ENDED, self._returncode)
+        self._answer(ENDED, self._returncode, self._peak_bytes)
 
     # --- the host --------------------------------------------------------------------------------------------------
 
@@ -129,9 +131,9 @@ class Guardian:
             self._silence.hear(data)
             self._gone = not data
 
-    def _answer(self, kind: bytes, number: int) -> None:
+    def _answer(self, kind: bytes, number: int, peak_bytes: int = 0) -> None:
         try:
-            os.write(self._line, ANSWER.pack(kind, number))
+            os.write(self._line, ANSWER.pack(kind, number, peak_bytes))
         except OSError:  # nobody listens any more
             self._gone = True
 
@@ -151,13 +153,14 @@ class Guardian:
         """Take note of what has ended."""
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                pid, status, used = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
                 return
             if pid == 0:
                 return
             if pid == self._worker:
                 self._returncode = os.waitstatus_to_exitcode(status)
+                self._peak_bytes = used.ru_maxrss * _MAXRSS_BYTES
 
     def _end_what_is_left(self, woken: int) -> None:
         """Kill what the worker left behind, and what that leaves behind."""

@@ -29,11 +29,14 @@ _WORDS = 5  # within the silence that it bears
 
 
 class GuardianProcess(asyncio.Protocol):
-    """Made by ``start``. ``pid`` is that of what it guards."""
+    """Made by ``start``. ``pid`` is that of what it guards, ``peak_bytes`` the most memory that it held: known at its
+    end, 0 where its guardian was gone.
+    """
 
     def __init__(self, silence_s: float | None) -> None:
         loop = asyncio.get_running_loop()
         self.pid = 0
+        self.peak_bytes = 0
         self._silence_s = silence_s
         self._process: asyncio.subprocess.Process
         self._line: asyncio.Transport
@@ -112,7 +115,8 @@ class GuardianProcess(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._data += data
         whole = len(self._data) - len(self._data) % guardian.ANSWER.size
-        for kind, number in guardian.ANSWER.iter_unpack(self._data[:whole]):
+        for kind, number, peak_bytes in guardian.ANSWER.iter_unpack(self._data[:whole]):
+            self.peak_bytes = peak_bytes
             self._answered(kind, number)
         self._data = self._data[whole:]
 

@@ -54,7 +54,7 @@ class ProcessRun(StoppableRun):
         if self.nested is not None:
             self.nested.end()
 
-    def lost(self, how: str, words: dict[str, list[str]]) -> None:
+    def lost(self, words: dict[str, list[str]]) -> None:
         """The worker is gone. ``words``: what it wrote last, by stream."""
         at = now()
         if self._secret:
@@ -63,7 +63,7 @@ class ProcessRun(StoppableRun):
         lines += [LogLine(stream="stderr", text=text, at=at) for text in words["stderr"][-100:]]
         if lines:
             self.put(LogChunk(tuple(lines)))
-        error = WorkerLost(self._worker.name, f"{how}, while it ran `{self._phase}`")
+        error = self._worker.loss(f"while it ran `{self._phase}`")
         self._end(Outcome(ResultStatus.LOST, error=error_info(error)))
 
     async def _interrupt(self, grace_s: float) -> None:
@@ -139,7 +139,7 @@ class WorkerSlot:
         worker.runs += 1
         run = ProcessRun(worker, attempt.phase, worker.runs, secret=bool(attempt.secrets))
         if worker.alive:
-            worker.run = run
+            worker.begin(run)
             number, payload = self._codes.number(attempt.code)
             header = run_message(run.number, attempt, number, named_in(attempt.secrets, os.environ))
             if self._nested is not None:
@@ -151,7 +151,7 @@ class WorkerSlot:
                 }
             worker.send(header, payload)
         else:
-            run.lost(worker.ended_by(), {"stdout": [], "stderr": []})
+            run.lost({"stdout": [], "stderr": []})
         return run
 
     async def release(self) -> None:

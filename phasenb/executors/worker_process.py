@@ -19,11 +19,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from phasenb.errors import LaunchError, PhasenbError, RuntimeMismatch, WorkerLost, from_wire
+from phasenb.core.memory_kills import MemoryFigures, held, out_of_memory
+from phasenb.errors import LaunchError, OutOfMemory, PhasenbError, RuntimeMismatch, WorkerLost, from_wire
 from phasenb.errors.shortage import NO_MORE, NO_THREADS
 from phasenb.executors.frames import BadFrame, FrameParser, Header, frame
 from phasenb.executors.guardian_process import GuardianProcess
 from phasenb.executors.lines import LineFolder
+from phasenb.executors.memory import WorkerMemory
 from phasenb.executors.worker_messages import PROTOCOL, nested_of, report_of
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ _SHORTAGES = {
     errno.ENFILE: "the machine has too many files open",
     errno.ENOBUFS: "the machine is short of buffers now",
 }
-_KILLERS = "the system does when memory runs out, or the worker itself when a phase closed its line to the host"
+_KILLERS = "from outside, or by itself as a phase closed its line to the host; no sign of memory that ran out"
 
 NOT_KEPT = "(its last words are not kept, as it had secrets)"  # nobody is left who knows what to hide of them
 
@@ -78,6 +80,8 @@ class WorkerProcess(asyncio.Protocol):
         self._killed_for = ""
         self._watching: asyncio.Task[None]
         self._pipes: tuple[int, int] = (-1, -1)
+        self._memory: WorkerMemory
+        self._figures = MemoryFigures()
 
     @property
     def name(self) -> str:
@@ -134,6 +138,7 @@ class WorkerProcess(asyncio.Protocol):
             )
             ours.pop_all()  # from here on they are closed when the process has ended
         self.pid = self._guardian.pid
+        self._memory = WorkerMemory(self.pid)
         self._pipes = (reads[0], reads[1])
         self._watching = asyncio.create_task(self._watch(), name=f"watch {self.name}")
         await asyncio.get_running_loop().create_connection(lambda: self, sock=sock)
@@ -160,6 +165,8 @@ class WorkerProcess(asyncio.Protocol):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._lost_connection.wait(), _LAST_BYTES_S)
         self.returncode = returncode
+        if returncode == -signal.SIGKILL:
+            self._figures = self._memory.figures(self._guardian.peak_bytes)
         if self._transport is not None:
             self._transport.close()
         words = self._last_words()
@@ -169,7 +176,7 @@ class WorkerProcess(asyncio.Protocol):
             self.on_exit(self)
         run, self.run = self.run, None
         if run is not None:
-            run.lost(self.ended_by(), words)
+            run.lost(words)
         self._exited.set()
 
     async def kill(self) -> None:
@@ -201,10 +208,24 @@ class WorkerProcess(asyncio.Protocol):
         if code >= 0:
             return f"ended by itself, with exit code {code}"
         name = signal.Signals(-code).name if -code in signal.valid_signals() else f"signal {-code}"
-        hint = f", as {_KILLERS}" if -code == signal.SIGKILL else ""
-        return f"was killed by {name}{hint}"
+        if code != -signal.SIGKILL:
+            return f"was killed by {name}"
+        of = held(self._figures)
+        if out_of_memory(self._figures):
+            return f"was killed by {name}, as memory ran out" + (f": {of}" if of else "")
+        return f"was killed by {name}, {_KILLERS}" + (f" ({of})" if of else "")
+
+    def loss(self, when: str) -> WorkerLost:
+        """Its end as an error; ``when``: what it was about to do."""
+        kind = OutOfMemory if not self._killed_for and out_of_memory(self._figures) else WorkerLost
+        return kind(self.name, f"{self.ended_by()}, {when}")
 
     # --- what is said --------------------------------------------------------------------------------------------
+
+    def begin(self, run: ProcessRun) -> None:
+        """``run`` is the attempt in it from now on."""
+        self.run = run
+        self._memory.begin()
 
     def send(self, header: Header, payload: bytes = b"") -> None:
         if self._transport is not None and not self._transport.is_closing():
