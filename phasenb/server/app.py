@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import logging
+from copy import copy
 from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -147,7 +148,7 @@ class PhaseNB(ExtensionApp):
     def running(self) -> tuple[Host, TaskApi]:
         """Raises what was wrong at the start; StoreUnavailable while stopping."""
         if self.problem is not None:
-            raise self.problem
+            raise copy(self.problem)  # each raising adds its frames to an error, which would keep what they hold
         if self.host is None or self.api is None:
             raise StoreUnavailable("(not opened)", "the server is starting or stopping")
         return self.host, self.api
@@ -219,7 +220,7 @@ class PhaseNB(ExtensionApp):
         package.setLevel(package.level)  # which levels are on is asked of the one above, and remembered until this
 
     def _fail(self, problem: PhasenbError) -> None:
-        told, self.problem = self.problem, problem
+        told, self.problem = self.problem, copy(problem)
         if str(told) == str(problem):
             return  # the same as at the try before
         self.log.error("phasenb is not available: %s. The rest of the Jupyter server goes on.", problem)

@@ -58,7 +58,10 @@ class Database:
         except sqlite3.Error as error:
             raise unavailable(location.shown, error) from error
         try:
-            epoch = _look(connection, location) if reading else _prepare(connection, location)
+            # Closed at once: a connection lives on, and holds its files as they were, while an error's frames hold a
+            # cursor that has not ended; the next try in this process would share its -shm.
+            with closing(connection.cursor()) as cursor:
+                epoch = _look(cursor, location) if reading else _prepare(cursor, location)
         except sqlite3.Error as error:
             connection.close()
             raise unavailable(location.shown, error) from error
@@ -172,9 +175,9 @@ def _connection(location: Location, mode: str) -> sqlite3.Connection:
     )
 
 
-def _look(connection: sqlite3.Connection, location: Location) -> str:
+def _look(cursor: Cursor, location: Location) -> str:
     """The epoch of a store that is as this release writes it. Raises StoreUnavailable."""
-    cursor, known = connection.cursor(), MIGRATIONS[-1].number
+    known = MIGRATIONS[-1].number
     found = version_of(cursor, location.shown, known)
     if found < known:
         problem = (
@@ -185,9 +188,8 @@ def _look(connection: sqlite3.Connection, location: Location) -> str:
     return _epoch(cursor, location.shown)
 
 
-def _prepare(connection: sqlite3.Connection, location: Location) -> str:
+def _prepare(cursor: Cursor, location: Location) -> str:
     """Look before touching, then WAL, then migrations. The epoch."""
-    cursor = connection.cursor()
     version_of(cursor, location.shown, MIGRATIONS[-1].number)
     if location.path is not None:
         _use_wal(cursor, location.shown)

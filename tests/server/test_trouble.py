@@ -1,6 +1,13 @@
 """A wrong configuration or a broken store: the Jupyter server starts, says what is wrong, and deletes nothing."""
 
+import contextlib
 import json
+import os
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
 
 import pytest
 from tornado.httpclient import HTTPRequest
@@ -124,3 +131,79 @@ def test_trouble_of_the_store_that_a_client_is_told_of_is_in_the_servers_log_too
     assert told.message == "the store of this server can't be used: the file is damaged"
     logged = "the store phasenb.db can't be used: the file is damaged"
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [logged]
+
+
+class TestServerStartedOnAReadOnlyStore:
+    """A process of its own, which may not write what the modes of files forbid: root may, by a capability."""
+
+    @pytest.fixture
+    def store(self, tmp_path):
+        """As a host that was killed leaves it: a connection to it maps its -shm, which others of its process share."""
+        folder = tmp_path / "store"
+        folder.mkdir()
+        leave = "import os, sys; from phasenb.store.saver import MemorySaver as M; M.open(sys.argv[1]); os._exit(0)"
+        subprocess.run([sys.executable, "-c", leave, str(folder / "phasenb.db")], check=True)
+        assert (folder / "phasenb.db-shm").exists()
+        return folder / "phasenb.db"
+
+    @pytest.fixture
+    def start(self, tmp_path, store, agents_folder):
+        with contextlib.ExitStack() as closing:
+
+            def started():
+                drop = ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override"]
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", 0))
+                    port = probe.getsockname()[1]
+                agents = '{"three": "server_test_agents:flow"}'
+                command = [sys.executable, "-m", "jupyter_server", f"--port={port}", "--IdentityProvider.token=secret"]
+                command += [f"--ServerApp.root_dir={tmp_path}", "--no-browser", "--allow-root"]
+                command += ["--ServerApp.jpserver_extensions={'phasenb': True}", f"--PhaseNB.agents={agents}"]
+                environ = {
+                    **os.environ,
+                    "PHASENB_STORE_URL": str(store),
+                    "PYTHONPATH": str(agents_folder),
+                    "JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime"),
+                }
+                log = closing.enter_context((tmp_path / "server.log").open("w"))
+                root = drop if os.geteuid() == 0 else []
+                process = subprocess.Popen([*root, *command], env=environ, stdout=log, stderr=log)
+                closing.callback(process.wait)
+                closing.callback(process.terminate)
+                return f"http://127.0.0.1:{port}/phasenb/api/"
+
+            yield started
+
+    def ask(self, url, body=None):
+        """(status, answer); None while the server is not there yet."""
+        data = None if body is None else json.dumps(body).encode()
+        try:
+            with urllib.request.urlopen(urllib.request.Request(url, data, {"Authorization": "token secret"})) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
+        except urllib.error.URLError:
+            return None
+
+    def test_it_launches_as_soon_as_the_store_can_be_written(self, store, start):
+        files = list(store.parent.iterdir())
+        for path in files:
+            path.chmod(0o444)
+        store.parent.chmod(0o555)
+        url = start()
+        while (health := self.ask(f"{url}health")) is None:
+            pass
+        assert (health[0], health[1]["code"]) == (503, "store_unavailable")
+        assert "can't be written" in health[1]["message"]
+        launch = {"agent": "three", "inputs": {"path": "x"}}
+        assert self.ask(f"{url}tasks", launch)[0] == 503
+
+        store.parent.chmod(0o755)
+        for path in files:
+            path.chmod(0o644)
+        while self.ask(f"{url}health")[0] != 200:
+            pass
+        status, launched = self.ask(f"{url}tasks", launch)
+        assert status == 201
+        while (task := self.ask(f"{url}tasks/{launched['task_id']}")[1])["state"] != "completed":
+            assert task["state"] in ("queued", "running")
