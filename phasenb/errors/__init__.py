@@ -16,6 +16,7 @@ The tree (stable wire codes in brackets; protocol.md "Errors")::
     ├── LaunchesPaused [launches_paused]  too many failures in the session: a threshold says wait
     ├── CodeNotAllowed [code_not_allowed]
     ├── Forbidden [forbidden]             the server's authorizer says no to this user
+    ├── AuthenticationExpired [authentication_expired]   its login ended while the connection was open
     ├── RuntimeMismatch [runtime_mismatch]
     ├── SecretUnavailable [secret_unavailable]
     ├── WorkerLost [worker_lost]          a worker that died, or could not be started for now
@@ -70,6 +71,7 @@ from phasenb.errors.tasks import (
     AgentCrashed,
     AgentStopped,
     ApprovalNeeded,
+    AuthenticationExpired,
     CapturedTooLarge,
     CodeNotAllowed,
     ConfigError,
@@ -104,6 +106,7 @@ __all__ = [
     "AgentCrashed",
     "AgentStopped",
     "ApprovalNeeded",
+    "AuthenticationExpired",
     "BadMessage",
     "CapturedTooLarge",
     "CodeNotAllowed",
@@ -146,8 +149,8 @@ __all__ = [
 
 _WIRE: tuple[type[PhasenbError], ...] = (
     LaunchError, UnknownTask, UnknownAgent, UnknownObject, IllegalTransition, Conflict, QueueFull, LaunchesPaused,
-    CodeNotAllowed, Forbidden, RuntimeMismatch, SecretUnavailable, WorkerLost, StoreUnavailable, BadMessage,
-    UnknownType, HelloRequired, UnsupportedProtocol, TooLarge, RateLimited, ConnectionGone,
+    CodeNotAllowed, Forbidden, AuthenticationExpired, RuntimeMismatch, SecretUnavailable, WorkerLost, StoreUnavailable,
+    BadMessage, UnknownType, HelloRequired, UnsupportedProtocol, TooLarge, RateLimited, ConnectionGone,
 )  # fmt: skip
 BY_CODE: Mapping[str, type[PhasenbError]] = {cls.code: cls for cls in _WIRE}
 

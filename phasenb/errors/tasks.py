@@ -203,6 +203,16 @@ class Forbidden(PhasenbError):
 
 
 @dataclass(eq=False)
+class AuthenticationExpired(PhasenbError):
+    """A command over a connection whose login has expired, or whose token was revoked, since it was opened."""
+
+    code: ClassVar[str] = "authentication_expired"
+
+    def __str__(self) -> str:
+        return "your login has expired, or its token was revoked: sign in again, or connect with a token that is valid"
+
+
+@dataclass(eq=False)
 class RuntimeMismatch(PhasenbError):
     """Code made by one minor Python version can't be run by another (bytecode differs)."""
 

@@ -188,7 +188,7 @@ def _look(cursor: Cursor, location: Location) -> str:
     return _epoch(cursor, location.shown)
 
 
-def _prepare(cursor: Cursor, location: Location) -> str:
+def _prepare(cursor: sqlite3.Cursor, location: Location) -> str:
     """Look before touching, then WAL, then migrations. The epoch."""
     version_of(cursor, location.shown, MIGRATIONS[-1].number)
     if location.path is not None:

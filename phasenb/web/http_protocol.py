@@ -210,6 +210,7 @@ STATUS: dict[str, int] = {
     "unknown_type": 400,
     "code_not_allowed": 403,
     "forbidden": 403,
+    "authentication_expired": 403,
     "unknown_task": 404,
     "unknown_object": 404,
     "connection_gone": 404,

@@ -2,8 +2,8 @@
 
 Rules: ``owner`` is the security boundary and keys every task, object and session; another owner's task does not exist
 (UnknownTask by whoever looks it up, never Forbidden). The decision is asked for with each command, so a permission
-that was taken away holds at once. ``code`` needs the host's ``allow_code`` and the right to run code anyway
-(``execute`` on ``kernels``).
+that was taken away holds at once; so does the end of a login, for commands that change anything (for those that read:
+web.standing). ``code`` needs the host's ``allow_code`` and the right to run code anyway (``execute`` on ``kernels``).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from phasenb.errors import CodeNotAllowed, Forbidden
+from phasenb.errors import AuthenticationExpired, CodeNotAllowed, Forbidden
 
 Action = Literal["read", "write", "execute", "code"]
 May = Callable[[Action, str | None], Awaitable[bool]]
@@ -41,7 +41,10 @@ class Identity:
     task: str | None = None
 
     async def require(self, action: Action, task_id: str | None = None, *, what: str = "code") -> None:
-        """Raises Forbidden; CodeNotAllowed for ``code``, of which ``what`` says what it was."""
+        """Raises Forbidden; CodeNotAllowed for ``code``, of which ``what`` says what it was; AuthenticationExpired."""
+        # Who asks for `code` was asked about `execute` or `write` before.
+        if action in ("write", "execute") and not await self.known():
+            raise AuthenticationExpired
         if not await self.may(action, task_id):
             raise CodeNotAllowed(what) if action == "code" else Forbidden(action)
 

@@ -1,7 +1,8 @@
 """Standing: whether who opened a connection may still stay on it (protocol.md, close codes 4001 and 4003).
 
 Rules: asked again every ``every_s``, as a login may expire and a right be taken away while nobody says anything; a
-command that is refused for want of ``read`` tells as much. What can't be told closes nothing.
+command that is refused for want of ``read``, or as the login has ended, tells as much. What can't be told closes
+nothing.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from phasenb.errors import Forbidden
+from phasenb.errors import AuthenticationExpired, Forbidden
 from phasenb.web.connection import Outbox
 from phasenb.web.identity import Identity
 
@@ -41,8 +42,14 @@ class Standing:
 
     def refused(self, error: Exception) -> None:
         """A command was refused, and its answer is on its way."""
-        if isinstance(error, Forbidden) and error.action == "read" and self._asking is None:
-            closing = self._outbox.close_when_sent(NO_LONGER_AUTHORISED, str(error))
+        if isinstance(error, AuthenticationExpired):
+            self._end(AUTHENTICATION_EXPIRED, error)
+        elif isinstance(error, Forbidden) and error.action == "read":
+            self._end(NO_LONGER_AUTHORISED, error)
+
+    def _end(self, code: int, error: Exception) -> None:
+        if self._asking is None:
+            closing = self._outbox.close_when_sent(code, str(error))
             self._asking = asyncio.get_running_loop().create_task(closing, name="phasenb no longer authorised")
 
     def _ask_soon(self) -> None:

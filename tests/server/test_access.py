@@ -245,6 +245,33 @@ class TestExpiringUsers:
         assert (await ada.ask("ping"))["type"] == "pong"
 
 
+class TestRevokedTokens:
+    @pytest.fixture
+    def jp_server_config(self, jp_server_config, monkeypatch):
+        monkeypatch.setattr(Expiring, "valid", {"ada", "eve"})  # asked each minute, and here with a command alone
+        jp_server_config["ServerApp"]["identity_provider_class"] = Expiring
+        return jp_server_config
+
+    async def test_a_revoked_token_launches_and_steers_nothing_over_its_open_socket(self, open_socket, app):
+        eve, ada = [await open_socket(headers={"Authorization": f"token {name}"}) for name in ("eve", "ada")]
+        again = await open_socket(headers={"Authorization": "token eve"})
+        task_id = (await eve.ask("launch", agent="slow"))["task_id"]
+        Expiring.valid.discard("eve")
+        for socket, command in (
+            (eve, {"kind": "launch", "agent": "slow"}),
+            (again, {"kind": "cancel", "task_id": task_id}),
+        ):
+            answer = await socket.ask(**command)
+            assert (answer["code"], answer["details"]) == ("authentication_expired", {})
+            assert "revoked" in answer["message"]
+            while await socket.read() is not None:
+                pass
+            assert socket.connection.close_code == 4001
+        assert (await ada.ask("ping"))["type"] == "pong"
+        assert app.host.manager.running == 1
+        assert (await app.host.manager.snapshot("eve", task_id)).state.value in ("queued", "running")
+
+
 class TestRightsThatAreTakenAway:
     @pytest.fixture
     def jp_server_config(self, jp_server_config):
