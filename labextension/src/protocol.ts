@@ -229,7 +229,7 @@ export interface LaunchOptions {
   phases?: string[] | null;
   approve_before?: string[];
   executor?: 'inline' | 'process' | null;
-  recovery?: { [name: string]: Json } | null;
+  recovery?: RecoveryPolicy | null;
   timeouts?: Timeouts | null;
   env?: { [name: string]: string };
   secrets?: { [name: string]: string };
@@ -397,6 +397,24 @@ export interface PhaseLog {
   lines: LogLine[];
 }
 
+/** A phase's own policy: what it does not say comes from `defaults`; null is a word: none here. */
+export interface PhaseOverride {
+  retry?: RetryPolicy | null;
+  timeouts?: Timeouts | null;
+  rules?: Rule[] | null;
+  fallback?: string | null;
+  rollback?: Rollback | null;
+}
+
+/** What happens when an attempt fails: retry, then fallback, then rollback, else abort. */
+export interface PhasePolicy {
+  retry?: RetryPolicy;
+  timeouts?: Timeouts;
+  rules?: Rule[];
+  fallback?: string | null;
+  rollback?: Rollback | null;
+}
+
 /** The outcome of one attempt. `output`: inline JSON or an object reference (dto.values). */
 export interface PhaseResult {
   phase: string;
@@ -494,6 +512,14 @@ export interface Queue {
   reason: string;
 }
 
+/** The whole of error_recovery.yaml. `for_phase(name)` is the policy that holds for one phase. */
+export interface RecoveryPolicy {
+  defaults?: PhasePolicy;
+  phases?: { [name: string]: PhaseOverride };
+  thresholds?: Threshold[];
+  maximum_recoveries?: number;
+}
+
 export interface RegisteredAgent {
   name: string;
 }
@@ -518,6 +544,21 @@ export interface Resume {
   secret_values?: { [name: string]: string };
 }
 
+/**
+ * When a failed attempt is tried again. `maximum_attempts` counts the first one too; 0 means without limit.
+ *
+ * The delay before attempt n+1 is `initial_interval * backoff_coefficient ** (n - 1)`, at most
+ * `maximum_interval` (an `initial_interval` over it stays what it is), spread by `+- jitter` of itself.
+ */
+export interface RetryPolicy {
+  initial_interval?: number | string;
+  backoff_coefficient?: number;
+  maximum_interval?: number | string;
+  maximum_attempts?: number;
+  jitter?: number;
+  non_retryable?: string[];
+}
+
 /** `code`, `runtime` and `secret_values` as in `launch`; they replace the launch's. */
 export interface RetryTask {
   id: string;
@@ -528,6 +569,25 @@ export interface RetryTask {
   code?: Json;
   runtime?: Runtime | null;
   secret_values?: { [name: string]: string };
+}
+
+export interface Rollback {
+  to: string;
+  maximum_times?: number;
+}
+
+/**
+ * For exceptions of class `exception` (fully qualified; subclasses match): replaces what it names.
+ *
+ * A rule's `retry` is laid over the phase's, field by field, and so is tried again what is `non_retryable`
+ * otherwise; `action` leaves no other option.
+ */
+export interface Rule {
+  exception: string;
+  retry?: RetryPolicy | null;
+  fallback?: string | null;
+  rollback?: Rollback | null;
+  action?: 'retry' | 'fallback' | 'rollback' | 'abort' | null;
 }
 
 /**
@@ -777,6 +837,13 @@ export interface Tasks {
   type: 'tasks';
   tasks: TaskState[];
   next: string | null;
+}
+
+/** Per session: `errors` failures within `window` abort the task, or pause new launches. */
+export interface Threshold {
+  errors: number;
+  window: number | string;
+  action: 'abort' | 'pause_launches';
 }
 
 /** `attempt` and `task` are wall times, `heartbeat` the longest silence of a phase; null means none. */

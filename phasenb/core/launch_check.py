@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from phasenb.dto.agent_spec import AgentSpec, FunctionSpec
 from phasenb.errors import LaunchError
 
+_LISTED = 30  # names in one sentence
 CONTEXT, PHASE = "ctx", "phase"  # the arguments that phasenb gives itself
 
 
@@ -32,16 +33,21 @@ def check_launch(spec: AgentSpec, inputs: Collection[str]) -> None:
         _check_beside(spec, kind, others)
     functions = [spec.functions[phase] for phase in spec.phases]
     functions += [function for others in beside.values() for function in others.values()]
+    takes = {argument: function.name for function in functions for argument in (*function.required, *function.optional)}
+    phases = frozenset(spec.phases)
     for name in inputs:
-        _check_input(spec, functions, name)
-    for position, phase in enumerate(spec.phases):
-        _check_filled(spec, phase, inputs, spec.phases[:position])
+        _check_input(spec, functions, takes, phases, name)
+    earlier: dict[str, None] = {}
+    for phase in spec.phases:
+        _check_filled(spec, phase, inputs, earlier)
+        earlier[phase] = None
 
 
 def check_going_on(spec: AgentSpec, phases: Sequence[str], start: str, inputs: Collection[str]) -> None:
     """Raises LaunchError where ``spec`` can't run a task with these phases and inputs on from the phase ``start``."""
     first = phases.index(start)
-    for position, phase in enumerate(phases[first:], first):
+    earlier = dict.fromkeys(phases[:first])
+    for phase in phases[first:]:
         if phase not in spec.functions:
             raise LaunchError(
                 f"{spec.name!r} has no phase `{phase}`, which the task has still to run "
@@ -49,15 +55,16 @@ def check_going_on(spec: AgentSpec, phases: Sequence[str], start: str, inputs: C
                 argument=phase,
                 nearest=nearest(phase, spec.functions),
             )
-        _check_filled(spec, phase, inputs, phases[:position])
+        _check_filled(spec, phase, inputs, earlier)
+        earlier[phase] = None
 
 
-def _check_filled(spec: AgentSpec, phase: str, inputs: Collection[str], earlier: Sequence[str]) -> None:
+def _check_filled(spec: AgentSpec, phase: str, inputs: Collection[str], earlier: Mapping[str, None]) -> None:
     """Every argument of the phase's function, and of those beside it, has a value when it runs."""
     _check_arguments(spec, spec.functions[phase], f"phase {phase}", inputs, earlier)
     for kind, others in _beside(spec).items():
         if phase in others:
-            _check_arguments(spec, others[phase], f"{kind} of {phase}", inputs, (*earlier, phase))
+            _check_arguments(spec, others[phase], f"{kind} of {phase}", inputs, earlier, own=phase)
 
 
 def _beside(spec: AgentSpec) -> dict[str, Mapping[str, FunctionSpec]]:
@@ -66,8 +73,9 @@ def _beside(spec: AgentSpec) -> dict[str, Mapping[str, FunctionSpec]]:
 
 def check_named_phases(option: str, names: Iterable[str], phases: Collection[str]) -> None:
     """Raises LaunchError where the option ``option`` names a phase that is none of ``phases``."""
+    known = frozenset(phases)
     for name in names:
-        if name not in phases:
+        if name not in known:
             raise LaunchError(
                 f"the option `{option}` names {name!r}, which is no phase (there are {', '.join(phases)}).",
                 argument=option,
@@ -105,11 +113,12 @@ def _check_beside(spec: AgentSpec, kind: str, functions: Mapping[str, FunctionSp
             )
 
 
-def _check_input(spec: AgentSpec, functions: list[FunctionSpec], name: str) -> None:
-    takes = {argument: function.name for function in functions for argument in (*function.required, *function.optional)}
+def _check_input(
+    spec: AgentSpec, functions: list[FunctionSpec], takes: Mapping[str, str], phases: Collection[str], name: str
+) -> None:
     if name == CONTEXT and name not in takes:  # an agent may have an argument of its own that is called so
         raise LaunchError("an input can't be named `ctx`: phasenb gives the context itself", argument=name)
-    if name in spec.phases:
+    if name in phases:
         users = [function.name for function in functions if name in (*function.required, *function.optional)]
         raise LaunchError(
             f"the input `{name}` has the name of a phase, whose output goes by it"
@@ -126,7 +135,7 @@ def _check_input(spec: AgentSpec, functions: list[FunctionSpec], name: str) -> N
             "with pn.ExtendedAgent(agent, inject=())",
             argument=name,
         )
-    wanted = takes.keys() - set(spec.phases)
+    wanted = takes.keys() - phases
     close = nearest(name, wanted)
     told = f"they take {_listed(wanted)}" if wanted else "they take no inputs"
     raise LaunchError(
@@ -138,11 +147,16 @@ def _check_input(spec: AgentSpec, functions: list[FunctionSpec], name: str) -> N
 
 
 def _check_arguments(
-    spec: AgentSpec, function: FunctionSpec, role: str, inputs: Collection[str], outputs: Sequence[str]
+    spec: AgentSpec,
+    function: FunctionSpec,
+    role: str,
+    inputs: Collection[str],
+    outputs: Mapping[str, None],
+    own: str | None = None,
 ) -> None:
-    """``outputs``: the phases whose output there may be when the function runs; ``role`` says what it is."""
+    """``outputs``, and ``own``: the phases whose output there may be when the function runs; ``role``: what it is."""
     for name in function.required:
-        if name in inputs or name in outputs:
+        if name in inputs or name in outputs or name == own:
             continue
         if role == f"phase {name}":
             problem = "its own output, which is not there yet"
@@ -150,14 +164,17 @@ def _check_arguments(
             problem = "the output of a phase that comes later"
         else:
             problem = "which no input and no earlier phase provides"
-        there = f" (there are {_listed({*inputs, *outputs})})" if inputs or outputs else " (there are no inputs)"
+        known = {*inputs, *outputs} | ({own} if own else set())
+        there = f" (there are {_listed(known)})" if known else " (there are no inputs)"
         raise LaunchError(
             f"`{function.name}` ({role}) asks for `{name}`, {problem}{there}.",
             function=function.name,
             argument=name,
-            nearest=nearest(name, {*inputs, *outputs}),
+            nearest=nearest(name, known),
         )
 
 
 def _listed(names: Collection[str]) -> str:
-    return ", ".join(f"`{name}`" for name in sorted(names))
+    told = [f"`{name}`" for name in sorted(names)]
+    left = len(told) - _LISTED
+    return ", ".join([*told[:_LISTED], f"{left:,} more"] if left > 0 else told)

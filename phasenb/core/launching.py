@@ -17,6 +17,7 @@ from phasenb.core.plan import Plan
 from phasenb.core.policy_check import Named, Problem, dead_rule, fallbacks, limit_of_nothing, unknown_fallback
 from phasenb.core.ports import Clock, Executor, Store
 from phasenb.core.thresholds import SessionFailures
+from phasenb.dto import bounds
 from phasenb.dto.agent_spec import AgentSpec
 from phasenb.dto.base import format_time
 from phasenb.dto.launch import NO_SECRETS, Launch, Runtime
@@ -185,9 +186,8 @@ def policy_of(launch: Launch, base: RecoveryPolicy, agents: Collection[str]) -> 
             policy = base.overridden(options.recovery)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
-            path = ".".join(str(part) for part in first["loc"])
-            problem = first["msg"].removeprefix("Value error, ")
-            raise LaunchError(f"the option `recovery` is not valid at {path}: {problem}", argument="recovery") from None
+            told = f"{bounds.place(first['loc'])}: {bounds.problem(first)}"
+            raise LaunchError(f"the option `recovery` is not valid at {told}", argument="recovery") from None
         unknown = unknown_fallback(policy, agents)
         if unknown is not None:
             raise _cannot_work(unknown)

@@ -40,10 +40,13 @@ def dead_rule(
     """The first rule of ``said`` whose action can be taken in none of the ``phases`` that it holds for, under
     ``policy``, of which ``said`` is a part. ``own(phase)``: whether the workflow may have a fallback for the phase.
     """
+    held = {name: policy.for_phase(name) for name in phases}
+    numbers = _Numbers()
+    rules = {name: numbers.of(each.rules) for name, each in held.items()}
     for place in _places(said, phases):
-        for index, rule in enumerate(place.rules):
-            holds = [name for name in place.phases if rule in policy.for_phase(name).rules]
-            if holds and not any(_possible(rule, policy.for_phase(name), own(name)) for name in holds):
+        for index, (rule, number) in enumerate(zip(place.rules, numbers.each(place.rules), strict=True)):
+            holds = [name for name in place.phases if number in rules.get(name, ())]
+            if holds and not any(_possible(rule, held[name], own(name)) for name in holds):
                 named = [name for name in holds if name != OTHER]
                 where = f" for {', '.join(named)}" if named else ""
                 told = f"the rule for {rule.exception} says {rule.action}, and there is no {rule.action}{where}"
@@ -95,6 +98,24 @@ def matching_nothing(said: RecoveryPolicy) -> Iterator[Problem]:
                 yield Problem(
                     path, f"`{name}` matches nothing, as no exception without a module has this name ({hint})"
                 )
+
+
+class _Numbers:
+    """A number for each rule, equal ones alike: rules are hashed once each, and not for every phase anew."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[Rule, int] = {}
+        self._sets: dict[int, frozenset[int]] = {}
+
+    def each(self, rules: Sequence[Rule]) -> list[int]:
+        return [self._numbers.setdefault(rule, len(self._numbers)) for rule in rules]
+
+    def of(self, rules: tuple[Rule, ...]) -> frozenset[int]:
+        """Most phases have the very rules of ``defaults``. The policy keeps them while this is used."""
+        found = self._sets.get(id(rules))
+        if found is None:
+            found = self._sets[id(rules)] = frozenset(self.each(rules))
+        return found
 
 
 class _Place(NamedTuple):

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
 
+from phasenb.dto import bounds
 from phasenb.dto.base import Frozen, PhaseName
-from phasenb.dto.policies import Timeouts, Whole
+from phasenb.dto.policies import RecoveryPolicy, Timeouts, Whole
 from phasenb.dto.values import Json
 
 ExecutorKind = Literal["inline", "process"]
+Name = Annotated[str, Field(max_length=bounds.NAME)]
 VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,254}$")]
-SecretSource = Annotated[str, StringConstraints(pattern=r"^(launcher|env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$")]
+SecretSource = Annotated[
+    str,
+    StringConstraints(pattern=r"^(launcher|env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$", max_length=bounds.PLACE),
+]
+Variable = Annotated[str, Field(max_length=bounds.VARIABLE)]
+Label = Annotated[str, Field(max_length=bounds.TEXT)]
+Place = Annotated[str, Field(max_length=bounds.PLACE)]
+# A part of a policy; what it is laid over is the host's, which checks the whole (core.launching).
+Recovery = Annotated[dict[str, Any], BeforeValidator(lambda said: said, json_schema_input_type=RecoveryPolicy)]
+Inputs = Annotated[dict[Name, Json], Field(max_length=bounds.INPUTS)]
 ObjectName = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 LAUNCHER = "launcher"  # the source of a secret whose value comes with the launch
@@ -34,17 +45,17 @@ class LaunchOptions(Frozen):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str | None = Field(default=None, min_length=1, max_length=200)
-    key: str | None = Field(default=None, min_length=1, max_length=200)
+    name: str | None = Field(default=None, min_length=1, max_length=bounds.NAME)
+    key: str | None = Field(default=None, min_length=1, max_length=bounds.NAME)
     if_exists: Literal["attach", "new", "error"] = "attach"
-    phases: tuple[PhaseName, ...] | None = Field(default=None, min_length=1)
-    approve_before: tuple[PhaseName, ...] = ()
+    phases: tuple[PhaseName, ...] | None = Field(default=None, min_length=1, max_length=bounds.PHASES)
+    approve_before: tuple[PhaseName, ...] = Field(default=(), max_length=bounds.PHASES)
     executor: ExecutorKind | None = None
-    recovery: dict[str, Any] | None = None
+    recovery: Recovery | None = None
     timeouts: Timeouts | None = None
-    env: dict[VariableName, str] = Field(default_factory=dict)
-    secrets: dict[VariableName, SecretSource] = Field(default_factory=dict)
-    labels: dict[str, str] = Field(default_factory=dict)
+    env: dict[VariableName, Variable] = Field(default_factory=dict, max_length=bounds.VARIABLES)
+    secrets: dict[VariableName, SecretSource] = Field(default_factory=dict, max_length=bounds.SECRETS)
+    labels: dict[Name, Label] = Field(default_factory=dict, max_length=bounds.LABELS)
     priority: Whole = Field(default=0, ge=-100, le=100)
     fresh_worker: bool = False
 
@@ -59,12 +70,12 @@ class Runtime(Frozen):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    python: str
-    executable: str
-    cwd: str
-    sys_path: tuple[str, ...] = ()
-    host: str
-    notebook: str | None = None
+    python: Name
+    executable: Place
+    cwd: Place
+    sys_path: tuple[Place, ...] = Field(default=(), max_length=bounds.PATHS)
+    host: Name
+    notebook: Place | None = None
     variables: ObjectName | None = None
 
 
@@ -76,9 +87,9 @@ class Launch(Frozen):
     whose phase it was launched.
     """
 
-    agent: str | None = None
+    agent: Name | None = None
     code: Json = None
-    inputs: dict[str, Json] = Field(default_factory=dict)
+    inputs: Inputs = Field(default_factory=dict)
     options: LaunchOptions = LaunchOptions()
     runtime: Runtime | None = None
     idempotency_key: str | None = None

@@ -7,26 +7,27 @@ here; the file may also say "90s", "5m", "2h", "1d".
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, ConfigDict, Field, field_validator
 
+from phasenb.dto import bounds
 from phasenb.dto.base import Frozen, PhaseName
 
 LONGEST_S = 3650 * 86_400.0  # ten years: what is longer is a slip, and no date has room for all of them
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*$")
-_Text = Annotated[str, Field(pattern=_DURATION.pattern)]
+_LONGEST_TEXT = 40  # characters that are read: no duration needs as many
+_Text = Annotated[str, Field(pattern=_DURATION.pattern, max_length=_LONGEST_TEXT)]
 
 
 def parse_duration(value: Any) -> Any:
     """Seconds from a number or from text such as ``"90s"`` or ``"2h"``; anything else is left to the validator."""
     if isinstance(value, str):
-        match = _DURATION.match(value)
+        match = _DURATION.match(value[:_LONGEST_TEXT])
         if match is None:
-            raise ValueError(
-                f'{value!r} is not a duration: write seconds, or a number with a unit such as "90s" or "2h"'
-            )
+            shown = repr(value[:_LONGEST_TEXT])
+            raise ValueError(f'{shown} is not a duration: write seconds, or a number with a unit such as "90s" or "2h"')
         return float(match[1]) * _UNITS[match[2]]
     return _no_boolean(value)
 
@@ -45,7 +46,10 @@ Seconds = Annotated[
     BeforeValidator(parse_duration, json_schema_input_type=float | _Text),
     Field(ge=0, le=LONGEST_S, allow_inf_nan=False),
 ]
-ExceptionName = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*$")]
+P = TypeVar("P", bound="Policy")
+ExceptionName = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*$", max_length=bounds.NAME)]
+ExceptionNames = Annotated[tuple[ExceptionName, ...], Field(max_length=bounds.CLASSES)]
+AgentName = Annotated[str, Field(max_length=bounds.PLACE)]
 
 
 class Policy(Frozen):
@@ -66,11 +70,11 @@ class RetryPolicy(Policy):
     maximum_interval: Seconds = 100.0
     maximum_attempts: Whole = Field(default=3, ge=0)
     jitter: Number = Field(default=0.1, ge=0, le=1)
-    non_retryable: tuple[ExceptionName, ...] = ()
+    non_retryable: ExceptionNames = ()
 
     def overlaid(self, other: RetryPolicy) -> RetryPolicy:
         """This policy with what ``other`` says; what it does not say stays."""
-        return self.model_copy(update={name: getattr(other, name) for name in other.model_fields_set})
+        return _overlaid(self, {name: getattr(other, name) for name in other.model_fields_set})
 
 
 class Timeouts(Policy):
@@ -95,9 +99,12 @@ class Rule(Policy):
 
     exception: ExceptionName
     retry: RetryPolicy | None = None
-    fallback: str | None = None
+    fallback: AgentName | None = None
     rollback: Rollback | None = None
     action: Literal["retry", "fallback", "rollback", "abort"] | None = None
+
+
+Rules = Annotated[tuple[Rule, ...], Field(max_length=bounds.RULES)]
 
 
 class PhasePolicy(Policy):
@@ -105,8 +112,8 @@ class PhasePolicy(Policy):
 
     retry: RetryPolicy = RetryPolicy()
     timeouts: Timeouts = Timeouts()
-    rules: tuple[Rule, ...] = ()
-    fallback: str | None = None
+    rules: Rules = ()
+    fallback: AgentName | None = None
     rollback: Rollback | None = None
 
 
@@ -123,8 +130,8 @@ class PhaseOverride(Policy):
 
     retry: RetryPolicy | None = None
     timeouts: Timeouts | None = None
-    rules: tuple[Rule, ...] | None = None
-    fallback: str | None = None
+    rules: Rules | None = None
+    fallback: AgentName | None = None
     rollback: Rollback | None = None
 
     @field_validator("timeouts")
@@ -139,8 +146,8 @@ class RecoveryPolicy(Policy):
     """The whole of error_recovery.yaml. ``for_phase(name)`` is the policy that holds for one phase."""
 
     defaults: PhasePolicy = PhasePolicy()
-    phases: dict[PhaseName, PhaseOverride] = Field(default_factory=dict)
-    thresholds: tuple[Threshold, ...] = ()
+    phases: dict[PhaseName, PhaseOverride] = Field(default_factory=dict, max_length=bounds.PHASES)
+    thresholds: tuple[Threshold, ...] = Field(default=(), max_length=bounds.THRESHOLDS)
     maximum_recoveries: Whole = Field(default=10, ge=0)
 
     def for_phase(self, name: str) -> PhasePolicy:
@@ -148,14 +155,28 @@ class RecoveryPolicy(Policy):
         if override is None:
             return self.defaults
         # Only what the file says counts: fields at their model's default come from `defaults`.
-        said = override.model_dump(exclude_unset=True)
+        said = {name: getattr(override, name) for name in override.model_fields_set}
         # A key without anything below it is null in YAML. Of these, null means nothing said.
         said = {key: value for key, value in said.items() if value is not None or key in ("fallback", "rollback")}
-        return PhasePolicy.model_validate(_merge(self.defaults.model_dump(exclude_unset=True), said))
+        return _overlaid(self.defaults, said)
 
     def overridden(self, override: dict[str, Any]) -> RecoveryPolicy:
         """This policy with a launch's ``recovery`` option laid over it, field by field. Raises ValidationError."""
         return RecoveryPolicy.model_validate(_merge(self.model_dump(exclude_unset=True), override))
+
+
+def _overlaid(policy: P, said: dict[str, Any]) -> P:
+    """``policy`` with these fields, and what is a policy in both field by field. Both were validated, and are not
+    again: this is asked for each phase of each launch.
+    """
+    laid = {}
+    for name, value in said.items():
+        below = getattr(policy, name)
+        if isinstance(value, Policy) and isinstance(below, Policy):
+            laid[name] = _overlaid(below, {inner: getattr(value, inner) for inner in value.model_fields_set})
+        else:
+            laid[name] = value
+    return policy.model_copy(update=laid)
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

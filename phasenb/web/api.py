@@ -37,7 +37,7 @@ from phasenb.web.http_protocol import (
 )
 from phasenb.web.identity import Identity
 from phasenb.web.launching import launch
-from phasenb.web.message_protocol import TRACEPARENT, field_problems
+from phasenb.web.message_protocol import TRACEPARENT, check_depth, field_problems
 from phasenb.web.pages import AT_ONCE, page_of, tasks_of
 from phasenb.web.results import encoded_results
 from phasenb.web.steering import parse_steering, steer
@@ -93,6 +93,7 @@ class TaskApi:
         """
         said = {"traceparent": _valid_traceparent(traceparent), "idempotency_key": key}
         given = {name: value for name, value in said.items() if value is not None}
+        check_depth(body)
         try:
             command = LaunchBody.model_validate({**given, **body})
         except ValidationError as error:

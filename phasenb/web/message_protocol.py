@@ -22,14 +22,16 @@ from pydantic import (
 )
 from pydantic.config import JsonDict
 
+from phasenb.dto import bounds
 from phasenb.dto.base import Frozen, Message, PhaseName, SessionName
 from phasenb.dto.events import EVENT_CLASSES, Event, PhaseLog, PhaseUpdate, parse_event
-from phasenb.dto.launch import LaunchOptions, Runtime, VariableName
+from phasenb.dto.launch import Inputs, LaunchOptions, Name, Runtime, VariableName
 from phasenb.dto.task_state import State, TaskState
 from phasenb.dto.values import Json
 from phasenb.errors import BadMessage, UnknownType
 
 PROTOCOL = 1
+Number = Annotated[int, Field(ge=0, le=bounds.NUMBER)]
 Scope = Literal["session", "user"]
 TRACEPARENT = r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"
 Traceparent = Annotated[str, StringConstraints(pattern=TRACEPARENT)]
@@ -43,7 +45,7 @@ class Command(Frozen):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: str = Field(min_length=1, max_length=64)
+    id: str = Field(min_length=1, max_length=bounds.ID)
 
 
 def _there(name: str) -> JsonDict:
@@ -62,9 +64,9 @@ class NotebookPlace(Frozen):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    path: str = Field(min_length=1, max_length=4096)
-    kernel: str | None = Field(default=None, max_length=100)
-    machine: str | None = Field(default=None, max_length=64)
+    path: str = Field(min_length=1, max_length=bounds.PLACE)
+    kernel: str | None = Field(default=None, max_length=bounds.NAME)
+    machine: str | None = Field(default=None, max_length=bounds.ID)
 
 
 class Hello(Command):
@@ -73,10 +75,10 @@ class Hello(Command):
     model_config = ConfigDict(json_schema_extra={"anyOf": [_there("session"), _there("notebook")]})
 
     type: Literal["hello"] = "hello"
-    protocol: int
+    protocol: Number
     session: SessionName | None = None
     notebook: NotebookPlace | None = None
-    client: str | None = Field(default=None, max_length=200)
+    client: Name | None = None
 
     @model_validator(mode="after")
     def _some_session(self) -> Self:
@@ -90,12 +92,13 @@ def _without_echo(value: Any, parsed: ValidatorFunctionWrapHandler) -> Any:
     try:
         return parsed(value)
     except ValidationError:
-        raise ValueError("an object of variables and their texts is required") from None
+        most = f"at most {bounds.SECRETS} variables and their texts, of at most {bounds.VARIABLE:,} characters each,"
+        raise ValueError(f"an object of {most} is required") from None
 
 
 # Hidden where a command is shown by mistake, in a log or a debugger.
-SecretText = Annotated[SecretStr, Field(max_length=65_536)]
-SecretValues = Annotated[dict[VariableName, SecretText], Field(max_length=64), WrapValidator(_without_echo)]
+SecretText = Annotated[SecretStr, Field(max_length=bounds.VARIABLE)]
+SecretValues = Annotated[dict[VariableName, SecretText], Field(max_length=bounds.SECRETS), WrapValidator(_without_echo)]
 
 
 def plain(values: SecretValues) -> dict[str, str]:
@@ -110,12 +113,12 @@ class LaunchRequest(Frozen):
 
     model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=_exactly_one("agent", "code"))
 
-    agent: str | None = None
+    agent: Name | None = None
     code: Json = None
-    inputs: dict[str, Json] = Field(default_factory=dict)
+    inputs: Inputs = Field(default_factory=dict)
     options: LaunchOptions = LaunchOptions()
     runtime: Runtime | None = None
-    idempotency_key: str | None = Field(default=None, max_length=200)
+    idempotency_key: Name | None = None
     traceparent: Traceparent | None = None
     secret_values: SecretValues = Field(default_factory=dict)
 
@@ -134,15 +137,15 @@ class LaunchCommand(LaunchRequest, Command):
 
 class Subscribe(Command):
     type: Literal["subscribe"] = "subscribe"
-    task_id: str
-    after_seq: int = Field(default=0, ge=0)
-    epoch: str | None = None
+    task_id: Name
+    after_seq: Number = 0
+    epoch: str | None = Field(default=None, max_length=bounds.ID)
 
 
 class SubscribeFeed(Command):
     type: Literal["subscribe_feed"] = "subscribe_feed"
     scope: Scope = "session"
-    after: str | None = None
+    after: Name | None = None
 
 
 class Unsubscribe(Command):
@@ -151,7 +154,7 @@ class Unsubscribe(Command):
     model_config = ConfigDict(json_schema_extra=_exactly_one("task_id", "feed"))
 
     type: Literal["unsubscribe"] = "unsubscribe"
-    task_id: str | None = None
+    task_id: Name | None = None
     feed: Literal[True] | None = None
 
     @model_validator(mode="after")
@@ -163,12 +166,12 @@ class Unsubscribe(Command):
 
 class Cancel(Command):
     type: Literal["cancel"] = "cancel"
-    task_id: str
+    task_id: Name
 
 
 class Pause(Command):
     type: Literal["pause"] = "pause"
-    task_id: str
+    task_id: Name
 
 
 class Resume(Command):
@@ -180,7 +183,7 @@ class Resume(Command):
     model_config = ConfigDict(json_schema_extra=_exactly_one("task_id", "launches"))
 
     type: Literal["resume"] = "resume"
-    task_id: str | None = None
+    task_id: Name | None = None
     launches: Literal[True] | None = None
     secret_values: SecretValues = Field(default_factory=dict)
 
@@ -195,19 +198,19 @@ class Approve(Command):
     """``if_seq``: the gate that was seen. ``edit`` replaces the last output where it is given; ``null`` is a value."""
 
     type: Literal["approve"] = "approve"
-    task_id: str
+    task_id: Name
     phase: PhaseName
-    if_seq: int
+    if_seq: Number
     edit: Json = None
-    note: str | None = Field(default=None, max_length=10_000)
+    note: str | None = Field(default=None, max_length=bounds.REMARK)
 
 
 class Deny(Command):
     type: Literal["deny"] = "deny"
-    task_id: str
+    task_id: Name
     phase: PhaseName
-    if_seq: int
-    reason: str = Field(max_length=10_000)
+    if_seq: Number
+    reason: str = Field(max_length=bounds.REMARK)
     redo: PhaseName | None = None
 
 
@@ -215,9 +218,9 @@ class RetryTask(Command):
     """``code``, ``runtime`` and ``secret_values`` as in ``launch``; they replace the launch's."""
 
     type: Literal["retry"] = "retry"
-    task_id: str
+    task_id: Name
     from_phase: PhaseName | None = None
-    if_seq: int | None = None
+    if_seq: Number | None = None
     code: Json = None
     runtime: Runtime | None = None
     secret_values: SecretValues = Field(default_factory=dict)
@@ -228,7 +231,7 @@ class ListTasks(Command):
     scope: Scope = "session"
     state: State | None = None
     limit: int = Field(default=100, ge=1, le=1000)
-    before: str | None = None
+    before: Name | None = None
 
 
 class Ping(Command):
@@ -326,6 +329,8 @@ _LIVE: dict[str, type[PhaseUpdate] | type[PhaseLog]] = {"phase_update": PhaseUpd
 _REPLIES: dict[str, type[AnyReply]] = {cls.model_fields["type"].default: cls for cls in AnyReply.__args__}
 
 
+_PROBLEMS = 20  # that are told of one message
+
 # --- parsing -----------------------------------------------------------------------------------------------------
 
 
@@ -340,6 +345,16 @@ def parse_object(frame: str | bytes) -> dict[str, Any]:
     return message
 
 
+def check_depth(message: dict[str, Any]) -> None:
+    """Raises BadMessage for what could be read and not be written again (orjson), or be looked through."""
+    if bounds.too_deep(message):
+        deepest = next((name for name, value in message.items() if bounds.too_deep(value)), "message")
+        told = (
+            f"arrays and objects may be {bounds.DEPTH} deep within each other: have it flatter, or send it as an object"
+        )
+        raise BadMessage("the message is nested too deep", {bounds.place((deepest,)): told})
+
+
 def parse_command(message: dict[str, Any]) -> AnyCommand:
     """The command that an object is. Raises BadMessage with field paths, or UnknownType."""
     kind = message.get("type")
@@ -347,6 +362,7 @@ def parse_command(message: dict[str, Any]) -> AnyCommand:
         raise BadMessage("the message has no type", {"type": "a string is required"})
     if kind not in COMMAND_TYPES:
         raise UnknownType(kind[:100], list(COMMAND_TYPES))
+    check_depth(message)
     try:
         return _COMMAND.validate_python(message)
     except ValidationError as error:
@@ -367,11 +383,15 @@ def parse_server_message(frame: str | bytes) -> ServerMessage | None:
 
 
 def field_problems(error: ValidationError, skip: int = 0) -> dict[str, str]:
-    """``{"options.key": "String should have ..."}`` from pydantic's list, without input values (they may be secret)."""
-    return {
-        ".".join(str(part) for part in problem["loc"][skip:]) or "message": problem["msg"]
-        for problem in error.errors(include_url=False, include_input=False, include_context=False)
+    """``{"options.key": "at most 200 ..."}`` from pydantic's list, without input values (they may be secret); the first
+    few, as there may be one for each of a client's entries.
+    """
+    problems = error.errors(include_url=False, include_input=False)
+    found = {
+        bounds.place(problem["loc"][skip:]) or "message": bounds.problem(problem) for problem in problems[:_PROBLEMS]
     }
+    left = len(problems) - _PROBLEMS
+    return {**found, "...": f"and {left:,} more"} if left > 0 else found
 
 
 def _json_kind(value: Any) -> str:
