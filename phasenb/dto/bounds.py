@@ -23,6 +23,7 @@ SECRETS = 64
 PATHS = 1000  # of sys.path
 PHASES = 256
 RULES = 100  # of one phase's policy
+RULES_OF_ALL = 500  # of all phases' policies together: each is read and compared a few times in a launch
 CLASSES = 100  # names of exceptions in one list
 THRESHOLDS = 20
 DEPTH = 200  # of arrays and objects within each other: what a server may have to write, orjson writes to 254

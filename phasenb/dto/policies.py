@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from phasenb.dto import bounds
 from phasenb.dto.base import Frozen, PhaseName
@@ -149,6 +149,20 @@ class RecoveryPolicy(Policy):
     phases: dict[PhaseName, PhaseOverride] = Field(default_factory=dict, max_length=bounds.PHASES)
     thresholds: tuple[Threshold, ...] = Field(default=(), max_length=bounds.THRESHOLDS)
     maximum_recoveries: Whole = Field(default=10, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _not_too_many_rules(cls, said: Any) -> Any:
+        """Before they are read: that is what takes its time."""
+        phases = said.get("phases") if isinstance(said, dict) else None
+        own = [one.get("rules") for one in phases.values() if isinstance(one, dict)] if isinstance(phases, dict) else []
+        count = sum(len(rules) for rules in own if isinstance(rules, list | tuple))
+        if count > bounds.RULES_OF_ALL:
+            raise ValueError(
+                f"`phases` may have at most {bounds.RULES_OF_ALL} rules together, and {count:,} are given: have those "
+                "that are the same for all in `defaults`"
+            )
+        return said
 
     def for_phase(self, name: str) -> PhasePolicy:
         override = self.phases.get(name)

@@ -74,6 +74,7 @@ LIMITS = [
     Limit("wire", "10,000 missed events replayed", "replay", 10_000, 0.5, "s"),
     Limit("wire", "500 idle clients: memory of each", "idle_clients", 500, 50, "KB", "kb_each"),
     Limit("wire", "500 idle clients: frames in 5 s", "idle_clients", 500, 0, "frames", "frames"),
+    Limit("largest", "the loop stands for the largest launch that is taken ", "launch", 5, 250, "ms"),
     Limit("browser", "panel with 5,000 past tasks: opened", "panel_open", 5000, 300, "ms"),
     Limit("browser", "50 live tasks, 10 updates/s each: main thread busy", "live_tasks", 50, 20, "%", "busy_percent"),
     Limit("browser", "50 live tasks: longest task of the main thread", "live_tasks", 50, 50, "ms", "longest_ms"),

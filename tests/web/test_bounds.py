@@ -322,6 +322,23 @@ def test_what_is_nested_as_deep_as_it_may_be_is_taken(make_world):
     asyncio.run(main())
 
 
+def test_the_rules_of_all_phases_are_counted_before_they_are_read(make_world):
+    async def main():
+        client = await make_world().client().hello()
+        rules = [{"exception": f"E{n}", "action": "abort"} for n in range(bounds.RULES)]
+        phases = {f"p{n}": {"rules": rules} for n in range(bounds.RULES_OF_ALL // bounds.RULES + 1)}
+        answer = await client.ask(
+            "launch", code="aGk=", options={"phases": list(phases), "recovery": {"phases": phases}}
+        )
+        assert answer["code"] == "invalid_launch"
+        assert (
+            f"at most {bounds.RULES_OF_ALL} rules together, and {bounds.RULES_OF_ALL + bounds.RULES}"
+            in answer["message"]
+        )
+
+    asyncio.run(main())
+
+
 def test_the_errors_of_many_fields_are_told_in_a_few_words(make_world):
     async def main():
         client = await make_world().client().hello()
