@@ -37,13 +37,13 @@ _STDLIB = sysconfig.get_paths()["stdlib"] + "/"
 
 
 def error_info(error: BaseException, mask: Callable[[str], str] = str) -> ErrorInfo:
-    """What ``error`` says, as data; ``mask`` takes secrets out of its texts."""
+    """What ``error`` says, as data; ``mask`` takes secrets out of its texts, and out of the names of its classes."""
     return ErrorInfo(
-        type=_name(type(error)),
-        message=_clipped(advised(error, mask(text_of(error))), MESSAGE_CHARACTERS),
+        type=mask(_name(type(error))),
+        message=_clipped(mask(advised(error, text_of(error))), MESSAGE_CHARACTERS),
         traceback=_clipped(mask(user_traceback(error)), TRACEBACK_CHARACTERS),
         retryable=not (isinstance(error, _NOT_RETRYABLE) or asks_or_debugs(error)),
-        bases=tuple(_name(kind) for kind in type(error).__mro__ if kind is not object),
+        bases=tuple(mask(_name(kind)) for kind in type(error).__mro__ if kind is not object),
         retry_after_s=_retry_after(error),
     )
 

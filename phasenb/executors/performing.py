@@ -97,7 +97,7 @@ class Performance:
         return Outcome(
             status,
             output=self._shown(encoded.value) if encoded else None,
-            output_type=encoded.type if encoded else None,
+            output_type=self.masker.text(encoded.type) if encoded else None,
             output_bytes=encoded.bytes if encoded else None,
             error=error,
             metrics=self.ctx.metrics if self.ctx else {},
@@ -166,7 +166,7 @@ class Performance:
         self._emit(Checkpoint(value=self._shown(encoded.value)))
 
     def _shown(self, value: Json) -> Json:
-        """The value without secrets in its texts; of a reference only the preview and the head have any."""
+        """The value without secrets in its texts; of a reference only the preview, the class and the head have any."""
         reference = as_reference(value)
         if reference is None:
             return self.masker.value(value)
@@ -174,7 +174,8 @@ class Performance:
 
     def _masked(self, reference: Ref) -> Ref:
         head = reference.head and Head.model_validate(self.masker.value(reference.head.model_dump(mode="json")))
-        return reference.changed(preview=self.masker.text(reference.preview), head=head)
+        shown = self.masker.text
+        return reference.changed(preview=shown(reference.preview), type=shown(reference.type), head=head)
 
 
 def set_variables(

@@ -7,7 +7,7 @@ Rules:
   launcher gave is in a file of its host (``launcher:PATH``; see secret_files).
 * What a phase prints, logs, raises, reports and returns as JSON shows ``***`` instead, and so do previews. A value that
   is stored by codec (a DataFrame, a pickle, an artifact) is not searched: its author put the secret there. No hash, no
-  name and no field of a reference is ever taken for a secret.
+  name and no key of a reference is ever taken for a secret; the name of a class may be made of one, and is searched.
 * A secret that can't be found, or is too short to be told from other text, is SecretUnavailable: a person's to mend.
 """
 

@@ -28,6 +28,22 @@ def raises(ctx):
     raise ValueError(f"refused: {key}")
 
 
+def raises_a_class_that_is_called_so(ctx):
+    class Base(ValueError):
+        pass
+
+    Base.__qualname__ = f"Of_{os.environ['API_KEY']}"
+    raise type("Named_" + os.environ["API_KEY"], (Base,), {})("no")
+
+
+def returns_one_of_a_class_that_is_called_so(ctx):
+    from collections import UserDict
+
+    kind = type("Named_" + os.environ["API_KEY"], (UserDict,), {"__module__": "__main__"})
+    ctx.artifact("one", kind(), codec="pickle")
+    return kind()
+
+
 def crashes(ctx):
     os.write(2, os.environ["API_KEY"].encode() + b"\n")
     os.abort()
@@ -55,6 +71,15 @@ def test_no_report_of_an_attempt_shows_a_secret(house, on_process, key_file):
         failed = await house.run(slot, raises, secrets=key_file)
         assert failed.outcome.error.message == "refused: ***"
         assert KEY not in repr(failed.reports)
+
+        named = await house.run(slot, raises_a_class_that_is_called_so, secrets=key_file)
+        assert named.outcome.error.type.endswith("Named_***")
+        assert any("Of_***" in base for base in named.outcome.error.bases)
+        assert KEY not in repr(named.reports)
+
+        typed = await house.run(slot, returns_one_of_a_class_that_is_called_so, secrets=key_file)
+        assert KEY not in repr(typed.reports)
+        assert typed.outcome.output_type == "__main__.Named_***"
 
         lost = await house.run(slot, crashes, secrets=key_file)
         assert lost.outcome.status == "lost"
