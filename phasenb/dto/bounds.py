@@ -42,13 +42,17 @@ def problem(error: Mapping[str, Any]) -> str:
     """What one of pydantic's errors says; past a bound: the bound, and what to do."""
     limit = error.get("ctx", {}).get("max_length")
     if limit is not None and error["type"] == "string_too_long":
-        return f"at most {limit:,} characters are taken here: shorten it (a long text can be an input)"
+        return too_long(limit)
     if limit is not None and error["type"] == "too_long":
         given = error["ctx"].get("actual_length")
         there = f", and {given:,} are given" if isinstance(given, int) else ""
         return f"at most {limit:,} entries are taken here{there}: leave some out, or have them in one input"
     told: str = error["msg"].removeprefix("Value error, ")
     return told if len(told) <= _MESSAGE else f"{told[:_MESSAGE]}..."
+
+
+def too_long(limit: int) -> str:
+    return f"at most {limit:,} characters are taken here: shorten it (a long text can be an input)"
 
 
 def too_deep(value: Any) -> bool:

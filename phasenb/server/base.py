@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
@@ -14,6 +14,8 @@ from pydantic import ValidationError
 from tornado import web
 from tornado.iostream import StreamClosedError
 
+from phasenb.config.settings import WebSocketSettings
+from phasenb.dto import bounds
 from phasenb.dto.base import Frozen
 from phasenb.errors import BadMessage, PhasenbError, TooLarge
 from phasenb.server.errors import as_response, retry_after_s
@@ -50,10 +52,42 @@ def _is_jupyters(name: str, values: list[bytes]) -> bool:
     return name in ("token", "_xsrf") or (name.isdecimal() and values == [b""])
 
 
+@web.stream_request_body
 class PhaseHandler(ExtensionHandlerMixin, APIHandler):
-    """A handler of ``{base_url}phasenb/api/...``. Every method is decorated: who may call it is never by default."""
+    """A handler of ``{base_url}phasenb/api/...``. Every method is decorated: who may call it is never by default.
+
+    No byte of a body is read before its sender is authenticated, and no more of it is kept than a message may have:
+    elsewhere Tornado keeps a whole body first, and Jupyter lets it have 512 MiB.
+    """
 
     auth_resource = "phasenb"
+
+    async def prepare(self, *, _redirect_to_login: bool = True) -> None:
+        self._received = bytearray()
+        await super().prepare()
+        if self.current_user is None:
+            raise web.HTTPError(403)
+        await self.begin_body()
+
+    async def begin_body(self) -> None:
+        """The sender is authenticated, and its body comes now."""
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        # Past the bound it is read and thrown away: closed in the middle, a client would not see the answer.
+        if len(self._received) <= self._limit:
+            self._received += chunk
+        return None
+
+    @property
+    def _limit(self) -> int:
+        host = self.phasenb.host
+        return (host.settings.websocket if host is not None else WebSocketSettings()).max_message_bytes
+
+    def received(self) -> bytes:
+        """The body. Raises TooLarge."""
+        if len(self._received) > self._limit:
+            raise TooLarge(None, self._limit)
+        return bytes(self._received)
 
     @property
     def phasenb(self) -> PhaseNB:
@@ -61,6 +95,9 @@ class PhaseHandler(ExtensionHandlerMixin, APIHandler):
 
     async def caller(self, query: type[Asked] = Query) -> tuple[TaskApi, Identity, Asked]:  # type: ignore[assignment]
         """The host's api, who asks, and what the query says. Raises what was wrong with the host at its start."""
+        for part in (*self.path_args, *self.path_kwargs.values()):
+            if part is not None and len(part) > bounds.NAME:
+                raise BadMessage("the path is not valid", {bounds.place((part,)): bounds.too_long(bounds.NAME)})
         await self.phasenb.ready()
         host, api = self.phasenb.running()
         identity = identity_of(self, owner=self.phasenb.owner, allow_code=host.settings.allow_code)
@@ -93,9 +130,7 @@ class PhaseHandler(ExtensionHandlerMixin, APIHandler):
 
     def body(self) -> dict[str, Any]:
         """The body's JSON object; without a body an empty one. Raises BadMessage, TooLarge."""
-        body, limit = self.request.body, self.phasenb.running()[0].settings.websocket.max_message_bytes
-        if len(body) > limit:
-            raise TooLarge(len(body), limit)
+        body = self.received()
         return parse_object(body) if body else {}
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:

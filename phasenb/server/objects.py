@@ -83,21 +83,15 @@ class Upload:
             self._chunks.get_nowait()
 
 
-@web.stream_request_body
 class ObjectHandler(DownloadHandler):
     """``PUT`` (needs ``execute``), ``GET`` and ``HEAD`` of ``objects/{sha256 hex}``."""
 
     upload: Upload | None = None
 
-    async def prepare(self, *, _redirect_to_login: bool = True) -> None:
-        await super().prepare()
-        if self.request.method == "PUT":
-            await self._begin()
-
-    async def _begin(self) -> None:
-        """Before the body is read: the decorators of ``put`` come too late to keep strangers' bytes from the disk."""
-        if self.current_user is None:
-            raise web.HTTPError(403)
+    async def begin_body(self) -> None:
+        """Before the body is read: the decorators of ``put`` come too late to keep bytes from the disk."""
+        if self.request.method != "PUT":
+            return
         api, identity, _ = await self.caller()
         await identity.require("execute")
         digest, limit = _hash_of(self.path_args[0]), self.phasenb.max_object_bytes
@@ -108,9 +102,8 @@ class ObjectHandler(DownloadHandler):
         connection.set_max_body_size(limit + 1)  # the server's own bound is for bodies that stay in memory
         self.upload = Upload(lambda chunks: api.put_object(identity, digest, chunks), limit)
 
-    async def data_received(self, chunk: bytes) -> None:
-        if self.upload is not None:
-            await self.upload.add(chunk)
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        return super().data_received(chunk) if self.upload is None else self.upload.add(chunk)
 
     def on_connection_close(self) -> None:
         super().on_connection_close()

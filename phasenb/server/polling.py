@@ -40,7 +40,7 @@ class SendHandler(PolledHandler):
     @permitted("read")
     async def post(self, connection: str) -> None:
         polled, user = await self.opened()
-        await polled.of(connection, user).receive(self.request.body)
+        await polled.of(connection, user).receive(self.received())
         self.set_status(204)
         self.finish()
 

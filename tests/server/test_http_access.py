@@ -14,6 +14,7 @@ from jupyter_server.auth.security import passwd
 
 from phasenb.client.http_backend import HttpBackend
 from phasenb.errors import Forbidden
+from phasenb.server.base import PhaseHandler
 from phasenb.web.http_protocol import OPERATIONS
 from phasenb.web.identity import operating_system_user
 
@@ -342,3 +343,55 @@ class TestNamedUsers:
 
     async def _json(self, door, path, headers):
         return json.loads((await door.fetch(f"phasenb/api/{path}", headers=headers)).body)
+
+
+async def answers(jp_http_port, head, body=b""):
+    """What a server answers to raw bytes, of which the body is never finished."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", jp_http_port)
+    writer.write(head + body)
+    await writer.drain()
+    try:
+        async with asyncio.timeout(20):
+            return await reader.readuntil(b"\r\n\r\n") + await reader.read(2000)
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize("path", ["tasks", "tasks/x/cancel", "connections", "connections/x/send", "no/such/path"])
+async def test_a_body_of_nobody_is_not_waited_for(http_server, jp_http_port, jp_base_url, path):
+    head = f"POST {jp_base_url}phasenb/api/{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 400000000\r\n\r\n"
+    answer = await answers(jp_http_port, head.encode(), b"x" * 100_000)
+    assert answer.startswith(b"HTTP/1.1 403 ")
+
+
+async def test_of_a_body_past_the_bound_no_more_is_kept(http_server, jp_http_port, jp_base_url, jp_auth_header, app):
+    await app.ready()
+    limit, kept = app.host.settings.websocket.max_message_bytes, []
+
+    class Watched(bytearray):
+        def __iadd__(self, chunk):
+            kept.append(len(self) + len(chunk))
+            return super().__iadd__(chunk)
+
+    async def prepare(self, **kwargs):
+        await plain(self, **kwargs)
+        self._received = Watched()
+
+    plain = PhaseHandler.prepare
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(PhaseHandler, "prepare", prepare)
+        head = f"POST {jp_base_url}phasenb/api/tasks HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n"
+        head += f"Authorization: {jp_auth_header['Authorization']}\r\n\r\n"
+        chunk = b"10000\r\n" + b"x" * 65_536 + b"\r\n"
+        answer = await answers(jp_http_port, head.encode(), chunk * 200 + b"0\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"too_large" in answer
+    assert limit < max(kept) <= limit + 65_536
+
+
+async def test_a_long_id_is_not_echoed(api):
+    for path in (("tasks", "x" * 5000), ("tasks", "x" * 5000, "events"), ("agents", "x" * 5000)):
+        status, body = await api(*path)
+        assert (status, body["code"]) == (400, "bad_message")
+        assert len(body["message"]) < 300
+        assert "at most 200 characters" in body["message"]
