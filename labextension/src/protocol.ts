@@ -115,7 +115,8 @@ export interface Deny {
  * A failure as data. `type` is the qualified class name (`builtins.ValueError` is `ValueError`).
  *
  * `bases` are the qualified names of its classes, most derived first: rules match subclasses without unpickling.
- * `retry_after_s` is the exception's own `retry_after`, where it had one.
+ * `retry_after_s` is the exception's own `retry_after`, where it had one, or that of the response it carries;
+ * `http_status` the status of that response.
  */
 export interface ErrorInfo {
   type: string;
@@ -124,6 +125,7 @@ export interface ErrorInfo {
   retryable: boolean;
   bases: string[];
   retry_after_s: number | null;
+  http_status: number | null;
 }
 
 /** `reply_to` is null where the frame had no readable `id`. */
@@ -220,7 +222,9 @@ export interface LaunchCommand {
  *
  * `env`: variables to be set for the task's phases. `secrets`: variable -> where it is found, `env:NAME` or
  * `file:PATH` of the host's, or `launcher`: its value comes beside the options. Only that is stored, never the
- * secret. `fresh_worker`: a worker that ran nothing before, and that runs nothing after this task.
+ * secret. `fresh_worker`: a worker that ran nothing before, and that runs nothing after this task. `retry`: how
+ * often a phase is tried at most, the first attempt included, whatever it raises; `timeout`: how long an attempt may
+ * take. Both: one value for all phases, or {phase: value}.
  */
 export interface LaunchOptions {
   name?: string | null;
@@ -231,6 +235,8 @@ export interface LaunchOptions {
   executor?: 'inline' | 'process' | null;
   recovery?: RecoveryPolicy | null;
   timeouts?: Timeouts | null;
+  retry?: number | { [name: string]: number } | null;
+  timeout?: number | string | { [name: string]: number | string } | null;
   env?: { [name: string]: string };
   secrets?: { [name: string]: string };
   labels?: { [name: string]: string };

@@ -9,7 +9,8 @@ functions: a cell that is run again changes both. A fallback or a compensation m
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self, TypeVar
+from types import MappingProxyType
+from typing import Any, Self, TypeVar, overload
 
 from phasenb.core.extended_agent import ExtendedAgent
 from phasenb.core.launch_check import CONTEXT, nearest
@@ -19,6 +20,7 @@ from phasenb.dto.phase import DEFAULT_PHASES
 from phasenb.errors import LaunchError
 
 F = TypeVar("F", bound=Callable[..., Any])
+NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 
 
 class Workflow(ExtendedAgent):
@@ -49,24 +51,42 @@ class Workflow(ExtendedAgent):
         self._made_of: tuple[Any, ...] = ()
         self._declared = declared
         self._decorated: dict[str, Callable[..., Any]] = {}
+        self._phase_options: dict[str, dict[str, Any]] = {}
 
-    def research(self, function: F) -> F:
-        """The function of the phase ``research``; returned unchanged."""
-        return self.phase("research")(function)
+    @overload
+    def research(self, function: F, /) -> F: ...
+    @overload
+    def research(self, /, *, retry: int | None = None, timeout: float | str | None = None) -> Callable[[F], F]: ...
+    def research(self, function: Any = None, /, **options: Any) -> Any:
+        """The function of the phase ``research``; returned unchanged. With options: see ``phase``."""
+        return self._bare("research", function, **options)
 
-    def planning(self, function: F) -> F:
-        """The function of the phase ``planning``; returned unchanged."""
-        return self.phase("planning")(function)
+    @overload
+    def planning(self, function: F, /) -> F: ...
+    @overload
+    def planning(self, /, *, retry: int | None = None, timeout: float | str | None = None) -> Callable[[F], F]: ...
+    def planning(self, function: Any = None, /, **options: Any) -> Any:
+        """The function of the phase ``planning``; returned unchanged. With options: see ``phase``."""
+        return self._bare("planning", function, **options)
 
-    def implementation(self, function: F) -> F:
-        """The function of the phase ``implementation``; returned unchanged."""
-        return self.phase("implementation")(function)
+    @overload
+    def implementation(self, function: F, /) -> F: ...
+    @overload
+    def implementation(
+        self, /, *, retry: int | None = None, timeout: float | str | None = None
+    ) -> Callable[[F], F]: ...
+    def implementation(self, function: Any = None, /, **options: Any) -> Any:
+        """The function of the phase ``implementation``; returned unchanged. With options: see ``phase``."""
+        return self._bare("implementation", function, **options)
 
-    def phase(self, name: str) -> Callable[[F], F]:
+    def phase(self, name: str, *, retry: int | None = None, timeout: float | str | None = None) -> Callable[[F], F]:
         """A decorator for the function of the phase ``name``. Raises LaunchError for a name that is none of
         ``phases`` (where they were given) or can't be a phase's, and for what is no function.
+
+        ``retry``: how often the phase is tried at most, the first attempt included, whatever it raises. ``timeout``:
+        how long an attempt may take, in seconds, or as ``"10m"``. A launch's own options lie over both.
         """
-        return self._decorator("phase", name, self._decorated)
+        return self._decorator("phase", name, self._decorated, {"retry": retry, "timeout": timeout})
 
     def fallback(self, name: str) -> Callable[[F], F]:
         """A decorator for the function that runs in the place of the phase ``name`` when it failed for good; it finds
@@ -82,7 +102,13 @@ class Workflow(ExtendedAgent):
         """
         return self._decorator("compensate", name, self._compensations)
 
-    def _decorator(self, decorator: str, name: str, functions: dict[str, Any]) -> Callable[[F], F]:
+    def _bare(self, name: str, function: Any, **options: Any) -> Any:
+        decorator: Callable[[Any], Any] = self.phase(name, **options)
+        return decorator if function is None else decorator(function)
+
+    def _decorator(
+        self, decorator: str, name: str, functions: dict[str, Any], options: Mapping[str, Any] = NO_OPTIONS
+    ) -> Callable[[F], F]:
         if callable(name):
             raise LaunchError(f'give the phase\'s name: @flow.{decorator}("extract")', argument="name")
         check_phase_name(name)
@@ -97,6 +123,11 @@ class Workflow(ExtendedAgent):
             if not can_run(function):
                 raise LaunchError(f"the phase `{name}` needs a function, not {function!r:.80}", argument=name)
             functions[name] = function
+            for option, value in options.items():
+                values = self._phase_options.setdefault(option, {})
+                values.pop(name, None)  # decorated again, it is as decorated last
+                if value is not None:
+                    values[name] = value
             return function
 
         return decorate
@@ -120,6 +151,10 @@ class Workflow(ExtendedAgent):
 
         return run_here(self, inputs)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # Code that an earlier release packed has no options of phases.
+        super().__setstate__({"_phase_options": {}, **state})
+
     def travelling(self, sources: Mapping[str, str] | None = None) -> Self:
         """See ExtendedAgent."""
         copy = super().travelling(sources)
@@ -134,7 +169,12 @@ class Workflow(ExtendedAgent):
 
     def _functions(self) -> Functions:
         """Made anew only where something was decorated since: each attempt and each launch asks."""
-        given = (_identity(self._decorated), _identity(self._fallbacks), _identity(self._compensations))
+        given = (
+            _identity(self._decorated),
+            _identity(self._fallbacks),
+            _identity(self._compensations),
+            *[(option, *values.items()) for option, values in self._phase_options.items()],
+        )
         if self._made is None or self._made_of != given:
             self._made, self._made_of = self._read_functions(), given
         return self._made
@@ -145,6 +185,7 @@ class Workflow(ExtendedAgent):
             {name: self._read(self._decorated[name]) for name in order if name in self._decorated},
             {name: self._read(self._fallbacks[name]) for name in _ordered(self._fallbacks, order)},
             {name: self._read(self._compensations[name]) for name in _ordered(self._compensations, order)},
+            options={option: dict(values) for option, values in self._phase_options.items() if values},
         )
 
     def _read(self, function: Any) -> PhaseFunction:

@@ -52,6 +52,14 @@ def launch(
     name: Annotated[str | None, typer.Option(help="The task's name, else the workflow's.")] = None,
     label: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Repeatable.")] = None,
     approve_before: Annotated[list[str] | None, typer.Option(metavar="PHASE", help="A gate; repeatable.")] = None,
+    retry: Annotated[
+        list[str] | None,
+        typer.Option(metavar="[PHASE=]N", help="Try a phase at most N times, whatever it raises; repeatable."),
+    ] = None,
+    attempt_timeout: Annotated[
+        list[str] | None,
+        typer.Option(metavar="[PHASE=]DURATION", help='How long an attempt may take, as "10m"; repeatable.'),
+    ] = None,
     env: Annotated[
         list[str] | None, typer.Option(metavar="NAME[=VALUE]", help="A variable for the phases; repeatable.")
     ] = None,
@@ -71,7 +79,8 @@ def launch(
         "key": key, "if_exists": if_exists if key else None, "name": name, "executor": executor, "priority": priority,
         "labels": _pairs("--label", label), "approve_before": approve_before, "env": _env(env),
         "secrets": _pairs("--secret", [text if "=" in text else f"{text}={LAUNCHER}" for text in secret or ()]),
-        "fresh_worker": fresh_worker or None,
+        "fresh_worker": fresh_worker or None, "retry": _per_phase("--retry", retry),
+        "timeout": _per_phase("--attempt-timeout", attempt_timeout),
     }  # fmt: skip
     options = {option: value for option, value in given.items() if value not in (None, {}, [])}
     values = {name: _value(text) for name, text in _pairs("KEY=VALUE", inputs).items()}
@@ -168,6 +177,19 @@ def _pairs(option: str, given: list[str] | None) -> dict[str, str]:
             raise typer.BadParameter(f"{name} is given twice", param_hint=option)
         pairs[name] = value
     return pairs
+
+
+def _per_phase(option: str, given: list[str] | None) -> Any:
+    """One value for all phases, or {phase: value}."""
+    if not given:
+        return None
+    if len(given) == 1 and "=" not in given[0]:
+        return _number(given[0])
+    return {phase: _number(value) for phase, value in _pairs(option, given).items()}
+
+
+def _number(text: str) -> int | str:
+    return int(text) if text.isdecimal() else text  # what is no number is for the option's own check
 
 
 def _env(given: list[str] | None) -> dict[str, str]:

@@ -197,7 +197,7 @@ def _launch(
         if extended.built:
             spec = extended.spec()
             check_launch(spec, inputs)
-            given["phases"] = spec.phases
+            given = {**spec.under(given), "phases": spec.phases}
         command["options"] = said = _options(given)
         code = pack(extended)
         refuse_captured(extended, code, said.secrets)

@@ -24,7 +24,7 @@ from phasenb.config import places
 from phasenb.config.layers import Layer, Setting, located, read_layer, settings_of, validated
 from phasenb.config.settings import Settings
 from phasenb.core.policy_check import OTHER, dead_rule, limit_of_nothing, matching_nothing, unknown_fallback
-from phasenb.dto.policies import RecoveryPolicy
+from phasenb.dto.policies import RecoveryPolicy, spelled_out
 from phasenb.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -98,7 +98,8 @@ def _settings_layers(
 
 def _policy_layers(path: str | None, folders: Sequence[Path]) -> list[Layer]:
     over = [read_layer(places.expanded(path))] if path else _found(folders, "error_recovery.yaml")
-    return [read_layer(_HERE / "error_recovery.yaml"), *over]
+    layers = [read_layer(_HERE / "error_recovery.yaml"), *over]
+    return [replace(layer, data=spelled_out(layer.data)) for layer in layers]
 
 
 def _policy(layers: list[Layer], agents: Collection[str] | None) -> RecoveryPolicy:

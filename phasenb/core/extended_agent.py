@@ -51,9 +51,15 @@ from phasenb.errors import LaunchError
 Phases = Targets | Sequence[str]
 
 OPTIONS = (
-    "name", "key", "if_exists", "client", "session", "show", "executor", "approve_before", "recovery", "timeouts",
-    "env", "secrets", "labels", "priority", "fresh_worker",
+    "name", "key", "if_exists", "client", "session", "show", "executor", "approve_before", "recovery", "retry",
+    "timeout", "timeouts", "env", "secrets", "labels", "priority", "fresh_worker",
 )  # fmt: skip
+
+# What other libraries call them.
+_MEANT = {
+    **dict.fromkeys(("retries", "max_retries", "attempts", "max_attempts", "maximum_attempts", "tries"), "retry"),
+    **dict.fromkeys(("time_limit", "timeout_s", "timeout_seconds", "attempt_timeout", "max_time"), "timeout"),
+}
 
 _shipped: set[str] = set()  # the files whose lines came with an agent
 
@@ -159,6 +165,7 @@ class ExtendedAgent:
             functions=_specs(functions.phases),
             fallbacks=_specs(functions.fallbacks),
             compensations=_specs(functions.compensations),
+            options={option: dict(values) for option, values in functions.options.items()},
         )
 
     def described(self) -> AgentSpec:
@@ -190,8 +197,10 @@ class ExtendedAgent:
     def with_options(self, **options: Any) -> Self:
         """A copy whose launches have these options; the agent itself stays as it is.
 
-        Known: name, key, if_exists, client, session, show, executor, approve_before, recovery, timeouts, env,
-        secrets, labels, priority, fresh_worker. ``env`` names variables whose values are taken from this process at
+        Known: name, key, if_exists, client, session, show, executor, approve_before, recovery, retry, timeout,
+        timeouts, env, secrets, labels, priority, fresh_worker. ``retry=3``: at most three attempts, whatever is raised;
+        ``timeout``: the seconds that an attempt may take (or ``"10m"``). Both: one value for all phases, or
+        ``{phase: value}``. ``env`` names variables whose values are taken from this process at
         launch and set where the phases run; a dict gives the values. ``fresh_worker=True``: a worker process that ran
         nothing before, and that runs nothing after this task. ``secrets`` names variables whose values are taken
         likewise, or maps them to where they are found there (``"env:NAME"``, ``"file:PATH"``; ``"launcher"``: here).
@@ -204,7 +213,7 @@ class ExtendedAgent:
                 raise LaunchError(
                     f"there is no option `{option}` (there are {', '.join(OPTIONS)}).",
                     argument=option,
-                    nearest=nearest(option, OPTIONS),
+                    nearest=_MEANT.get(option) or nearest(option, OPTIONS),
                 )
         copy = self._copy()
         copy.options = {**self.options, **options}
@@ -254,6 +263,7 @@ class ExtendedAgent:
                 {**inner.fallbacks, **self._mapped(agent, self._fallbacks)},
                 {**inner.compensations, **self._mapped(agent, self._compensations)},
                 bounds_over(inner.bounds, self._max_steps, self._until, agent),
+                inner.options,
             )
         return self._made
 

@@ -6,8 +6,9 @@ where the launch does not say it all.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -20,10 +21,11 @@ from phasenb.core.thresholds import SessionFailures
 from phasenb.dto import bounds
 from phasenb.dto.agent_spec import AgentSpec
 from phasenb.dto.base import format_time
-from phasenb.dto.launch import NO_SECRETS, Launch, Runtime
+from phasenb.dto.launch import NO_SECRETS, Launch, LaunchOptions, Runtime
 from phasenb.dto.policies import PhasePolicy, RecoveryPolicy, Rollback
 from phasenb.errors import LaunchError, LaunchesPaused, QueueFull, SecretUnavailable, UnknownAgent, WorkerLost
 
+T = TypeVar("T")
 _SPEC_KEPT_S = 10.0  # what a registered agent says of itself: an agent may be edited or upgraded at any time
 
 
@@ -128,25 +130,31 @@ class Launching:
 
     async def created(
         self, owner: str, session: str, task_id: str, launch: Launch, kind: str, policy: RecoveryPolicy
-    ) -> Decision:
-        """The first decision about a new task. Raises UnknownAgent, LaunchError where it can't be done."""
-        agent, phases = await self.described(owner, launch, kind)
+    ) -> tuple[Decision, Launch]:
+        """(the first decision about a new task, the launch with what its agent brings itself). Raises UnknownAgent,
+        LaunchError where it can't be done.
+        """
+        agent, phases, given = await self.described(owner, launch, kind)
+        if given != launch:
+            launch, policy = given, self.policy_of(given)
         plan = plan_of(launch, policy, phases)
         await self.check_options(owner, launch, kind, policy, phases)
         decision = Decision(None, self.clock.now(), plan=plan, task_id=task_id, session=session)
         decision.create(launch, agent, phases)
-        return decision
+        return decision, launch
 
-    async def described(self, owner: str, launch: Launch, kind: str) -> tuple[str, tuple[str, ...]]:
-        """(the agent's name, the phases). Asks a worker only when the launch does not say it."""
+    async def described(self, owner: str, launch: Launch, kind: str) -> tuple[str, tuple[str, ...], Launch]:
+        """(the agent's name, the phases, the launch with the phases' own options). Asks a worker only when the launch
+        does not say it: one that names the phases of its code has their options too.
+        """
         options = launch.options
         if launch.agent is None and options.phases:
-            return options.name or "agent", options.phases
+            return options.name or "agent", options.phases, launch
         spec = await self._spec(owner, launch, kind)
         check_launch(spec, launch.inputs)
         if options.phases and options.phases != spec.phases:
             raise LaunchError(f"agent {spec.name!r} has the phases {', '.join(spec.phases)}", argument="phases")
-        return launch.agent or spec.name, spec.phases
+        return launch.agent or spec.name, spec.phases, _with_own_options(launch, spec)
 
     async def spec_of(self, owner: str, name: str) -> AgentSpec:
         """What a registered agent says of itself. Raises UnknownAgent, LaunchError, WorkerLost."""
@@ -177,8 +185,26 @@ class Launching:
         return self.agents[name]
 
 
+def _with_own_options(launch: Launch, spec: AgentSpec) -> Launch:
+    """Raises LaunchError for options of an agent's phases that are none."""
+    if not spec.options:
+        return launch
+    own = {name: getattr(launch.options, name) for name in spec.options if name in LaunchOptions.model_fields}
+    try:
+        found = LaunchOptions.model_validate({name: spec.under(own)[name] for name in own})
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        option, told = str(problem["loc"][0]), problem["msg"].removeprefix("Value error, ")
+        raise LaunchError(
+            f"a phase of {spec.name!r} has a {option} that is not valid: {told}", argument=option
+        ) from None
+    return launch.changed(options=launch.options.changed(**{name: getattr(found, name) for name in own}))
+
+
 def policy_of(launch: Launch, base: RecoveryPolicy, agents: Collection[str]) -> RecoveryPolicy:
-    """The policy that holds for a launch: ``recovery`` over the host's, ``timeouts`` over both. Raises LaunchError."""
+    """The policy that holds for a launch: ``recovery`` over the host's, then ``timeouts``, ``retry`` and
+    ``timeout`` over both. Raises LaunchError.
+    """
     options = launch.options
     policy = base
     if options.recovery is not None:
@@ -194,7 +220,19 @@ def policy_of(launch: Launch, base: RecoveryPolicy, agents: Collection[str]) -> 
     if options.timeouts is not None:
         said = options.timeouts.model_dump(exclude_none=True)
         policy = policy.overridden({"defaults": {"timeouts": said}})
-    return policy
+    policy = _for_phases(policy, options.retry, lambda most: {"retry": {"maximum_attempts": most}})
+    return _for_phases(policy, options.timeout, lambda seconds: {"timeouts": {"attempt": seconds}})
+
+
+def _for_phases(
+    policy: RecoveryPolicy, said: T | Mapping[str, T] | None, field_of: Callable[[T], dict[str, Any]]
+) -> RecoveryPolicy:
+    """``said``: one value for all phases, whatever the policy says of some of them, or one for each phase named."""
+    if said is None:
+        return policy
+    if isinstance(said, Mapping):
+        return policy.overridden({"phases": {name: field_of(value) for name, value in said.items()}})
+    return policy.overridden({"defaults": field_of(said), "phases": {name: field_of(said) for name in policy.phases}})
 
 
 def own_policy(launch: Launch) -> RecoveryPolicy:
@@ -211,6 +249,9 @@ def plan_of(launch: Launch, policy: RecoveryPolicy, phases: tuple[str, ...]) -> 
     """Raises LaunchError where the options name a phase that there is not."""
     options = launch.options
     check_named_phases("approve_before", options.approve_before, phases)
+    for name in ("retry", "timeout"):
+        said = getattr(options, name)
+        check_named_phases(name, said if isinstance(said, Mapping) else (), phases)
     if options.recovery is not None:
         own = own_policy(launch)
         check_named_phases("recovery", own.phases, phases)

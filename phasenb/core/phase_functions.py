@@ -46,12 +46,13 @@ class PhaseFunction:
 
 @dataclass(frozen=True, slots=True)
 class Functions:
-    """All functions of an agent, by phase, in the phases' order."""
+    """All functions of an agent, by phase, in the phases' order. ``options``: {option: {phase: value}}."""
 
     phases: dict[str, PhaseFunction]
     fallbacks: dict[str, PhaseFunction] = field(default_factory=dict)
     compensations: dict[str, PhaseFunction] = field(default_factory=dict)
     bounds: Bounds = NO_BOUNDS
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def of(self, kind: str) -> dict[str, PhaseFunction]:
         """``kind``: phase, fallback or compensation."""

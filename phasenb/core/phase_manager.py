@@ -175,12 +175,15 @@ class PhaseManager:
         policy = self._launching.policy_of(launch)
         try:
             await self._launching.admit(owner, session, policy, waiting, most)
-            decision = await self._launching.created(owner, session, task_id, launch, kind, policy)
+            decision, whole = await self._launching.created(owner, session, task_id, launch, kind, policy)
         except (LaunchesPaused, QueueFull, LaunchError):
             known = await self.store.launched(owner, session, given)  # asked again: nothing new is launched
             if known is None:
                 raise
             return Launched(await self.snapshot(owner, known), duplicate=True)
+        if whole is not launch:  # as its agent's phases ask for: kept with the launch, as if the launcher had said it
+            brought = {"retry": whole.options.retry, "timeout": whole.options.timeout}
+            launch, given = whole, given.changed(options=given.options.changed(**brought))
         executor, fresh = self._carrier.executors[kind], launch.options.fresh_worker
         slot = executor.warm(owner, launch.runtime, fresh=fresh) if places.free else None
         if slot:

@@ -6,17 +6,13 @@ Pure. A problem is where it is said, as a path of fields, and a sentence.
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from phasenb.core.launch_check import nearest
 from phasenb.core.recovery import fallback_of, rollback_of
-from phasenb.dto.policies import PhasePolicy, RecoveryPolicy, RetryPolicy, Rule, Timeouts
+from phasenb.dto.policies import BUILTIN_EXCEPTIONS, PhasePolicy, RecoveryPolicy, RetryPolicy, Rule, Timeouts
 
-_EXCEPTIONS = frozenset(
-    name for name, found in vars(builtins).items() if isinstance(found, type) and issubclass(found, BaseException)
-)
 _NO_RETRY = RetryPolicy()
 OTHER = ""  # stands for the phases that a file does not name
 
@@ -86,14 +82,14 @@ def unknown_fallback(said: RecoveryPolicy, agents: Collection[str]) -> Problem |
 def matching_nothing(said: RecoveryPolicy) -> Iterator[Problem]:
     """The names that no exception can have: without a module, and none of Python's own."""
     for place in _places(said, ()):
-        listed = [((*place.path, "retry", "non_retryable"), name) for name in place.non_retryable]
+        listed = list(_named_in(place.retry, place.path))
         for index, rule in enumerate(place.rules):
             path = (*place.path, "rules", str(index))
             listed.append(((*path, "exception"), rule.exception))
-            listed += [((*path, "retry", "non_retryable"), name) for name in (rule.retry or _NO_RETRY).non_retryable]
+            listed += _named_in(rule.retry or _NO_RETRY, path)
         for path, name in listed:
-            if "." not in name and name not in _EXCEPTIONS:
-                meant = nearest(name, _EXCEPTIONS)
+            if "." not in name and name not in BUILTIN_EXCEPTIONS:
+                meant = nearest(name, BUILTIN_EXCEPTIONS)
                 hint = f"did you mean `{meant}`?" if meant else f"a notebook's or script's own is `__main__.{name}`"
                 yield Problem(
                     path, f"`{name}` matches nothing, as no exception without a module has this name ({hint})"
@@ -118,23 +114,28 @@ class _Numbers:
         return found
 
 
+def _named_in(retry: RetryPolicy, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """The classes that a retry names beside those of ``retryable``, which are checked as it is read."""
+    for field in ("transient", "non_retryable"):
+        yield from (((*path, "retry", field), name) for name in getattr(retry, field))
+
+
 class _Place(NamedTuple):
     """What a policy says in one place, and the phases that it holds for."""
 
     path: tuple[str, ...]
     rules: tuple[Rule, ...]
     fallback: str | None
-    non_retryable: tuple[str, ...]
+    retry: RetryPolicy
     phases: tuple[str, ...]
 
 
 def _places(said: RecoveryPolicy, phases: Sequence[str]) -> Iterator[_Place]:
     """``defaults``, and each phase that there is a policy for."""
     defaults = said.defaults
-    yield _Place(("defaults",), defaults.rules, defaults.fallback, defaults.retry.non_retryable, tuple(phases))
+    yield _Place(("defaults",), defaults.rules, defaults.fallback, defaults.retry, tuple(phases))
     for name, own in said.phases.items():
-        never = (own.retry or _NO_RETRY).non_retryable
-        yield _Place(("phases", name), own.rules or (), own.fallback, never, (name,))
+        yield _Place(("phases", name), own.rules or (), own.fallback, own.retry or _NO_RETRY, (name,))
 
 
 def _possible(rule: Rule, policy: PhasePolicy, own: bool) -> bool:

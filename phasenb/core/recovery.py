@@ -12,7 +12,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from phasenb.dto.phase_result import ErrorInfo
-from phasenb.dto.policies import LONGEST_S, PhasePolicy, RetryPolicy, Rollback, Rule, Threshold
+from phasenb.dto.policies import ANY, LONGEST_S, TRANSIENT, PhasePolicy, RetryPolicy, Rollback, Rule, Threshold
+
+# What may pass by itself, and so is transient everywhere; the classes of libraries are in error_recovery.yaml.
+TRANSIENT_CLASSES = (
+    "ConnectionError",
+    "TimeoutError",
+    "phasenb.WorkerLost",
+    "phasenb.HostLost",
+    "phasenb.UnknownFailure",
+)
+# TimeoutErrors and lost workers, by their bases: but the same code with the same data takes as long, and needs as much.
+NEVER_TRANSIENT = ("phasenb.AttemptTimeout", "phasenb.HeartbeatTimeout", "phasenb.OutOfMemory")
+# RFC 9110, section 15, and RFC 6585: timeouts, too many requests, and servers that are out of order or overloaded.
+TRANSIENT_STATUS = frozenset({408, 429, 500, 502, 503, 504})
+LONGEST_RETRY_AFTER_S = 86_400.0  # a day: a server that asks for more is asked once a day
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +82,15 @@ class Failure:
     before: tuple[str, ...] = ()
 
 
-def decide(policy: PhasePolicy, failure: Failure) -> Verdict:
-    """What follows a failed attempt."""
+def decide(policy: PhasePolicy, failure: Failure, *, given_up: bool = False) -> Verdict:
+    """What follows a failed attempt. ``given_up``: a person wants no further attempt of it."""
     rule = matching_rule(policy, failure.error)
     action = rule.action if rule else None
     if rule is not None and action == "abort":
         return Abort(f"a rule for {rule.exception} says abort")
     refused = "another option is asked for"
     if action in (None, "retry"):
-        verdict = _retry(policy, rule, failure)
+        verdict = Abort("its retry was given up") if given_up else _retry(policy, rule, failure)
         if isinstance(verdict, Retry):
             return verdict
         refused = verdict.reason
@@ -101,16 +115,48 @@ def _retry(policy: PhasePolicy, rule: Rule | None, failure: Failure) -> Retry | 
     error = failure.error
     if not error.retryable:
         return Abort("this error is not retryable")
-    if rule is None or (rule.retry is None and rule.action != "retry"):  # a rule knows better than the list
+    by_rule = rule is not None and (rule.retry is not None or rule.action == "retry")
+    if not by_rule:  # a rule knows better than the list
         named = next((name for name in retry.non_retryable if matches(name, error)), None)
         if named:
             return Abort(f"{named} is non_retryable")
+    chosen = rule is not None and rule.retry is not None and "retryable" in rule.retry.model_fields_set
+    if (chosen or not by_rule) and not retries(retry, error):
+        return Abort(f"{error.type} is not retryable: it is none of {_listed(retry.retryable)}")
     if retry.maximum_attempts and failure.failures >= retry.maximum_attempts:
         return Abort(f"all {retry.maximum_attempts} attempts are used")
     delay_s = delay_before(retry, failure.failures, error, failure.roll)
     # Attempt numbers of the task go on; the policy's count starts anew after a rollback or a fallback.
     most = failure.attempt - failure.failures + retry.maximum_attempts if retry.maximum_attempts else None
     return Retry(failure.attempt + 1, delay_s, most)
+
+
+def retries(retry: RetryPolicy, error: ErrorInfo) -> bool:
+    """Whether ``retryable`` says that an error of this kind is tried again."""
+    if retry.retryable == ANY:
+        return True
+    names = (TRANSIENT,) if retry.retryable == TRANSIENT else retry.retryable
+    if any(matches(name, error) for name in names):
+        return True
+    return TRANSIENT in names and is_transient(error, retry.transient)
+
+
+def is_transient(error: ErrorInfo, classes: Sequence[str] = ()) -> bool:
+    """Whether an error may be gone the next time: by its class, or by what a server said with it.
+
+    ``classes`` are those that count beside TRANSIENT_CLASSES. Only the error itself counts, not its causes.
+    """
+    if any(matches(name, error) for name in NEVER_TRANSIENT):
+        return False
+    if error.retry_after_s is not None or error.http_status in TRANSIENT_STATUS:
+        return True
+    if error.http_status is not None and 400 <= error.http_status < 500:
+        return False  # the request itself was refused, though its class may be one of a connection's
+    return any(matches(name, error) for name in (*TRANSIENT_CLASSES, *classes))
+
+
+def _listed(retryable: str | Sequence[str]) -> str:
+    return f"the {TRANSIENT} errors" if retryable == TRANSIENT else ", ".join(retryable)
 
 
 def fallback_of(policy: PhasePolicy, rule: Rule | None, *, own: bool) -> str | None:
@@ -131,15 +177,15 @@ def _may_roll_back(rollback: Rollback, failure: Failure) -> bool:
 
 
 def delay_before(retry: RetryPolicy, failures: int, error: ErrorInfo, roll: float) -> float:
-    """Seconds to wait after the ``failures``-th failure; an exception's own ``retry_after`` is a minimum, unless it is
-    so long that it can be no duration: a point in time, say.
+    """Seconds to wait after the ``failures``-th failure; an exception's own ``retry_after`` is a minimum, up to a
+    day, unless it is so long that it can be no duration: a point in time, say.
     """
     # The exponent is bounded, as the coefficient is, so that a policy without an attempt limit can't overflow a float.
     grown = retry.initial_interval * retry.backoff_coefficient ** min(failures - 1, 64)
     # Who says `initial_interval: 5m` and no more has not asked for less, whatever the default maximum is.
     delay = min(grown, max(retry.maximum_interval, retry.initial_interval)) * (1 + retry.jitter * (2 * roll - 1))
     wanted = error.retry_after_s or 0.0
-    return max(delay, wanted) if wanted <= LONGEST_S else delay
+    return max(delay, min(wanted, LONGEST_RETRY_AFTER_S)) if wanted <= LONGEST_S else delay
 
 
 def matching_rule(policy: PhasePolicy, error: ErrorInfo) -> Rule | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field
@@ -21,6 +22,7 @@ class FunctionSpec(Frozen):
 class AgentSpec(Frozen):
     """What an agent says of itself, so that a launch can be checked without running its code.
 
+    ``options``: those that its phases bring themselves, {option: {phase: value}}; a launch's own lie over them.
     ``functions`` has one entry for each of ``phases``; ``fallbacks`` and ``compensations`` one for each phase that has
     a function of that kind. ``inputs``: the JSON schema of the launch inputs, where an executor was asked.
     """
@@ -31,3 +33,13 @@ class AgentSpec(Frozen):
     fallbacks: dict[str, FunctionSpec] = Field(default_factory=dict)
     compensations: dict[str, FunctionSpec] = Field(default_factory=dict)
     inputs: dict[str, Any] | None = None
+    options: dict[str, dict[PhaseName, Any]] = Field(default_factory=dict)
+
+    def under(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The launch options ``given``, laid over those of the phases: one value for all is for all of them."""
+        found = dict(given)
+        for option, own in self.options.items():
+            said = given.get(option)
+            if said is None or isinstance(said, Mapping):
+                found[option] = {**own, **(said or {})}
+        return found

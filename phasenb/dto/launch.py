@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, field_validator
 
 from phasenb.dto import bounds
 from phasenb.dto.base import Frozen, PhaseName
-from phasenb.dto.policies import RecoveryPolicy, Timeouts, Whole
+from phasenb.dto.policies import LONGEST_S, RecoveryPolicy, Seconds, Timeouts, Whole, parse_duration
 from phasenb.dto.values import Json
 
 ExecutorKind = Literal["inline", "process"]
@@ -27,6 +27,7 @@ Inputs = Annotated[dict[Name, Json], Field(max_length=bounds.INPUTS)]
 ObjectName = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 LAUNCHER = "launcher"  # the source of a secret whose value comes with the launch
+MOST_ATTEMPTS = 1_000_000  # far beyond any use: a bound for what a host is asked to count
 SHORTEST_SECRET = 6  # characters: a shorter text could not be told from others where it is to be hidden
 
 # What a process itself needs to run; as a secret each would also be hidden wherever its value is written.
@@ -35,12 +36,19 @@ NO_SECRETS = frozenset(
 )
 
 
+Attempts = Annotated[int, Field(ge=1, le=MOST_ATTEMPTS)]
+AttemptsByPhase = Annotated[dict[PhaseName, Attempts], Field(max_length=bounds.PHASES)]
+SecondsByPhase = Annotated[dict[PhaseName, Seconds], Field(max_length=bounds.PHASES)]
+
+
 class LaunchOptions(Frozen):
     """Options of a launch. ``key`` names the work: launched twice, it is one task, unless ``if_exists`` says else.
 
     ``env``: variables to be set for the task's phases. ``secrets``: variable -> where it is found, ``env:NAME`` or
     ``file:PATH`` of the host's, or ``launcher``: its value comes beside the options. Only that is stored, never the
-    secret. ``fresh_worker``: a worker that ran nothing before, and that runs nothing after this task.
+    secret. ``fresh_worker``: a worker that ran nothing before, and that runs nothing after this task. ``retry``: how
+    often a phase is tried at most, the first attempt included, whatever it raises; ``timeout``: how long an attempt may
+    take. Both: one value for all phases, or {phase: value}.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,11 +61,43 @@ class LaunchOptions(Frozen):
     executor: ExecutorKind | None = None
     recovery: Recovery | None = None
     timeouts: Timeouts | None = None
+    retry: Attempts | AttemptsByPhase | None = None
+    timeout: Seconds | SecondsByPhase | None = None
     env: dict[VariableName, Variable] = Field(default_factory=dict, max_length=bounds.VARIABLES)
     secrets: dict[VariableName, SecretSource] = Field(default_factory=dict, max_length=bounds.SECRETS)
     labels: dict[Name, Label] = Field(default_factory=dict, max_length=bounds.LABELS)
     priority: Whole = Field(default=0, ge=-100, le=100)
     fresh_worker: bool = False
+
+    @field_validator("retry", mode="before")
+    @classmethod
+    def _attempts(cls, given: Any) -> Any:
+        for value in _each(given):
+            if type(value) is not int or not 1 <= value <= MOST_ATTEMPTS:
+                raise ValueError(
+                    f"{value!r:.40} is no number of attempts. Write retry=3, or retry={{phase: 3}}: the first attempt "
+                    "counts, so 1 tries nothing again"
+                )
+        return given
+
+    @field_validator("timeout", mode="before")
+    @classmethod
+    def _durations(cls, given: Any) -> Any:
+        for value in _each(given):
+            seconds = parse_duration(value)
+            if not isinstance(seconds, int | float) or not 0 < seconds <= LONGEST_S:
+                raise ValueError(
+                    f'{value!r:.40} is no time limit. Write timeout="10m", or timeout={{phase: "10m"}}: seconds, or a '
+                    "number with a unit"
+                )
+        return given
+
+
+def _each(given: Any) -> tuple[Any, ...]:
+    """The values of an option that has one for all phases, or one for each."""
+    if given is None:
+        return ()
+    return tuple(given.values()) if isinstance(given, dict) else (given,)
 
 
 class Runtime(Frozen):

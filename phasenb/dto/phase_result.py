@@ -25,7 +25,8 @@ class ErrorInfo(Frozen):
     """A failure as data. ``type`` is the qualified class name (``builtins.ValueError`` is ``ValueError``).
 
     ``bases`` are the qualified names of its classes, most derived first: rules match subclasses without unpickling.
-    ``retry_after_s`` is the exception's own ``retry_after``, where it had one.
+    ``retry_after_s`` is the exception's own ``retry_after``, where it had one, or that of the response it carries;
+    ``http_status`` the status of that response.
     """
 
     type: str
@@ -34,6 +35,7 @@ class ErrorInfo(Frozen):
     retryable: bool = True
     bases: tuple[str, ...] = ()
     retry_after_s: float | None = None
+    http_status: int | None = None
 
     @property
     def missing_secret(self) -> bool:

@@ -6,7 +6,10 @@ here; the file may also say "90s", "5m", "2h", "1d".
 
 from __future__ import annotations
 
+import builtins
 import re
+from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
@@ -50,6 +53,11 @@ P = TypeVar("P", bound="Policy")
 ExceptionName = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*$", max_length=bounds.NAME)]
 ExceptionNames = Annotated[tuple[ExceptionName, ...], Field(max_length=bounds.CLASSES)]
 AgentName = Annotated[str, Field(max_length=bounds.PLACE)]
+BUILTIN_EXCEPTIONS = frozenset(
+    name for name, found in vars(builtins).items() if isinstance(found, type) and issubclass(found, BaseException)
+)
+TRANSIENT: Literal["transient"] = "transient"
+ANY: Literal["any"] = "any"
 
 
 class Policy(Frozen):
@@ -58,11 +66,30 @@ class Policy(Frozen):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def spelled_out(said: Mapping[str, Any]) -> dict[str, Any]:
+    """What one place says, before it is laid over another: a retry that names ``maximum_attempts`` alone means any
+    error, whatever the place below it says.
+    """
+    found: dict[str, Any] = {}
+    for key, value in said.items():
+        inner = spelled_out(value) if isinstance(value, Mapping) else value
+        found[key] = _spelled(inner) if key == "retry" and isinstance(inner, dict) else inner
+    return found
+
+
+def _spelled(retry: Mapping[str, Any]) -> dict[str, Any]:
+    return {"retryable": ANY, **retry} if "maximum_attempts" in retry else dict(retry)
+
+
 class RetryPolicy(Policy):
     """When a failed attempt is tried again. ``maximum_attempts`` counts the first one too; 0 means without limit.
 
     The delay before attempt n+1 is ``initial_interval * backoff_coefficient ** (n - 1)``, at most
     ``maximum_interval`` (an ``initial_interval`` over it stays what it is), spread by ``+- jitter`` of itself.
+
+    ``retryable``: which errors are tried again: ``transient`` ones (core.recovery; ``transient`` adds classes to them),
+    ``any``, or those of the named classes, ``transient`` among the names included. A policy that says
+    ``maximum_attempts`` and not which means any.
     """
 
     initial_interval: Seconds = 1.0
@@ -70,7 +97,32 @@ class RetryPolicy(Policy):
     maximum_interval: Seconds = 100.0
     maximum_attempts: Whole = Field(default=3, ge=0)
     jitter: Number = Field(default=0.1, ge=0, le=1)
+    retryable: Literal["transient", "any"] | ExceptionNames = TRANSIENT
+    transient: ExceptionNames = ()
     non_retryable: ExceptionNames = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _meaning(cls, said: Any) -> Any:
+        return _spelled(said) if isinstance(said, dict) else said
+
+    @field_validator("retryable", mode="before")
+    @classmethod
+    def _can_match(cls, said: Any) -> Any:
+        """Raises ValueError for a name that no exception can have: it would leave the phase without retries."""
+        names = [said] if isinstance(said, str) else said
+        if said in (TRANSIENT, ANY) or not isinstance(names, list | tuple):
+            return said
+        for name in names[: bounds.CLASSES]:  # more are refused by their number, and a long name by its length
+            if not isinstance(name, str) or len(name) > bounds.NAME:
+                break
+            if "." not in name and name != TRANSIENT and name not in BUILTIN_EXCEPTIONS:
+                near = get_close_matches(name, [TRANSIENT, ANY, *sorted(BUILTIN_EXCEPTIONS)], n=1)
+                hint = f"did you mean `{near[0]}`?" if near else f"a notebook's or script's own is `__main__.{name}`"
+                raise ValueError(
+                    f"`{name}` is no exception's name. Write transient, any, or full names of classes ({hint})"
+                )
+        return names
 
     def overlaid(self, other: RetryPolicy) -> RetryPolicy:
         """This policy with what ``other`` says; what it does not say stays."""
@@ -176,7 +228,7 @@ class RecoveryPolicy(Policy):
 
     def overridden(self, override: dict[str, Any]) -> RecoveryPolicy:
         """This policy with a launch's ``recovery`` option laid over it, field by field. Raises ValidationError."""
-        return RecoveryPolicy.model_validate(_merge(self.model_dump(exclude_unset=True), override))
+        return RecoveryPolicy.model_validate(_merge(self.model_dump(exclude_unset=True), spelled_out(override)))
 
 
 def _overlaid(policy: P, said: dict[str, Any]) -> P:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import sysconfig
 import traceback
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 
 from phasenb.dto.phase_result import ErrorInfo
@@ -24,6 +23,7 @@ from phasenb.errors import (
     ValueNotStorable,
 )
 from phasenb.executors.advice import advised, asks_or_debugs
+from phasenb.executors.responses import http_status, retry_after_s
 
 MESSAGE_CHARACTERS = 10_000
 TRACEBACK_CHARACTERS = 20_000
@@ -44,7 +44,8 @@ def error_info(error: BaseException, mask: Callable[[str], str] = str) -> ErrorI
         traceback=_clipped(mask(user_traceback(error)), TRACEBACK_CHARACTERS),
         retryable=not (isinstance(error, _NOT_RETRYABLE) or asks_or_debugs(error)),
         bases=tuple(mask(_name(kind)) for kind in type(error).__mro__ if kind is not object),
-        retry_after_s=_retry_after(error),
+        retry_after_s=retry_after_s(error),
+        http_status=http_status(error),
     )
 
 
@@ -77,15 +78,6 @@ def _name(kind: type) -> str:
         return kind.__qualname__
     module = "phasenb" if kind.__module__ == "phasenb.errors" else kind.__module__
     return f"{module}.{kind.__qualname__}"
-
-
-def _retry_after(error: BaseException) -> float | None:
-    try:
-        wanted = getattr(error, "retry_after", None)
-        seconds = wanted.total_seconds() if isinstance(wanted, timedelta) else float(wanted)  # type: ignore[arg-type]
-    except Exception:  # None, or anything that a person put there: a property of theirs may raise what it likes
-        return None
-    return seconds if 0 <= seconds < float("inf") else None
 
 
 def _clipped(text: str, limit: int) -> str:

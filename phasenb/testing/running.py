@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from phasenb.codecs import decode, encode
 from phasenb.codecs.objects import ObjectFolder
+from phasenb.config.loading import load_policy
 from phasenb.core.extended_agent import ExtendedAgent
 from phasenb.core.history import values_after
 from phasenb.core.launch_check import check_launch
@@ -144,6 +145,7 @@ class _Play:
                 agents=self._agents,
                 default_executor=self._executor.kind,
                 roll=lambda: 0.5,
+                policy=load_policy(),
             )
             task_id = (await manager.launch(_OWNER, _SESSION, self._launch())).task.task_id
             try:
@@ -160,7 +162,9 @@ class _Play:
             said.pop(name, None)
         if isinstance(said.get("approve_before"), str):
             said["approve_before"] = (said["approve_before"],)
-        options = LaunchOptions.model_validate({"name": self._agent.name, **said, "phases": self._spec.phases})
+        options = LaunchOptions.model_validate(
+            {"name": self._agent.name, **self._spec.under(said), "phases": self._spec.phases}
+        )
         inputs = {name: encode(value, self._objects).value for name, value in self._inputs.items()}
         return Launch(code=_CODE, inputs=inputs, options=options)
 

@@ -11,7 +11,7 @@ from phasenb.errors import StoreUnavailable
 from phasenb.testing import FakeClock, FakeStore, RecordingPublisher, ScriptedExecutor
 
 PHASES = ("research", "planning", "implementation")
-STEADY = {"defaults": {"retry": {"jitter": 0}}}
+STEADY = {"defaults": {"retry": {"jitter": 0, "retryable": "any"}}}
 ONCE = {"retry": {"maximum_attempts": 1}}
 ROLLBACK = {"defaults": ONCE, "phases": {"implementation": {"rollback": {"to": "planning"}}}}
 OUT = StoreUnavailable("fake", "the disk is full")

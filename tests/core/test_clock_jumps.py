@@ -21,7 +21,7 @@ class House:
     def __init__(self, script=None, store=None, clock=None):
         self.clock, self.store, self.publisher = clock or FakeClock(), store or FakeStore(), RecordingPublisher()
         self.executor = ScriptedExecutor(script)
-        retry = {"initial_interval": 10, "jitter": 0}
+        retry = {"initial_interval": 10, "jitter": 0, "retryable": "any"}
         self.manager = PhaseManager(
             self.store,
             {"process": self.executor},

@@ -13,7 +13,7 @@ from phasenb.dto.task_state import State
 from phasenb.errors import IllegalTransition
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-BUSY = Outcome(ResultStatus.FAILED, error=ErrorInfo(type="OSError", message="busy"))
+BUSY = Outcome(ResultStatus.FAILED, error=ErrorInfo(type="ConnectionError", message="busy"))
 WRONG = Outcome(ResultStatus.FAILED, error=ErrorInfo(type="TypeError", retryable=False))
 DONE = Outcome(ResultStatus.COMPLETE, output=1)
 HOLDS, REFUSED = "holds already", "refused"

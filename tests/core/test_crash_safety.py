@@ -165,7 +165,7 @@ def test_a_task_that_ends_in_the_middle_of_a_rollback_says_what_stays_as_it_is()
 @pytest.mark.parametrize("runs", [True, False], ids=["a compensation runs", "a compensation waits to be tried again"])
 def test_a_cancel_in_the_middle_of_a_rollback_says_what_stays_as_it_is(runs):
     async def scenario():
-        script = {"implementation": [[failed("OSError", "boom")]], "undo planning": [[failed("OSError")]]}
+        script = {"implementation": [[failed("OSError", "boom")]], "undo planning": [[failed("ConnectionError")]]}
         policy = {"phases": {"implementation": {**ONCE, "rollback": {"to": "planning"}}}}
         house = HostHouse(script, policy=policy, undo=("planning", "implementation"))
         if runs:
@@ -312,7 +312,8 @@ def test_a_commit_that_landed_although_the_store_said_no_counts_once():
 
 def test_a_task_waits_for_a_store_that_cannot_be_read():
     async def scenario():
-        policy = {"defaults": {"retry": {"jitter": 0}}, "thresholds": [{"errors": 9, "window": 60, "action": "abort"}]}
+        retry = {"jitter": 0, "retryable": "any"}
+        policy = {"defaults": {"retry": retry}, "thresholds": [{"errors": 9, "window": 60, "action": "abort"}]}
         script = {"research": [[Checkpoint(value=7), failed()], [failed()], [finished()]]}
         one = HostHouse(script, store=Unreadable(), policy=policy)
         task_id = await one.launch()

@@ -34,7 +34,8 @@ class House:
         self.clock, self.store, self.publisher = FakeClock(), FakeStore(), RecordingPublisher()
         capacity = options.pop("capacity", 8)
         self.executor = ScriptedExecutor(script, capacity=capacity)
-        options.setdefault("policy", RecoveryPolicy.model_validate({"defaults": {"retry": {"jitter": 0}}}))
+        retry = {"jitter": 0, "retryable": "any"}
+        options.setdefault("policy", RecoveryPolicy.model_validate({"defaults": {"retry": retry}}))
         self.manager = PhaseManager(
             self.store, {"process": self.executor}, self.publisher, self.clock, roll=lambda: 0.5, **options
         )

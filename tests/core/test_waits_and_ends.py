@@ -10,6 +10,7 @@ from phasenb.dto.phase import Step
 from phasenb.dto.task_state import State
 from phasenb.errors import BadMessage, Conflict, IllegalTransition, LaunchError, LaunchesPaused
 from phasenb.testing import failed, finished
+from tests.core.houses import STEADY
 
 PHASES = ("research", "planning", "implementation")
 ONCE = {"retry": {"maximum_attempts": 1}}
@@ -78,7 +79,7 @@ def test_a_task_has_its_own_time_and_waiting_for_a_person_is_not_part_of_it(make
 def test_a_threshold_ends_a_task_instead_of_trying_again(make_house, run):
     async def scenario():
         thresholds = [{"errors": 2, "window": "1h", "action": "abort"}]
-        house = make_house({"research": [[failed("OSError", "no")]] * 9}, policy={"thresholds": thresholds})
+        house = make_house({"research": [[failed("OSError", "no")]] * 9}, policy={**STEADY, "thresholds": thresholds})
         task_id = await house.launch()
         while not house.clock.sleeping:
             await asyncio.sleep(0)

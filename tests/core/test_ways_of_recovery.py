@@ -153,7 +153,7 @@ def test_a_compensation_is_retried_and_what_stays_undone_is_said(make_house, run
             "undo planning": [[failed("TypeError", "the file is gone")]],
         }
         policy = {
-            "defaults": {"retry": {"jitter": 0, "non_retryable": ["TypeError"]}},
+            "defaults": {"retry": {"jitter": 0, "retryable": "any", "non_retryable": ["TypeError"]}},
             "phases": {"implementation": {"retry": {"maximum_attempts": 2}, "rollback": {"to": "planning"}}},
         }
         script["implementation"].append([failed("OSError", "boom")])
