@@ -143,12 +143,39 @@ export interface EventPage {
   next: number | null;
 }
 
+/** One failed attempt in short; the whole error is in `results` and in the log. */
+export interface FailureNote {
+  phase: string;
+  attempt: number;
+  type: string;
+  message: string;
+  at: string;
+}
+
+/** The failed attempts of a task since it was launched, or retried by a person. */
+export interface Failures {
+  count: number;
+  first: FailureNote;
+  newest: FailureNote;
+}
+
 export interface Feed {
   reply_to: string;
   type: 'feed';
   tasks: TaskState[];
   cursor: string;
   next: string | null;
+}
+
+/**
+ * Don't make the attempt that a task in state `retrying` waits for: what follows the last one follows now.
+ * `if_seq`: the snapshot that was seen.
+ */
+export interface GiveUp {
+  id: string;
+  type: 'give_up';
+  task_id: string;
+  if_seq?: number | null;
 }
 
 /** The first rows of a frame as short texts, its index first: what a page draws as a table. */
@@ -364,6 +391,8 @@ export interface PhaseComplete {
 }
 
 /**
+ * An attempt failed; `given_up`: it had failed before, and what is next now takes the place of its retry.
+ *
  * With `next: rollback`: `to` is the phase that is run again after what came since is undone, and
  * `compensations` are the phases whose compensations do that, in their order.
  */
@@ -380,6 +409,7 @@ export interface PhaseFailed {
   next: 'retry' | 'fallback' | 'rollback' | 'abort';
   to: string | null;
   compensations: string[];
+  given_up: boolean;
 }
 
 export interface PhaseFallback {
@@ -550,11 +580,26 @@ export interface Resume {
   secret_values?: { [name: string]: string };
 }
 
+/** The attempt of `phase` that was waited for is not made: what follows its last attempt follows now. */
+export interface RetryGivenUp {
+  task_id: string;
+  session: string;
+  seq: number;
+  at: string;
+  by: string;
+  type: 'retry_given_up';
+  phase: string;
+}
+
 /**
  * When a failed attempt is tried again. `maximum_attempts` counts the first one too; 0 means without limit.
  *
  * The delay before attempt n+1 is `initial_interval * backoff_coefficient ** (n - 1)`, at most
  * `maximum_interval` (an `initial_interval` over it stays what it is), spread by `+- jitter` of itself.
+ *
+ * `retryable`: which errors are tried again: `transient` ones (core.recovery; `transient` adds classes to them),
+ * `any`, or those of the named classes, `transient` among the names included. A policy that says
+ * `maximum_attempts` and not which means any.
  */
 export interface RetryPolicy {
   initial_interval?: number | string;
@@ -562,6 +607,8 @@ export interface RetryPolicy {
   maximum_interval?: number | string;
   maximum_attempts?: number;
   jitter?: number;
+  retryable?: 'transient' | 'any' | string[];
+  transient?: string[];
   non_retryable?: string[];
 }
 
@@ -803,6 +850,7 @@ export interface TaskRetried {
  * `phase` is the current phase (the last one when terminal); `percent` 0..100 of the whole task; `by_host` the
  * host that runs it. `message, eta_s, percent, queue` carry the newest live progress where a host knows it.
  * `secrets` are the variables whose values the launcher gave: a retry and a resume may give them again.
+ * `given_up`: the phase whose retry a person gave up, until what follows is decided.
  * `recent` are the last five events as `"seq type"`: an error names them.
  */
 export interface TaskState {
@@ -828,6 +876,8 @@ export interface TaskState {
   secrets: string[];
   parent: string | null;
   retry_at: string | null;
+  given_up: string | null;
+  failures: Failures | null;
   queue: Queue | null;
   approval: Approval | null;
   rolling_back: string | null;
@@ -894,6 +944,7 @@ export type Command =
   | Approve
   | Deny
   | RetryTask
+  | GiveUp
   | ListTasks
   | Ping;
 
@@ -916,7 +967,8 @@ export type TaskEvent =
   | TaskCancelled
   | TaskComplete
   | TaskError
-  | TaskRetried;
+  | TaskRetried
+  | RetryGivenUp;
 
 /** Progress and log lines: not numbered. */
 export type LiveMessage =
@@ -957,7 +1009,8 @@ export const EVENT_TYPES: readonly (TaskEvent['type'])[] = [
   'task_cancelled',
   'task_complete',
   'task_error',
-  'task_retried'
+  'task_retried',
+  'retry_given_up'
 ];
 
 export const TERMINAL_STATES: readonly (State)[] = [

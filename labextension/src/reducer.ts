@@ -7,8 +7,10 @@
 import type {
   ApprovalGiven,
   ErrorInfo,
+  Failures,
   Json,
   Phase,
+  PhaseFailed,
   PhaseStatus,
   PhaseUpdate,
   State,
@@ -68,6 +70,10 @@ export function preview(value: Json): string {
   const text = isReference(value)
     ? String(value.preview || `${value.type} (${Number(value.bytes ?? 0).toLocaleString('en-US')} bytes)`)
     : JSON.stringify(value);
+  return shortened(text);
+}
+
+function shortened(text: string): string {
   const characters = Array.from(text); // code points, as Python counts them
   return characters.length <= PREVIEW_CHARACTERS ? text : `${characters.slice(0, PREVIEW_CHARACTERS - 1).join('')}…`;
 }
@@ -101,13 +107,16 @@ function changeOf(task: TaskState, event: TaskEvent): Change {
     case 'phase_failed': {
       const { phase, attempt, error } = event;
       const phases = withPhase(task, phase, { status: 'failed', ended_at: event.at });
-      const change = { phases, error: { phase, attempt, error }, eta_s: null };
+      const failures = event.given_up ? task.failures : failuresAfter(task.failures, event);
+      const change = { phases, error: { phase, attempt, error }, eta_s: null, given_up: null, failures };
       return event.next === 'rollback' ? { ...change, rolling_back: phase } : change;
     }
     case 'phase_retrying': {
       const change = { status: 'retrying', maximum_attempts: event.maximum_attempts } as const;
       return { phases: withPhase(task, event.phase, change), retry_at: event.due_at };
     }
+    case 'retry_given_up':
+      return { phases: withPhase(task, event.phase, { status: 'failed' }), retry_at: null, given_up: event.phase };
     case 'phase_rolled_back':
       return { rolling_back: null, phases: resetFrom(task, event.to, 'rolled_back') };
     case 'phase_fallback':
@@ -151,7 +160,7 @@ function changeOf(task: TaskState, event: TaskEvent): Change {
     case 'task_retried':
       return {
         ...{ phases: resetFrom(task, event.from_phase, 'pending'), error: null, ended_at: null },
-        ...{ rolling_back: null, stopped: null }
+        ...{ failures: null, rolling_back: null, stopped: null }
       };
     default:
       return {};
@@ -163,7 +172,13 @@ function failureOf(task: TaskState, phase: string | null, error: ErrorInfo): Tas
 }
 
 function endedChange(task: TaskState, at: string): Change {
-  return { phases: failOpen(task, at), ended_at: at, retry_at: null, approval: null, eta_s: null };
+  return { phases: failOpen(task, at), ended_at: at, retry_at: null, given_up: null, approval: null, eta_s: null };
+}
+
+function failuresAfter(before: Failures | null, { phase, attempt, error, at }: PhaseFailed): Failures {
+  const line = error.message.split('\n', 1)[0] ?? '';
+  const newest = { phase, attempt, type: error.type, message: shortened(line), at };
+  return { count: (before?.count ?? 0) + 1, first: before?.first ?? newest, newest };
 }
 
 function created(event: TaskCreated): TaskState {
@@ -197,7 +212,16 @@ function created(event: TaskCreated): TaskState {
       updated_at: at
     },
     ...{ phase: phases[0]?.name ?? null, percent: 0, message: null, eta_s: null, started_at: null, ended_at: null },
-    ...{ retry_at: null, approval: null, rolling_back: null, error: null, stopped: null, by_host: null },
+    ...{
+      retry_at: null,
+      given_up: null,
+      failures: null,
+      approval: null,
+      rolling_back: null,
+      error: null,
+      stopped: null,
+      by_host: null
+    },
     ...derived('queued', event, [])
   };
 }

@@ -12,6 +12,8 @@ export const TRANSITIONS: Record<State | '', Partial<Record<TaskEvent['type'], r
     cancel_requested: ['cancelling'],
     task_error: ['failed'],
     phase_started: ['running'],
+    phase_failed: ['queued'],
+    phase_fallback: ['queued'],
     phase_rolled_back: ['queued'],
     approval_requested: ['awaiting_approval'],
     task_paused: ['paused']
@@ -35,6 +37,7 @@ export const TRANSITIONS: Record<State | '', Partial<Record<TaskEvent['type'], r
     cancel_requested: ['cancelling'],
     task_error: ['failed'],
     phase_started: ['running'],
+    retry_given_up: ['queued'],
     task_paused: ['paused']
   },
   awaiting_approval: {
@@ -75,7 +78,7 @@ export const TRANSITIONS: Record<State | '', Partial<Record<TaskEvent['type'], r
 export const ACTIONS: Record<State, readonly string[]> = {
   queued: ['cancel', 'pause'],
   running: ['cancel', 'pause'],
-  retrying: ['cancel', 'pause'],
+  retrying: ['cancel', 'pause', 'give_up'],
   awaiting_approval: ['cancel', 'pause', 'approve', 'deny'],
   paused: ['cancel', 'resume'],
   cancelling: [],

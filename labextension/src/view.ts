@@ -27,7 +27,7 @@ export const TONES: Partial<Record<State, string>> = {
   completed: 'good',
   failed: 'bad'
 };
-const BUTTONS = ['resume', 'pause', 'retry', 'cancel'] as const; // in the order in which they stand
+const BUTTONS = ['resume', 'give_up', 'pause', 'retry', 'cancel'] as const; // in the order in which they stand
 const HEARD = new Set(['connected', 'busy']);
 
 type Command = (typeof BUTTONS)[number];
@@ -171,6 +171,7 @@ export class TaskView {
     return {
       resume: [trans.__('Resume'), trans.__('Go on')],
       pause: [trans.__('Pause'), trans.__('Start nothing new after the running phase')],
+      give_up: [trans.__('Give up'), trans.__('Don’t try this phase again: go on with what follows its last attempt')],
       retry: [trans.__('Retry'), trans.__('Run it again, from the phase that did not finish')],
       cancel: [trans.__('Cancel'), trans.__('End this task')]
     };
@@ -299,7 +300,7 @@ export class TaskView {
   private _press(command: Command): void {
     const task = this.model.state;
     if (task !== null) {
-      const about = command === 'retry' ? { if_seq: task.seq } : {};
+      const about = command === 'retry' || command === 'give_up' ? { if_seq: task.seq } : {};
       void this._ask({ type: command, task_id: task.task_id, ...about } as Request);
     }
   }

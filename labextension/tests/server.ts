@@ -212,6 +212,8 @@ export function snapshot(change: Partial<TaskState> = {}): TaskState {
     updated_at: '2026-01-01T00:00:01.000000Z',
     started_at: '2026-01-01T00:00:01.000000Z',
     ended_at: null,
+    given_up: null,
+    failures: null,
     inputs: {},
     labels: {},
     key: null,

@@ -16,7 +16,8 @@ const ERROR = {
   ].join('\n'),
   retryable: true,
   bases: [],
-  retry_after_s: null
+  retry_after_s: null,
+  http_status: null
 };
 
 describe('the view of a task', () => {

@@ -78,7 +78,7 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Callable[...
     """Make a function ``(call: Call, ...)`` a command of ``app``. What it returns is the exit code; None is 0."""
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        app.command(name or function.__name__)(_framed(function))
+        app.command(name or function.__name__.replace("_", "-"))(_framed(function))
         return function
 
     return register

@@ -1,4 +1,6 @@
-"""Commands that steer a task: cancel, pause, resume, retry, approve, deny. Each shows the task as it is afterwards."""
+"""Commands that steer a task: cancel, pause, resume, give-up, retry, approve, deny. Each shows the task
+as it is afterwards.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def add(app: typer.Typer) -> None:
-    for function in (cancel, pause, resume, retry, approve, deny):
+    for function in (cancel, pause, resume, give_up, retry, approve, deny):
         command(app)(function)
 
 
@@ -66,6 +68,11 @@ def resume(
         call.line({"session": session})
     else:
         typer.echo(f"session {session} launches again")
+
+
+def give_up(call: Call, task: TaskArgument) -> None:
+    """Don't make the attempt that a task waits for: what follows the last one, follows now."""
+    _steered(call, "give-up", task, lambda handle: handle.give_up())
 
 
 def retry(

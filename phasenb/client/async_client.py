@@ -215,7 +215,8 @@ class AsyncClient:
     # --- steering --------------------------------------------------------------------------------------------------
 
     async def steer(self, command: str, task_id: str, prepared: Prepared | None = None, **fields: Any) -> None:
-        """Send ``cancel``, ``pause``, ``resume``, ``approve``, ``deny`` or ``retry``; durable when it returns.
+        """Send ``cancel``, ``pause``, ``resume``, ``approve``, ``deny``, ``give_up`` or ``retry``; durable when it
+        returns.
 
         Raises UnknownTask, IllegalTransition, Conflict, and what the host has against it.
         """

@@ -114,6 +114,12 @@ class AsyncTaskHandle(TaskFacts):
         more: dict[str, Any] = {} if redo is None else {"redo": redo}
         await self._client.steer("deny", self.task_id, phase=gate.phase, if_seq=gate.seq, reason=reason, **more)
 
+    async def give_up(self) -> None:
+        """Don't make the attempt that the task waits for: what follows the last one (fallback, rollback, its end)
+        follows now. Raises IllegalTransition where it waits for none, Conflict where it went on meanwhile.
+        """
+        await self._client.steer("give_up", self.task_id, if_seq=self.snapshot.seq)
+
     async def retry(self, from_phase: str | None = None, agent: Any = None) -> None:
         """Run a failed or cancelled task again, from a phase on (None: where it stopped); phases before it stay.
 

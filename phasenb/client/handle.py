@@ -119,6 +119,12 @@ class TaskHandle(TaskFacts):
         """
         self._client.run(self._task.deny(reason, redo))
 
+    def give_up(self) -> None:
+        """Don't make the attempt that the task waits for: what follows the last one (fallback, rollback, its end)
+        follows now. Raises IllegalTransition where it waits for none, Conflict where it went on meanwhile.
+        """
+        self._client.run(self._task.give_up())
+
     def retry(self, from_phase: str | None = None, agent: Any = None) -> None:
         """Run a failed or cancelled task again, from a phase on (None: where it stopped); phases before it stay.
 

@@ -118,7 +118,11 @@ class Carrier:
                 await self.give_back(live.executor, slot, held=True, lent=lent)
 
     async def _went_on(self, live: LiveTask) -> bool:
-        """Do what needs no worker: a gate, the end of a rollback that undoes nothing."""
+        """Do what needs no worker: a gate, the end of a rollback that undoes nothing, what follows a retry that was
+        given up.
+        """
+        if live.task.given_up is not None and not live.learned:
+            await self._learn(live)
         seq = live.task.seq
         await self.persist(live, partial(_proceed, live, None))
         return live.task.seq != seq and live.task.state not in (State.QUEUED, State.RUNNING)

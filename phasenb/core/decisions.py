@@ -21,10 +21,11 @@ from phasenb.core.task_schema import apply
 from phasenb.core.transitions import next_phase
 from phasenb.dto import events as ev
 from phasenb.dto.launch import Launch
-from phasenb.dto.phase import AttemptKind, Phase
+from phasenb.dto.phase import AttemptKind, Phase, PhaseStatus
 from phasenb.dto.phase_result import ErrorInfo, PhaseResult, ResultStatus
 from phasenb.dto.task_state import State, TaskState
 from phasenb.dto.values import Json
+from phasenb.errors import Conflict
 
 E = TypeVar("E", bound=ev.BaseEvent)
 _GOING_ON = (State.QUEUED, State.RUNNING, State.RETRYING, State.AWAITING_APPROVAL)
@@ -94,6 +95,10 @@ class Decision:
         ``values``: the outputs so far, of which a gate shows the last. ``worker`` None: there is none yet, so no
         attempt is started; what needs none is decided all the same.
         """
+        if self.state.given_up is not None:
+            self._after_retries(self.state.given_up)
+            if self.state.state.terminal:
+                return None
         if self.history.rolling is not None:
             if worker is None and self.history.rolling.next is not None:
                 return None
@@ -162,6 +167,18 @@ class Decision:
         """Go on after a pause. Adds nothing where the task goes on already."""
         if self.state.state not in _GOING_ON:
             self.add(ev.TaskResumed, by=by)
+
+    def give_up(self, by: str, if_seq: int | None = None) -> None:
+        """Don't make the attempt that is waited for. Adds nothing where that already holds. Raises Conflict where the
+        task is not at event ``if_seq`` any more.
+        """
+        task = self.state
+        if task.given_up is not None:
+            return
+        if if_seq is not None and if_seq != task.seq:
+            raise Conflict(task.task_id, f"it is at event {task.seq} now, not at {if_seq}")
+        waiting = [phase.name for phase in task.phases if phase.status is PhaseStatus.RETRYING]
+        self.add(ev.RetryGivenUp, phase=waiting[0] if waiting else task.phases[0].name, by=by)
 
     def approve(self, by: str, phase: str, note: str | None, edit: tuple[Json] | None) -> None:
         """Open the gate before ``phase``; ``edit``: (value,) in place of the output before it."""
@@ -248,18 +265,37 @@ class Decision:
         if ended.threshold is not None:
             self._give_up(where, error.changed(message=f"{error.message}\n{ended.threshold}"))
             return
-        history = self.history
-        failure = recovery.Failure(
-            error,
-            ended.phase.attempt,
-            history.failures.get(name, 0) + 1,
-            roll=ended.roll,
+        failures = self.history.failures.get(name, 0) + 1
+        self._follow(
+            where, recovery.decide(self.plan.policy.for_phase(name), self._failure(where, failures, ended.roll))
+        )
+
+    def _failure(self, where: Mapping[str, Any], failures: int, roll: float = 0.5) -> recovery.Failure:
+        name, history = where["phase"], self.history
+        return recovery.Failure(
+            where["error"],
+            where["attempt"],
+            failures,
+            roll=roll,
             own_fallback=name in self.plan.fallbacks,
             fallback_runs=name in history.fallbacks,
             rollbacks=history.rollbacks.get(name, 0),
             before=history.phases[: history.phases.index(name)],
         )
-        verdict = recovery.decide(self.plan.policy.for_phase(name), failure)
+
+    def _after_retries(self, name: str) -> None:
+        """What follows the last attempt of a phase, as nobody waits for another one."""
+        assert self.state.error is not None  # what it failed with
+        attempt = self.state.phase_named(name).attempt
+        where = {"phase": name, "attempt": attempt, "error": self.state.error.error, "given_up": True}
+        if self._kind == "compensation":
+            self.add(ev.PhaseFailed, **where, kind="compensation", next="abort")
+            return
+        failure = self._failure(where, self.history.failures.get(name, 1))
+        self._follow(where, recovery.decide(self.plan.policy.for_phase(name), failure, given_up=True))
+
+    def _follow(self, where: dict[str, Any], verdict: recovery.Verdict) -> None:
+        name, error = where["phase"], where["error"]
         if isinstance(verdict, recovery.Retry):
             self.add(ev.PhaseFailed, **where, next="retry")
             self._again(name, verdict)

@@ -120,7 +120,7 @@ class History:
                 "recoveries": 0,
             }
         change: dict[str, Any] = {"errors": {**self.errors, name: event.error}}
-        if not event.error.missing_secret:
+        if not event.error.missing_secret and not event.given_up:
             change["failures"] = {**self.failures, name: self.failures.get(name, 0) + 1}
         if event.next == "rollback" and event.to is not None:
             change["rolling"] = Rolling(name, event.to, event.error, event.compensations)

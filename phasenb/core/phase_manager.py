@@ -37,7 +37,7 @@ from phasenb.core.ports import (
     StoredTask,
     Taking,
 )
-from phasenb.core.repeats import answered_alike, retried_alike
+from phasenb.core.repeats import answered_alike, given_up_alike, retried_alike
 from phasenb.core.secrets import NoSecrets, check_given, given_names, located
 from phasenb.core.task_schema import SCHEMA, with_update
 from phasenb.core.thresholds import SessionFailures
@@ -238,6 +238,16 @@ class PhaseManager:
             if not task.state.terminal:
                 await self._secrets.keep(task.task_id, secret_values)
         return await self._command(owner, task_id, lambda decision: decision.resume(by))
+
+    async def give_up(self, owner: str, task_id: str, by: str, if_seq: int | None = None) -> TaskState:
+        """Don't make the attempt that a task waits for: what follows the last one (fallback, rollback, the task's end)
+        follows now. With ``if_seq`` the same may be asked twice, and Conflict is raised where it is not the newest.
+        """
+        if if_seq is not None:
+            task = await self.snapshot(owner, task_id)
+            if await given_up_alike(self.store, task.task_id, if_seq):
+                return task
+        return await self._command(owner, task_id, lambda decision: decision.give_up(by, if_seq))
 
     async def approve(
         self,

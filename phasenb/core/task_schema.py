@@ -20,12 +20,13 @@ from phasenb.core.transitions import ACTIONS, CHECKS, CHOICES, COMMAND_OF, TRANS
 from phasenb.dto import events as ev
 from phasenb.dto.phase import Phase, PhaseStatus
 from phasenb.dto.phase_result import ErrorInfo
-from phasenb.dto.task_state import Approval, State, Stopped, TaskFailure, TaskState
+from phasenb.dto.task_state import Approval, FailureNote, Failures, State, Stopped, TaskFailure, TaskState
 from phasenb.dto.values import Json, as_reference
 from phasenb.errors import IllegalTransition
 
 P = PhaseStatus
 _RECENT = 5
+_SHOWN = 200  # characters of a line for people
 _FOLD, _NO_FOLD = "newest fold", (None, None)
 
 
@@ -70,7 +71,7 @@ def preview(value: Json) -> str | None:
         text = orjson.dumps(value).decode(errors="replace")
     else:
         text = reference.preview or f"{reference.type} ({reference.bytes:,} bytes)"
-    return text if len(text) <= 200 else text[:199] + "…"
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
 def _fold_started(task: TaskState, event: ev.PhaseStarted) -> dict[str, Any]:
@@ -92,8 +93,28 @@ def _fold_failed(task: TaskState, event: ev.PhaseFailed) -> dict[str, Any]:
         "phases": _with_phase(task, event.phase, status=P.FAILED, ended_at=event.at),
         "error": TaskFailure(phase=event.phase, attempt=event.attempt, error=event.error),
         "eta_s": None,
+        "given_up": None,
     }
+    if not event.given_up:
+        change["failures"] = _failures(task.failures, event)
     return {**change, "rolling_back": event.phase} if event.next == "rollback" else change
+
+
+def _failures(before: Failures | None, event: ev.PhaseFailed) -> Failures:
+    text = event.error.message.partition("\n")[0]
+    note = FailureNote(
+        phase=event.phase,
+        attempt=event.attempt,
+        type=event.error.type,
+        message=text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…",
+        at=event.at,
+    )
+    return Failures(count=before.count + 1 if before else 1, first=before.first if before else note, newest=note)
+
+
+def _fold_given_up(task: TaskState, event: ev.RetryGivenUp) -> dict[str, Any]:
+    phases = _with_phase(task, event.phase, status=P.FAILED)
+    return {"phases": phases, "retry_at": None, "given_up": event.phase}
 
 
 def _fold_retrying(task: TaskState, event: ev.PhaseRetrying) -> dict[str, Any]:
@@ -120,6 +141,7 @@ def _fold_error(task: TaskState, event: ev.TaskError) -> dict[str, Any]:
         "ended_at": event.at,
         "stopped": None,
         "retry_at": None,
+        "given_up": None,
         "approval": None,
         "eta_s": None,
     }
@@ -129,6 +151,7 @@ def _fold_cancelled(task: TaskState, event: ev.TaskCancelled) -> dict[str, Any]:
     phases = _stop_running(task, P.FAILED, event.at)
     stopped = task.stopped or Stopped(by=event.by)  # who asked for it, or denied it, is known already
     change = {"phases": phases, "ended_at": event.at, "retry_at": None, "approval": None, "eta_s": None}
+    change["given_up"] = None
     if event.error is not None and task.rolling_back is not None:
         change["error"] = _failure(task, task.rolling_back, event.error)
     return {**change, "stopped": stopped}
@@ -157,6 +180,7 @@ _FOLDS: dict[str, Callable[[TaskState, Any], dict[str, Any]]] = {
     "phase_complete": _fold_completed,
     "phase_failed": _fold_failed,
     "phase_retrying": _fold_retrying,
+    "retry_given_up": _fold_given_up,
     "phase_rolled_back": lambda task, event: {
         "rolling_back": None,
         "phases": _reset_from(task, event.to, P.ROLLED_BACK),
@@ -179,6 +203,7 @@ _FOLDS: dict[str, Callable[[TaskState, Any], dict[str, Any]]] = {
     "task_retried": lambda task, event: {
         "phases": _reset_from(task, event.from_phase, P.PENDING),
         "error": None,
+        "failures": None,
         "ended_at": None,
         "rolling_back": None,
         "stopped": None,

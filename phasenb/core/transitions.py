@@ -29,6 +29,8 @@ TRANSITIONS: Table = {
     S.QUEUED: {
         **_WAITS,
         "phase_started": (S.RUNNING,),
+        "phase_failed": (S.QUEUED,),
+        "phase_fallback": (S.QUEUED,),
         "phase_rolled_back": (S.QUEUED,),
         "approval_requested": (S.AWAITING_APPROVAL,),
         "task_paused": (S.PAUSED,),
@@ -49,6 +51,7 @@ TRANSITIONS: Table = {
         **_WAITS,
         "task_recovered": (S.RETRYING,),
         "phase_started": (S.RUNNING,),
+        "retry_given_up": (S.QUEUED,),
         "task_paused": (S.PAUSED,),
     },
     S.AWAITING_APPROVAL: {
@@ -87,6 +90,7 @@ COMMANDS: Mapping[str, str] = {
     "approve": "approval_given",
     "deny": "approval_denied",
     "retry": "task_retried",
+    "give_up": "retry_given_up",
 }
 COMMAND_OF: Mapping[str, str] = {event_type: name for name, event_type in COMMANDS.items()}
 ACTIONS: Mapping[State, tuple[str, ...]] = {
@@ -119,6 +123,8 @@ def _check_started(task: TaskState, event: ev.PhaseStarted) -> str | None:
         return f"there is no phase {event.phase}"
     if task.running is not None:
         return f"{task.running.name} is still running"
+    if task.given_up is not None:
+        return f"the retry of {task.given_up} was given up"
     if event.attempt != phase.attempt + 1:
         return f"the next attempt of {phase.name} is {phase.attempt + 1}, not {event.attempt}"
     if event.kind == "compensation":
@@ -129,6 +135,24 @@ def _check_started(task: TaskState, event: ev.PhaseStarted) -> str | None:
     if expected is None or expected.name != event.phase:
         return f"the next phase is {expected.name if expected else 'none'}, not {event.phase}"
     return None if phase.status in _STARTABLE else f"{phase.name} is {phase.status}"
+
+
+def _check_failed(task: TaskState, event: ev.PhaseFailed) -> str | None:
+    phase = known(task, event.phase)
+    if not event.given_up:
+        return _check_running(task, event)
+    if phase is None or task.given_up != event.phase:
+        return f"no retry of {event.phase} was given up"
+    if event.next == "retry" or event.attempt != phase.attempt:
+        return f"attempt {phase.attempt} of {phase.name} was given up, and is not tried again"
+    return None
+
+
+def _check_given_up(task: TaskState, event: ev.RetryGivenUp) -> str | None:
+    phase = known(task, event.phase)
+    return (
+        None if phase is not None and phase.status is P.RETRYING else f"{event.phase} does not wait to be tried again"
+    )
 
 
 def _check_running(task: TaskState, event: ev.PhaseComplete | ev.PhaseFailed) -> str | None:
@@ -183,7 +207,8 @@ def _check_retried(task: TaskState, event: ev.TaskRetried) -> str | None:
 CHECKS: dict[str, Callable[[TaskState, Any], str | None]] = {
     "phase_started": _check_started,
     "phase_complete": _check_running,
-    "phase_failed": _check_running,
+    "phase_failed": _check_failed,
+    "retry_given_up": _check_given_up,
     "phase_retrying": _check_failed_phase,
     "phase_fallback": _check_failed_phase,
     "phase_rolled_back": _check_rolled_back,

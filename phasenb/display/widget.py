@@ -31,6 +31,7 @@ _COMMANDS = {  # the fields that a page may say, beside the task's id
     "pause": (),
     "resume": (),
     "retry": ("if_seq",),
+    "give_up": ("if_seq",),
     "approve": ("phase", "if_seq"),
     "deny": ("phase", "if_seq", "reason", "redo"),
 }

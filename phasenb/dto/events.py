@@ -61,7 +61,9 @@ class PhaseComplete(_AttemptEvent):
 
 
 class PhaseFailed(_AttemptEvent):
-    """With ``next: rollback``: ``to`` is the phase that is run again after what came since is undone, and
+    """An attempt failed; ``given_up``: it had failed before, and what is next now takes the place of its retry.
+
+    With ``next: rollback``: ``to`` is the phase that is run again after what came since is undone, and
     ``compensations`` are the phases whose compensations do that, in their order.
     """
 
@@ -70,6 +72,7 @@ class PhaseFailed(_AttemptEvent):
     next: Next
     to: PhaseName | None = None
     compensations: tuple[PhaseName, ...] = ()
+    given_up: bool = False
 
 
 class PhaseRetrying(BaseEvent):
@@ -168,6 +171,13 @@ class TaskError(BaseEvent):
     phase: PhaseName | None = None
 
 
+class RetryGivenUp(_ByEvent):
+    """The attempt of ``phase`` that was waited for is not made: what follows its last attempt follows now."""
+
+    type: Literal["retry_given_up"] = "retry_given_up"
+    phase: PhaseName
+
+
 class TaskRetried(_ByEvent):
     type: Literal["task_retried"] = "task_retried"
     from_phase: PhaseName
@@ -177,7 +187,7 @@ class TaskRetried(_ByEvent):
 Event = (
     TaskCreated | PhaseStarted | PhaseComplete | PhaseFailed | PhaseRetrying | PhaseRolledBack | PhaseFallback
     | ApprovalRequested | ApprovalGiven | ApprovalDenied | TaskPaused | TaskResumed | TaskRecovered
-    | CancelRequested | TaskCancelled | TaskComplete | TaskError | TaskRetried
+    | CancelRequested | TaskCancelled | TaskComplete | TaskError | TaskRetried | RetryGivenUp
 )  # fmt: skip
 EVENT_CLASSES: dict[str, type[Event]] = {cls.model_fields["type"].default: cls for cls in Event.__args__}
 EVENT_TYPES: tuple[str, ...] = tuple(EVENT_CLASSES)

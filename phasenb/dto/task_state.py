@@ -57,6 +57,24 @@ class TaskFailure(Frozen):
     error: ErrorInfo
 
 
+class FailureNote(Frozen):
+    """One failed attempt in short; the whole error is in ``results`` and in the log."""
+
+    phase: str
+    attempt: int
+    type: str
+    message: str
+    at: Time
+
+
+class Failures(Frozen):
+    """The failed attempts of a task since it was launched, or retried by a person."""
+
+    count: int
+    first: FailureNote
+    newest: FailureNote
+
+
 class Stopped(Frozen):
     """Who paused or cancelled a task; with ``phase`` and ``reason``, who denied it at the gate before that phase."""
 
@@ -71,6 +89,7 @@ class TaskState(Frozen):
     ``phase`` is the current phase (the last one when terminal); ``percent`` 0..100 of the whole task; ``by_host`` the
     host that runs it. ``message, eta_s, percent, queue`` carry the newest live progress where a host knows it.
     ``secrets`` are the variables whose values the launcher gave: a retry and a resume may give them again.
+    ``given_up``: the phase whose retry a person gave up, until what follows is decided.
     ``recent`` are the last five events as ``"seq type"``: an error names them.
     """
 
@@ -96,6 +115,8 @@ class TaskState(Frozen):
     secrets: tuple[str, ...] = ()
     parent: str | None = None
     retry_at: Time | None = None
+    given_up: str | None = None
+    failures: Failures | None = None
     queue: Queue | None = None
     approval: Approval | None = None
     rolling_back: str | None = None

@@ -27,7 +27,7 @@ _HANDLERS: dict[str, type[Any]] = {
     "results": tasks.ResultsHandler,
     "artifact": tasks.ArtifactHandler,
     **dict.fromkeys(("put_object", "get_object", "has_object"), ObjectHandler),
-    **dict.fromkeys(("cancel", "pause", "resume", "approve", "deny", "retry"), tasks.SteeringHandler),
+    **dict.fromkeys(("cancel", "pause", "resume", "approve", "deny", "retry", "give_up"), tasks.SteeringHandler),
     "open_connection": ConnectionsHandler,
     "send": SendHandler,
     "receive": ReceiveHandler,

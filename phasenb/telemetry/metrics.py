@@ -66,7 +66,7 @@ class Metrics:
         for event in events:
             if isinstance(event, PhaseComplete):
                 self._attempt(event.phase, "complete", event.result.duration_s)
-            elif isinstance(event, PhaseFailed):
+            elif isinstance(event, PhaseFailed) and not event.given_up:
                 started = task.phase_named(event.phase).started_at or event.at
                 self._attempt(event.phase, "failed", seconds_between(started, event.at))
                 self._failures.labels(event.error.type).inc()

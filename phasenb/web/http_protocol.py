@@ -267,6 +267,12 @@ _STEERING: tuple[tuple[str, type[protocol.Command], str, tuple[str, ...]], ...] 
     ("resume", protocol.Resume, "Go on after a pause", ()),
     ("approve", protocol.Approve, "Let a task through its gate, with an edited output if given", _LAUNCH_ERRORS),
     ("deny", protocol.Deny, "Answer a gate with no: the task ends, or a phase is run again", ()),
+    (
+        "give_up",
+        protocol.GiveUp,
+        "Don't make the attempt that a task waits for: what follows the last one, follows now",
+        (),
+    ),
     ("retry", protocol.RetryTask, "Run a failed or cancelled task again, with new code if given", _LAUNCH_ERRORS),
 )
 

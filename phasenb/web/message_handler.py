@@ -95,7 +95,7 @@ class WebSocketMessageHandler:
             "subscribe": self._subscribe,
             "subscribe_feed": self._subscribe_feed,
             "unsubscribe": self._unsubscribe,
-            **dict.fromkeys(("cancel", "pause", "resume", "approve", "deny", "retry"), self._steer),
+            **dict.fromkeys(("cancel", "pause", "resume", "approve", "deny", "retry", "give_up"), self._steer),
             "list": self._list,
             "ping": self._ping,
         }

@@ -214,6 +214,16 @@ class Deny(Command):
     redo: PhaseName | None = None
 
 
+class GiveUp(Command):
+    """Don't make the attempt that a task in state ``retrying`` waits for: what follows the last one follows now.
+    ``if_seq``: the snapshot that was seen.
+    """
+
+    type: Literal["give_up"] = "give_up"
+    task_id: str
+    if_seq: int | None = None
+
+
 class RetryTask(Command):
     """``code``, ``runtime`` and ``secret_values`` as in ``launch``; they replace the launch's."""
 
@@ -238,10 +248,10 @@ class Ping(Command):
     type: Literal["ping"] = "ping"
 
 
-SteeringCommand = Cancel | Pause | Resume | Approve | Deny | RetryTask
+SteeringCommand = Cancel | Pause | Resume | Approve | Deny | RetryTask | GiveUp
 AnyCommand = (
     Hello | LaunchCommand | Subscribe | SubscribeFeed | Unsubscribe | Cancel | Pause | Resume | Approve | Deny
-    | RetryTask | ListTasks | Ping
+    | RetryTask | GiveUp | ListTasks | Ping
 )  # fmt: skip
 COMMAND_TYPES: tuple[str, ...] = tuple(cls.model_fields["type"].default for cls in AnyCommand.__args__)
 _COMMAND: TypeAdapter[AnyCommand] = TypeAdapter(Annotated[AnyCommand, Field(discriminator="type")])

@@ -42,6 +42,8 @@ async def steer(manager: PhaseManager, identity: Identity, session: str, command
     elif isinstance(command, protocol.Resume):
         await _check_secrets(identity, command.secret_values)
         await manager.resume(owner, task_id, by, protocol.plain(command.secret_values))
+    elif isinstance(command, protocol.GiveUp):
+        await manager.give_up(owner, task_id, by, command.if_seq)
     elif isinstance(command, protocol.Approve):
         edit = await _edit(manager, identity, command)
         await manager.approve(owner, task_id, by, command.phase, command.if_seq, command.note, edit)

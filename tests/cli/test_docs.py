@@ -12,8 +12,8 @@ from phasenb.dto.task_state import TaskState
 
 TEXT = PAGE.read_text()
 COMMANDS = {
-    "launch", "watch", "tasks", "show", "results", "logs", "agents", "cancel", "pause", "resume", "retry", "approve",
-    "deny", "export", "serve", "doctor",
+    "launch", "watch", "tasks", "show", "results", "logs", "agents", "cancel", "pause", "resume", "give-up", "retry",
+    "approve", "deny", "export", "serve", "doctor",
 }  # fmt: skip
 
 

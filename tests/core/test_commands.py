@@ -74,19 +74,20 @@ COMMANDS = {
     "pause": lambda decision: decision.pause("bob"),
     "resume": lambda decision: decision.resume("bob"),
     "retry": lambda decision: decision.retry("bob", None, new_code=False),
+    "give_up": lambda decision: decision.give_up("bob"),
 }
 S = State
 EFFECTS = {
-    #                     cancel        pause     resume    retry
-    S.QUEUED:            (S.CANCELLED,  S.PAUSED, HOLDS,    REFUSED),
-    S.RUNNING:           (S.CANCELLING, S.PAUSED, HOLDS,    REFUSED),
-    S.RETRYING:          (S.CANCELLED,  S.PAUSED, HOLDS,    REFUSED),
-    S.AWAITING_APPROVAL: (S.CANCELLED,  S.PAUSED, HOLDS,    REFUSED),
-    S.PAUSED:            (S.CANCELLED,  HOLDS,    S.QUEUED, REFUSED),
-    S.CANCELLING:        (HOLDS,        REFUSED,  REFUSED,  REFUSED),
-    S.COMPLETED:         (REFUSED,      REFUSED,  REFUSED,  REFUSED),
-    S.FAILED:            (REFUSED,      REFUSED,  REFUSED,  S.QUEUED),
-    S.CANCELLED:         (HOLDS,        REFUSED,  REFUSED,  S.QUEUED),
+    #                     cancel        pause     resume    retry      give_up
+    S.QUEUED:            (S.CANCELLED,  S.PAUSED, HOLDS,    REFUSED,  REFUSED),
+    S.RUNNING:           (S.CANCELLING, S.PAUSED, HOLDS,    REFUSED,  REFUSED),
+    S.RETRYING:          (S.CANCELLED,  S.PAUSED, HOLDS,    REFUSED,  S.QUEUED),
+    S.AWAITING_APPROVAL: (S.CANCELLED,  S.PAUSED, HOLDS,    REFUSED,  REFUSED),
+    S.PAUSED:            (S.CANCELLED,  HOLDS,    S.QUEUED, REFUSED,  REFUSED),
+    S.CANCELLING:        (HOLDS,        REFUSED,  REFUSED,  REFUSED,  REFUSED),
+    S.COMPLETED:         (REFUSED,      REFUSED,  REFUSED,  REFUSED,  REFUSED),
+    S.FAILED:            (REFUSED,      REFUSED,  REFUSED,  S.QUEUED, REFUSED),
+    S.CANCELLED:         (HOLDS,        REFUSED,  REFUSED,  S.QUEUED, REFUSED),
 }  # fmt: skip
 
 

@@ -25,7 +25,7 @@ IDS = {"task_id": "01KC0000000000000000000000", "session": "nb:vectors-1"}
 LONGEST = 40
 # How often each event is picked beside the others: what ends a task is rare, or few tasks would get far.
 _OFTEN = ("phase_started", "phase_complete", "phase_rolled_back", "task_complete")
-_WEIGHTS = {"cancel_requested": 1, "task_error": 1, **dict.fromkeys(_OFTEN, 20)}
+_WEIGHTS = {"cancel_requested": 1, "task_error": 3, "retry_given_up": 2, **dict.fromkeys(_OFTEN, 20)}
 
 # What JavaScript reads and writes as it stands: `1.0` is 1 there, numbers past 2**53 are others, "1" sorts before "a".
 _numbers = st.integers(-(2**53) + 1, 2**53 - 1) | st.sampled_from([0.5, -1.25, 3.75e-5, 123456.789])
@@ -80,6 +80,11 @@ def _event(event_type, picked, task):
         fields["error"] = fields["error"] if task.rolling_back else None
     elif event_type == "phase_rolled_back" and task.rolling_back:
         fields["phase"] = task.rolling_back
+    elif event_type == "phase_failed" and task.given_up:
+        fields |= {"phase": task.given_up, "attempt": task.phase_named(task.given_up).attempt, "next": "abort"}
+        fields["given_up"] = True
+    elif event_type == "retry_given_up":
+        fields["phase"] = next(phase.name for phase in task.phases if phase.status == "retrying")
     event_class = ev.EVENT_CLASSES[event_type]
     known = {name: value for name, value in fields.items() if name in event_class.model_fields}
     return event_class(**{**IDS, "seq": task.seq + 1, **known})
@@ -163,7 +168,7 @@ def as_vector(steps):
     return {"steps": written}
 
 
-def made(max_examples=1000):
+def made(max_examples=2000):
     """Vectors that together go through each cell of the table."""
     kept, covered = [], set()
 

@@ -26,7 +26,7 @@ export const COMMANDS = {
   launch: 'phasenb:launch',
   notebook: 'phasenb:open-notebook'
 } as const;
-const STEERING = ['cancel', 'pause', 'resume', 'retry'] as const;
+const STEERING = ['cancel', 'pause', 'resume', 'retry', 'give_up'] as const;
 
 const icon = new LabIcon({
   name: 'phasenb:tasks',
@@ -138,7 +138,8 @@ function addCommands(
     cancel: trans.__('Cancel the chosen task'),
     pause: trans.__('Pause the chosen task'),
     resume: trans.__('Resume the chosen task'),
-    retry: trans.__('Retry the chosen task')
+    retry: trans.__('Retry the chosen task'),
+    give_up: trans.__('Give up the retry that the chosen task waits for')
   };
   for (const type of STEERING) {
     commands.addCommand(`phasenb:${type}`, {

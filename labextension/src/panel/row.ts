@@ -81,7 +81,7 @@ export function rowSays(task: TaskState, asOf: Date | null, trans: TranslationBu
     }
     case 'running':
     case 'retrying':
-      return [task.phase, words.activity(task, null, trans)].filter(Boolean).join(' · ');
+      return [task.phase, words.activity(task, null, trans), failed(task)].filter(Boolean).join(' · ');
     case 'cancelling':
       return [word, task.phase, task.message && words.plain(task.message)].filter(Boolean).join(' · ');
     case 'awaiting_approval':
@@ -93,6 +93,12 @@ export function rowSays(task: TaskState, asOf: Date | null, trans: TranslationBu
     default:
       return word;
   }
+}
+
+/** What went wrong in the phase that is tried again. */
+function failed(task: TaskState): string | null {
+  const error = words.trouble(task)?.error;
+  return error === undefined ? null : `${error.type}: ${words.plain(error.message)}`;
 }
 
 /** `14:03` today, `2026-11-24` before. */
