@@ -260,3 +260,16 @@ class TestResults:
             of_one = await asyncio.to_thread(view.results, task_id=task_id)
             pd.testing.assert_frame_equal(await (await client.task(task_id)).results(), of_one)
             assert len(await client.results(scope="user")) == 6
+
+
+async def test_a_retry_that_is_waited_for_is_given_up(post, until):
+    waits = {"retry": {"wait": 3}, "recovery": {"defaults": {"retry": {"initial_interval": "1h"}}}}
+    task_id = await launched(post, "slow", inputs={"seconds": "many"}, options=waits)
+    seen = await until(task_id, "retrying")
+    assert seen["failures"]["first"]["type"] == "TypeError"
+    assert (await post("tasks", task_id, "give_up", body={"if_seq": 1}))[1]["code"] == "conflict"
+    assert (await post("tasks", task_id, "give_up", body={"if_seq": seen["seq"]}))[0] == 200
+    failed = await until(task_id, "failed")
+    assert failed["error"]["error"]["type"] == "TypeError"
+    assert (await post("tasks", task_id, "give_up", body={"if_seq": seen["seq"]}))[0] == 200, "asked again, it holds"
+    assert (await post("tasks", task_id, "give_up"))[1]["code"] == "illegal_transition"

@@ -1,0 +1,97 @@
+"""What is tried again, with real workers and the errors of real libraries, and a retry that is given up."""
+
+FLOW = """
+    import pathlib
+    import time
+
+    import phasenb as pn
+    import phasenb.errors
+
+    flow = pn.Workflow("loads", phases=("load",))
+    quick = {"defaults": {"retry": {"initial_interval": 0.01}}}
+
+    def attempts(task):
+        task.wait()
+        return len(task.results())
+"""
+
+
+def test_a_typo_costs_one_attempt_and_a_lost_connection_three(script):
+    code = """
+        @flow.phase("load")
+        def load(kind):
+            import httpx
+            import requests
+
+            if kind == "requests":
+                requests.get("http://127.0.0.1:1")
+            elif kind == "httpx":
+                httpx.get("http://127.0.0.1:1")
+            elif kind in ("404", "503"):
+                response = requests.Response()
+                response.status_code = int(kind)
+                response.raise_for_status()
+            elif kind == "dies":
+                import os
+                os._exit(3)
+            raise {"KeyError": KeyError, "TimeoutError": TimeoutError}[kind]
+
+        fast = flow.with_options(recovery=quick)
+        expected = {
+            "KeyError": 1, "404": 1, "requests": 3, "httpx": 3, "503": 3, "TimeoutError": 3, "dies": 3,
+        }
+        found = {kind: attempts(fast.launch(kind=kind)) for kind in expected}
+        assert found == expected, found
+        assert attempts(fast.with_options(retry=2).launch(kind="KeyError")) == 2
+    """
+    script(code, flow=FLOW)
+
+
+def test_a_decorators_own_retry_and_timeout_travel_with_the_code(script):
+    code = """
+        @flow.phase("load", retry=2, timeout=0.5)
+        def load(ctx):
+            if ctx.attempt == 1:
+                raise KeyError("rows")
+            while True:
+                time.sleep(0.01)
+
+        task = flow.with_options(recovery=quick).launch()
+        task.wait()
+        assert list(task.results()["error_type"]) == ["KeyError", "phasenb.AttemptTimeout"]
+        try:
+            flow.with_options(retries=3)
+        except phasenb.errors.LaunchError as error:
+            assert "Did you mean `retry`" in str(error), error
+    """
+    script(code, flow=FLOW)
+
+
+def test_a_waiting_retry_is_given_up(script):
+    code = """
+        @flow.phase("load")
+        def load():
+            raise ConnectionError("the line is dead")
+
+        slow = {"defaults": {"retry": {"initial_interval": "1h"}}}
+        task = flow.with_options(recovery=slow).launch()
+        while task.state != "retrying":
+            time.sleep(0.01)
+        failures = task.snapshot.failures
+        assert (failures.count, failures.newest.message) == (1, "the line is dead")
+        task.give_up()
+        task.wait(timeout=30)
+        assert (task.state, task.failure.error.type) == ("failed", "ConnectionError")
+        assert "retry_given_up" in list(task.events()["type"])
+
+        @flow.fallback("load")
+        def kept():
+            return "the copy of yesterday"
+
+        task = flow.with_options(recovery=slow).launch()
+        while task.state != "retrying":
+            time.sleep(0.01)
+        task.give_up()
+        assert task.result() == "the copy of yesterday"
+    """
+    script(code, flow=FLOW)
