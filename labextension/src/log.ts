@@ -2,7 +2,7 @@
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { h, setAttribute, setHidden, setOptional, setText } from './dom';
-import { TAIL_LINES, type TailLine } from './model';
+import { TAIL_LINES, type TailLine, type TaskModel } from './model';
 import { plain } from './words';
 
 const FEW = 6;
@@ -17,12 +17,15 @@ export class Log {
     this.node = h('div', { class: 'phasenb-log', hidden: true }, this._text, this._lost, this._more);
   }
 
-  update(tail: readonly TailLine[], dropped: number): void {
-    if (tail === this._tail && dropped === this._dropped) {
+  /** `unfinished`: what was written that is no line yet, such as a bar that is being drawn. */
+  update({ tail, dropped, skipped }: TaskModel, unfinished: string | null): void {
+    const missing = missingWord(dropped, skipped, this._trans);
+    if (tail === this._tail && missing === this._missing && unfinished === this._unfinished) {
       return;
     }
     this._tail = tail;
-    this._dropped = dropped;
+    this._missing = missing;
+    this._unfinished = unfinished;
     this._paint();
   }
 
@@ -33,29 +36,43 @@ export class Log {
 
   private _paint(): void {
     const { _text: text, _tail: tail } = this;
-    setHidden(this.node, tail.length === 0);
+    setHidden(this.node, tail.length === 0 && this._unfinished === null);
     const atEnd = text.scrollHeight - text.scrollTop - text.clientHeight < 8;
     const lines = this._all ? tail : tail.slice(-FEW);
-    setText(text, lines.map(line => plain(line.text)).join('\n'));
+    const drawn = this._unfinished === null ? [] : this._unfinished.split('\n');
+    setText(text, [...lines.map(line => line.text), ...drawn].map(plain).join('\n'));
     if (atEnd) {
       text.scrollTop = text.scrollHeight; // whoever has scrolled up reads on undisturbed
     }
     const trans = this._trans;
-    setOptional(
-      this._lost,
-      this._dropped ? trans._n('%1 line was dropped', '%1 lines were dropped', this._dropped) : null
-    );
+    setOptional(this._lost, this._missing);
     setHidden(this._more, tail.length <= FEW);
     setText(this._more, this._all ? trans.__('Fewer lines') : moreWord(tail, trans));
     setAttribute(this._more, 'aria-expanded', String(this._all));
   }
 
   private _tail: readonly TailLine[] = [];
-  private _dropped = 0;
+  private _missing: string | null = null;
+  private _unfinished: string | null = null;
   private _all = false;
   private _more: HTMLElement;
   private _text: HTMLElement;
   private _lost: HTMLElement;
+}
+
+/** Lines that are gone, and lines that only are not here. */
+function missingWord(dropped: number, skipped: number, trans: TranslationBundle): string | null {
+  const gone = dropped ? [trans._n('%1 line was dropped', '%1 lines were dropped', dropped)] : [];
+  const elsewhere = skipped
+    ? [
+        trans._n(
+          '%1 line is not shown here; task.logs() has it',
+          '%1 lines are not shown here; task.logs() has them',
+          skipped
+        )
+      ]
+    : [];
+  return [...gone, ...elsewhere].join(' · ') || null;
 }
 
 /** No more are at hand than a page keeps. */

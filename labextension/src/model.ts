@@ -32,7 +32,8 @@ export interface Decision {
  *
  * `live`: the server tells of it now; otherwise `state` is how it was at `asOf`, when that is known. `told`: the server has
  * told of it at all; otherwise only a notebook has, which may come from anybody.
- * `problem`: why nothing more will be heard of it. `dropped`: lines of output that nobody kept.
+ * `problem`: why nothing more will be heard of it. `dropped`: lines of output that nobody kept; `skipped`: that this page
+ * was not sent, and the store has.
  * `notes`: what the launch has to say beside the state. `decision`: null where none was heard of since the last snapshot.
  */
 export class TaskModel {
@@ -43,6 +44,7 @@ export class TaskModel {
   problem: ServerError | null = null;
   tail: readonly TailLine[] = [];
   dropped = 0;
+  skipped = 0;
   notes: readonly string[] = [];
   decision: Decision | null = null;
 
@@ -109,6 +111,7 @@ export class TaskModel {
   log(log: PhaseLog): void {
     const { phase, attempt, first_line } = log;
     this.dropped += log.dropped;
+    this.skipped += log.skipped ?? 0; // a server of an older release says nothing of it
     this.merge(log.lines.map((line, index) => ({ ...line, phase, attempt, line: first_line + index })));
   }
 
@@ -124,7 +127,7 @@ export class TaskModel {
 
   forgetLines(): void {
     this.tail = [];
-    this.dropped = 0;
+    this.dropped = this.skipped = 0;
   }
 
   fail(problem: ServerError): void {

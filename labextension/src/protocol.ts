@@ -422,7 +422,10 @@ export interface PhaseFallback {
   agent: string;
 }
 
-/** Log lines as they come; `first_line` is the number of `lines[0]` in the attempt, from 1. */
+/**
+ * Log lines as they come; `first_line` is the number of `lines[0]` in the attempt, from 1. Before it there were
+ * `dropped`, which nobody kept, and `skipped`, which a slow connection was not sent and the store has.
+ */
 export interface PhaseLog {
   type: 'phase_log';
   task_id: string;
@@ -430,6 +433,7 @@ export interface PhaseLog {
   attempt: number;
   first_line: number;
   dropped: number;
+  skipped: number;
   lines: LogLine[];
 }
 
@@ -511,7 +515,10 @@ export interface PhaseStarted {
 
 export type PhaseStatus = 'pending' | 'running' | 'retrying' | 'complete' | 'failed' | 'rolled_back';
 
-/** Live progress of the running attempt: not numbered, coalesced, newest wins. `percent` 0..100. */
+/**
+ * Live progress of the running attempt: not numbered, coalesced, newest wins. `percent` 0..100; it never falls
+ * within a `bar`. `bar` and `line` as in Step.
+ */
 export interface PhaseUpdate {
   type: 'phase_update';
   task_id: string;
@@ -523,6 +530,8 @@ export interface PhaseUpdate {
   message: string | null;
   metrics: { [name: string]: number | null };
   eta_s: number | null;
+  bar: number;
+  line: string | null;
 }
 
 export interface Ping {
@@ -848,7 +857,9 @@ export interface TaskRetried {
  * One task, folded from its whole log by core.task_schema.
  *
  * `phase` is the current phase (the last one when terminal); `percent` 0..100 of the whole task; `by_host` the
- * host that runs it. `message, eta_s, percent, queue` carry the newest live progress where a host knows it.
+ * host that runs it. `message, eta_s, percent, done, total, bar, line, queue` carry the newest live progress where a
+ * host knows it: of the running phase `done` of `total` steps, or without a total so far; `line` is what it has
+ * written that is no line of its log yet, such as a bar that is being drawn.
  * `secrets` are the variables whose values the launcher gave: a retry and a resume may give them again.
  * `given_up`: the phase whose retry a person gave up, until what follows is decided.
  * `recent` are the last five events as `"seq type"`: an error names them.
@@ -863,6 +874,10 @@ export interface TaskState {
   percent: number;
   message: string | null;
   eta_s: number | null;
+  done: number | null;
+  total: number | null;
+  bar: number;
+  line: string | null;
   phases: Phase[];
   seq: number;
   created_at: string;

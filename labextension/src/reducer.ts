@@ -21,6 +21,8 @@ import type {
 } from './protocol';
 import { ACTIONS, TRANSITIONS } from './transitions';
 
+const NO_PROGRESS = { done: null, total: null, bar: 0, line: null }; // of the attempt that runs
+const LIVE = ['message', 'eta_s', 'done', 'total', 'bar', 'line'] as const;
 const RECENT = 5;
 const PREVIEW_CHARACTERS = 200;
 
@@ -212,6 +214,7 @@ function created(event: TaskCreated): TaskState {
       updated_at: at
     },
     ...{ phase: phases[0]?.name ?? null, percent: 0, message: null, eta_s: null, started_at: null, ended_at: null },
+    ...NO_PROGRESS,
     ...{
       retry_at: null,
       given_up: null,
@@ -279,7 +282,7 @@ export function apply(task: TaskState | null, event: TaskEvent): TaskState {
     throw new IllegalTransition(task, event, `it belongs to another task than ${task.task_id}`);
   }
   const change = changeOf(task, event);
-  const moved = change.phases === undefined ? {} : progress(change.phases);
+  const moved = change.phases === undefined ? {} : { ...progress(change.phases), ...NO_PROGRESS };
   return {
     ...task,
     ...change,
@@ -291,17 +294,18 @@ export function apply(task: TaskState | null, event: TaskEvent): TaskState {
 
 /** `task` with live progress laid over it; the same object where nothing changes.
  *
- * Percent never falls within an attempt: an update that says less keeps the higher one.
+ * Percent never falls within an attempt, and a bar of it: an update that says less keeps the higher one.
  */
 export function withUpdate(task: TaskState, update: PhaseUpdate): TaskState {
   const now = running(task);
   if (now === undefined || now.name !== update.phase || now.attempt !== update.attempt) {
     return task;
   }
-  const percent = Math.max(now.percent, Math.min(update.percent, 100));
-  if (percent === now.percent && task.message === update.message && task.eta_s === update.eta_s) {
+  const percent = Math.max(update.bar === task.bar ? now.percent : 0, Math.min(update.percent, 100));
+  const live = Object.fromEntries(LIVE.map(name => [name, update[name]])) as Pick<PhaseUpdate, (typeof LIVE)[number]>;
+  if (percent === now.percent && LIVE.every(name => task[name] === live[name])) {
     return task;
   }
   const phases = percent === now.percent ? task.phases : withPhase(task, now.name, { percent });
-  return { ...task, phases, ...progress(phases), message: update.message, eta_s: update.eta_s };
+  return { ...task, phases, ...progress(phases), ...live };
 }

@@ -1,7 +1,7 @@
 // The phases of a task as steps: a mark, a name, a bar, what was tried.
 
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { h, setAttribute, setOptional, setShare, setText } from './dom';
+import { h, setAttribute, setOptional, setOptionalAttribute, setShare, setText } from './dom';
 import type { Phase, PhaseStatus, State, TaskState } from './protocol';
 import * as words from './words';
 
@@ -33,7 +33,9 @@ class Step {
     this.node = h('li', { class: 'phasenb-step' }, label, this._bar, this._tried);
   }
 
-  update(phase: Phase, state: State, now: Date): void {
+  update(phase: Phase, task: TaskState, now: Date): void {
+    const { state } = task;
+    const counts = words.counts(task, phase);
     const stopped = phase.status === 'failed' && state === 'cancelled';
     const [mark, tone] = stopped ? ['–', 'idle'] : MARKS[phase.status];
     const word = stopped ? this._trans.__('cancelled') : words.statusWord(phase.status, this._trans);
@@ -41,18 +43,20 @@ class Step {
     setAttribute(this.node, 'data-status', phase.status);
     setText(this._mark, mark);
     setText(this._word, `, ${word}`);
-    setText(this._took, this._time(phase, now) ?? '');
-    setAttribute(this._bar, 'aria-valuenow', String(Math.trunc(phase.percent)));
-    setShare(this._fill, phase.percent);
+    setText(this._took, this._time(phase, task, now) ?? '');
+    setOptionalAttribute(this._bar, 'data-counts', counts ? '' : null);
+    // A progress bar without a value is an indeterminate one.
+    setOptionalAttribute(this._bar, 'aria-valuenow', counts ? null : String(Math.trunc(phase.percent)));
+    setShare(this._fill, counts ? 100 : phase.percent);
     // While it waits to be tried again, the line below says which attempt comes, and when.
     const number = state === 'retrying' && phase.status === 'retrying' ? null : words.attempt(phase, this._trans);
     const tried = [number, words.instead(phase, this._trans)].filter(each => each !== null);
     setOptional(this._tried, tried.join(' · ') || null);
   }
 
-  private _time(phase: Phase, now: Date): string | null {
+  private _time(phase: Phase, task: TaskState, now: Date): string | null {
     if (phase.status === 'running') {
-      return words.percent(phase.percent);
+      return words.progress(task, phase, this._trans);
     }
     return phase.ended_at === null ? null : words.elapsed(phase.started_at, phase.ended_at, now);
   }
@@ -71,7 +75,8 @@ export class Steps {
   constructor(private _trans: TranslationBundle) {}
 
   update(task: TaskState, now: Date): void {
-    if (task.phases === this._phases && task.state === this._state) {
+    const counted = task.done !== this._done || task.total !== this._total;
+    if (task.phases === this._phases && task.state === this._state && !counted) {
       return;
     }
     const names = task.phases.map(phase => phase.name).join('\n');
@@ -81,14 +86,18 @@ export class Steps {
       this.node.replaceChildren(...this._steps.map(step => step.node));
     }
     task.phases.forEach((phase, index) => {
-      if (phase !== this._phases[index] || task.state !== this._state) {
-        this._steps[index]?.update(phase, task.state, now);
+      if (phase !== this._phases[index] || task.state !== this._state || (counted && phase.status === 'running')) {
+        this._steps[index]?.update(phase, task, now);
       }
     });
     this._phases = task.phases;
     this._state = task.state;
+    this._done = task.done;
+    this._total = task.total;
   }
 
+  private _done: number | null = null;
+  private _total: number | null = null;
   private _names: string | null = null;
   private _steps: Step[] = [];
   private _phases: Phase[] = [];

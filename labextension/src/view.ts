@@ -100,7 +100,7 @@ export class TaskView {
     setOptional(this._says, this._activity(task, live, now));
     this._paintError(task);
     this._output.update(task, live && this._seen);
-    this._log.update(this.model.tail, this.model.dropped);
+    this._log.update(this.model, live ? (task.line ?? null) : null);
     this._paintButtons(task, live);
     this._paintTimes(task, live);
     this._announce(task, live);
@@ -207,7 +207,7 @@ export class TaskView {
     setText(this._state, told ? words.stateWord(task.state, this._trans) : words.asOf(task, at, this._trans));
     const facts: string[] = [];
     if (live && !ended && task.state !== 'queued') {
-      facts.push(words.percent(task.percent));
+      facts.push(words.share(task, this._trans));
     }
     const took = live || ended ? words.elapsed(task.started_at, task.ended_at, now) : null;
     if (took !== null) {

@@ -40,6 +40,26 @@ export function percent(value: number): string {
 }
 
 /** `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`. */
+/** How far a running phase is: `12 %`, or without a total `1,204 so far`. */
+export function progress(task: TaskState, phase: Phase, trans: TranslationBundle): string {
+  return counts(task, phase)
+    ? trans.__('%1 so far', Math.round(task.done ?? 0).toLocaleString('en-US'))
+    : percent(phase.percent);
+}
+
+/** As `progress`, of the whole task: a count only where nothing else is there to be told. */
+export function share(task: TaskState, trans: TranslationBundle): string {
+  const [alone, ...others] = task.phases;
+  const single = alone !== undefined && others.length === 0;
+  return single ? progress(task, { ...alone, percent: task.percent }, trans) : percent(task.percent);
+}
+
+/** Whether all that is known of a running phase is how many steps it has made: nobody knows of how many. */
+export function counts(task: TaskState, phase: Phase): boolean {
+  const counted = typeof task.done === 'number' && !task.total; // a copy of an older release says nothing of it
+  return counted && !phase.percent && running(task)?.name === phase.name;
+}
+
 export function duration(seconds: number): string {
   if (seconds < 10) {
     return `${Math.max(0, seconds).toFixed(1)} s`;
@@ -120,7 +140,7 @@ export function asOf(task: TaskState, at: Date, trans: TranslationBundle): strin
   if (isTerminal(task.state)) {
     return trans.__('%1 %2', word, dateAndClock(new Date(task.ended_at ?? task.updated_at)));
   }
-  return trans.__('as of %1: %2, %3', dateAndClock(at), word, percent(task.percent));
+  return trans.__('as of %1: %2, %3', dateAndClock(at), word, share(task, trans));
 }
 
 /** `attempt 2`, and `attempt 2 of 3` while it is waited for: only a failure that was just judged says how many there can

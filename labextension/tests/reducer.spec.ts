@@ -112,13 +112,16 @@ describe('the reducer', () => {
       total: null,
       message: 'half',
       metrics: {},
-      eta_s: null
+      eta_s: null,
+      bar: 0,
+      line: null
     };
     const moved = withUpdate(task, update);
     expect([moved.percent, moved.phases[0]?.percent, moved.message]).toEqual([20, 40, 'half']);
     expect(withUpdate(moved, update)).toBe(moved);
     expect(withUpdate(moved, { ...update, percent: 10 })).toBe(moved);
     expect(withUpdate(moved, { ...update, attempt: 2, percent: 90 })).toBe(moved);
+    expect(withUpdate(moved, { ...update, percent: 5, bar: 1 }).phases[0]?.percent).toBe(5);
     expect(withUpdate(moved, { ...update, message: 'more' }).phases).toBe(moved.phases);
   });
 });

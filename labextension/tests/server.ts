@@ -196,6 +196,10 @@ export function snapshot(change: Partial<TaskState> = {}): TaskState {
     percent: 10,
     message: null,
     eta_s: null,
+    done: null,
+    total: null,
+    bar: 0,
+    line: null,
     phases: [
       {
         ...phase,

@@ -223,6 +223,27 @@ describe('the view of a task', () => {
     });
   });
 
+  it('counts where nobody knows of how many, and shows the line that is being written', async () => {
+    await open();
+    const bar = () => document.querySelector('[role=progressbar]');
+    expect(bar()?.getAttribute('aria-valuenow')).toBe('20');
+    const update = {
+      type: 'phase_update',
+      task_id: TASK_ID,
+      phase: 'research',
+      attempt: 1,
+      message: null,
+      metrics: {}
+    };
+    server.say({ ...update, percent: 0, done: 1204, total: null, eta_s: null, bar: 1, line: 'a: 10it\nb: 3it' });
+    await until(() => text('.phasenb-took') === '1,204 so far');
+    expect([bar()?.hasAttribute('data-counts'), bar()?.hasAttribute('aria-valuenow')]).toEqual([true, false]);
+    expect(text('.phasenb-log pre')).toBe('a: 10it\nb: 3it');
+    server.say({ ...update, percent: 50, done: 602, total: 1204, eta_s: null, bar: 2, line: null });
+    await until(() => text('.phasenb-took') === '50 %');
+    expect([bar()?.hasAttribute('data-counts'), shown('.phasenb-log')]).toEqual([false, false]);
+  });
+
   it('shows few lines of the log, and all when asked', async () => {
     await open();
     const lines = Array.from({ length: 9 }, (_, index) => ({ stream: 'stdout', text: `line ${index}`, at: '' }));
@@ -233,11 +254,14 @@ describe('the view of a task', () => {
       attempt: 1,
       first_line: 1,
       dropped: 4,
+      skipped: 3,
       lines
     });
     await until(() => shown('.phasenb-log'));
     expect(text('.phasenb-log pre')?.split('\n').length).toBe(6);
-    expect(text('.phasenb-log .phasenb-sub')).toBe('4 lines were dropped');
+    expect(text('.phasenb-log .phasenb-sub')).toBe(
+      '4 lines were dropped · 3 lines are not shown here; task.logs() has them'
+    );
     press('All lines');
     expect(text('.phasenb-log pre')?.split('\n')[0]).toBe('line 0');
   });

@@ -17,6 +17,7 @@ interface SaidOfTask {
 const SAID: {
   percent: Said<number, string>;
   duration: Said<number, string>;
+  progress: Said<TaskState, [string, string]>;
   elapsed: Said<number, string>;
   plain: Said<string, string>;
   own_line: Said<string, words.OwnLine | null>;
@@ -29,6 +30,10 @@ const trans = nullTranslator.load('phasenb');
 describe('the words are those of Python', () => {
   it.each(SAID.percent)('percent %p', (value, text) => expect(words.percent(value)).toBe(text));
   it.each(SAID.duration)('duration %p', (value, text) => expect(words.duration(value)).toBe(text));
+  it.each(SAID.progress)('progress %#', (task, said) => {
+    const [phase] = task.phases;
+    expect(phase && [words.share(task, trans), words.progress(task, phase, trans)]).toEqual(said);
+  });
   it.each(SAID.elapsed)('elapsed %p', (value, text) =>
     expect(words.elapsed(START, null, new Date(Date.parse(START) + value * 1000))).toBe(text)
   );

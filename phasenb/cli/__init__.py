@@ -11,5 +11,7 @@ from __future__ import annotations
 def main() -> None:
     """The entry point of the console script."""
     from phasenb.cli.app import app
+    from phasenb.display.streams import be_lenient
 
+    be_lenient()
     app(prog_name="phasenb")

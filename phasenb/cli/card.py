@@ -34,7 +34,7 @@ def card(task: TaskState, now: datetime) -> RenderableType:
     """As many lines as the task has phases, and one to three more."""
     steps = Table.grid(padding=(0, 2, 0, 0))
     for phase in task.phases:
-        steps.add_row(*_step(phase, now))
+        steps.add_row(*_step(task, phase, now))
     parts: list[RenderableType] = [_head(task, now), Padding(steps, (0, 0, 0, 2))]
     parts += [Padding(Text(line, style), (0, 0, 0, 2)) for line, style in _below(task, now)]
     return Group(*parts)
@@ -45,7 +45,7 @@ def _head(task: TaskState, now: datetime) -> Text:
     head.append(f"  {words.short(task.task_id)}", style="bright_black")
     head.append(f"  {words.STATE_WORDS[task.state]}", style=_STATES.get(task.state, ""))
     took = words.elapsed(task.started_at, task.ended_at, now)
-    facts = [] if task.state.terminal else [words.percent(task.percent)]
+    facts = [] if task.state.terminal else [words.share(task)]
     facts += [took] if took else []
     if task.eta_s is not None and task.state is State.RUNNING:
         facts.append(f"{words.duration(task.eta_s)} left")
@@ -53,15 +53,19 @@ def _head(task: TaskState, now: datetime) -> Text:
     return head
 
 
-def _step(phase: Phase, now: datetime) -> tuple[RenderableType, ...]:
+def _step(task: TaskState, phase: Phase, now: datetime) -> tuple[RenderableType, ...]:
     mark, colour = _STEPS[phase.status]
     done = 100.0 if phase.status is PhaseStatus.COMPLETE else phase.percent
     style = colour if phase.attempt else "bright_black"
-    bar = ProgressBar(total=100, completed=done, width=_BAR_WIDTH, complete_style=style, finished_style=style)
+    counts = words.counts(task, phase)
+    bar = ProgressBar(
+        total=None if counts else 100, completed=done, width=_BAR_WIDTH, complete_style=style, finished_style=style,
+        pulse_style=style,
+    )  # fmt: skip
     took = words.elapsed(phase.started_at, phase.ended_at, now) if phase.attempt else None
     facts = [words.attempt(phase), words.instead(phase)]
     told = ", ".join(fact for fact in facts if fact)
-    percent = words.percent(done) if phase.attempt else ""
+    percent = (words.progress(task, phase) if counts else words.percent(done)) if phase.attempt else ""
     return (
         Text(mark, colour), Text(phase.name, "" if phase.attempt else "bright_black"), bar,
         Text(percent, justify="right"), Text(took or "", "bright_black", justify="right"), Text(told, "yellow"),
@@ -82,6 +86,8 @@ def _below(task: TaskState, now: datetime) -> list[tuple[str, str]]:
         lines.append((person, "yellow" if task.state is State.PAUSED else "magenta"))
     elif (activity := words.activity(task, now)) is not None:
         lines.append((activity, ""))
-    elif task.state is State.COMPLETED and task.phases and task.phases[-1].output_preview:
+    if task.line is not None:
+        lines += [(words.plain(line), "bright_black") for line in task.line.splitlines()]
+    if task.state is State.COMPLETED and task.phases and task.phases[-1].output_preview:
         lines.append((words.plain(task.phases[-1].output_preview), ""))
     return lines

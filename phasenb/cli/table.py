@@ -75,7 +75,7 @@ def clock(at: datetime, now: datetime) -> str:
 def task_row(task: TaskState, now: datetime) -> list[str]:
     """``id, name, state, phase, percent, created, duration``."""
     took = words.elapsed(task.started_at, task.ended_at, now) or ""
-    share = "" if task.state is State.COMPLETED else words.percent(task.percent)
+    share = "" if task.state is State.COMPLETED else words.share(task)
     named, phase = words.plain(task.name), task.phase or ""
     if task.state is State.RETRYING:
         phase = f"{phase}: {words.activity(task, now)}"

@@ -35,6 +35,7 @@ from phasenb.client.values import Values
 from phasenb.client.variables import LaunchersVariables
 from phasenb.config.machine import machine_digest
 from phasenb.core.variables import note_of
+from phasenb.display.streams import write
 from phasenb.dto.events import BaseEvent, Event, PhaseLog, PhaseUpdate
 from phasenb.dto.task_state import State, TaskState
 from phasenb.errors import PhasenbError, ServerUnreachable, UnknownObject
@@ -52,7 +53,7 @@ FeedCallback = Callable[[TaskState], None]
 
 
 def to_stderr(text: str) -> None:
-    sys.stderr.write(f"phasenb: {text}\n")
+    write(f"phasenb: {text}\n", sys.stderr)
 
 
 class AsyncClient:

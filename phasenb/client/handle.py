@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import sys
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import nullcontext
 from time import monotonic
@@ -19,6 +18,7 @@ from phasenb.client.outcome import raise_unless_completed, reading
 from phasenb.client.task_facts import TaskFacts
 from phasenb.client.task_model import TaskModel
 from phasenb.core.parent import waiting_for
+from phasenb.display.streams import write
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -188,7 +188,7 @@ class TaskHandle(TaskFacts):
         """A row per stored line of output. ``follow``: write them to stdout as they come, until the task has ended."""
         if follow:
             for line in self.log_lines(follow=True):
-                sys.stdout.write(f"{line['text']}\n")
+                write(f"{line['text']}\n")
         return self._client.run(self._task.logs())
 
     def log_lines(self, *, follow: bool = False) -> Iterator[dict[str, Any]]:

@@ -17,6 +17,7 @@ from phasenb.client.discovery import page_has_anywidget
 from phasenb.client.task_model import TaskModel
 from phasenb.core.parent import current_lineage
 from phasenb.display import surroundings
+from phasenb.display.streams import write
 
 if TYPE_CHECKING:
     from phasenb.client.client import Client
@@ -34,13 +35,13 @@ def show_launched(task: TaskHandle, client: Client) -> None:
     from phasenb.display.text import task_line
 
     told = _notes(client, task.note)
-    sys.stderr.write(f"phasenb: {task_line(task.snapshot)}{''.join(f'; {note}' for note in told)}\n")
+    write(f"phasenb: {task_line(task.snapshot)}{''.join(f'; {note}' for note in told)}\n", sys.stderr)
 
 
 def show(task: TaskHandle, model: TaskModel, client: Client, note: str) -> None:
     """The live card in this cell; in a terminal the text as it is now."""
     if not surroundings.in_kernel():
-        sys.stdout.write(f"{bundle(model, client, note)['text/plain']}\n")
+        write(f"{bundle(model, client, note)['text/plain']}\n")
         return
     from phasenb.display.live import LiveView
 
@@ -74,7 +75,7 @@ def show_again(task: TaskHandle, model: TaskModel, client: Client, note: str) ->
 def show_once(task: TaskHandle, model: TaskModel, client: Client, note: str) -> None:
     """As the last line of a cell: shows the task, unless this cell did already."""
     if not surroundings.in_kernel():
-        sys.stdout.write(f"{task!r}\n")
+        write(f"{task!r}\n")
     elif _shown.get(model) != surroundings.cell_number():
         show(task, model, client, note)
 

@@ -51,6 +51,11 @@ class TaskFacts:
         return self.snapshot.percent
 
     @property
+    def message(self) -> str | None:
+        """What the running phase said last: ``ctx.update(message=...)``, a step of its own, a bar's words."""
+        return self.snapshot.message
+
+    @property
     def failure(self) -> TaskFailure | None:
         """The newest failure: ``.phase``, ``.attempt`` and ``.error`` (``type``, ``message``, ``traceback``)."""
         return self.snapshot.error

@@ -175,7 +175,7 @@ class Attempts:
             assert isinstance(report, Beat)  # a sign of life and nothing else
 
     def _progress(self, live: LiveTask, phase: Phase, step: Step) -> None:
-        before = live.update.percent if live.update else 0.0
+        before = live.update.percent if live.update and live.update.bar == step.bar else 0.0
         update = PhaseUpdate(
             task_id=live.task.task_id,
             phase=phase.name,
@@ -186,6 +186,8 @@ class Attempts:
             message=step.message,
             metrics=step.metrics,
             eta_s=step.eta_s,
+            bar=step.bar,
+            line=step.line,
         )
         if update != live.update:
             live.update = update

@@ -5,7 +5,8 @@ Rules:
 * Pure: time comes in as seconds of any clock that never goes back; nothing here waits or sends.
 * Progress: the first value of a key goes at once, later ones at most every ``interval_s``, the newest wins, and a value
   equal to the one sent last is not sent again. What is still held when a key ends is handed out by ``end``.
-* Log lines keep their order; what does not fit is dropped from the old end and counted, never in silence.
+* Log lines keep their order; what does not fit is left out from the old end and counted, never in silence: the store
+  has it still.
 """
 
 from __future__ import annotations
@@ -82,26 +83,33 @@ _LINE_OVERHEAD = 64  # JSON around a line's text: stream, time, braces
 
 @dataclass(slots=True)
 class _Chunk:
-    """Lines of one attempt without a gap between them; ``dropped`` of them came before ``lines`` and are gone."""
+    """Lines of one attempt without a gap between them. Before ``lines`` there were ``dropped``, which are gone, and
+    ``skipped``, which only are not told here.
+    """
 
     task_id: str
     phase: str
     attempt: int
     first_line: int
     dropped: int
+    skipped: int
     lines: deque[LogLine]
 
     def same_attempt(self, log: PhaseLog | _Chunk) -> bool:
         return (self.task_id, self.phase, self.attempt) == (log.task_id, log.phase, log.attempt)
 
     def continued_by(self, log: PhaseLog) -> bool:
-        return self.same_attempt(log) and log.dropped == 0 and log.first_line == self.first_line + len(self.lines)
+        return (
+            self.same_attempt(log)
+            and log.dropped == log.skipped == 0
+            and log.first_line == self.first_line + len(self.lines)
+        )
 
 
 class LogBacklog:
     """Log messages that can't be sent yet: at most ``maximum_bytes`` of lines, the newest.
 
-    For each attempt, ``len(lines) + dropped`` over all messages taken equals that of all messages added.
+    For each attempt, ``len(lines) + dropped + skipped`` over all messages taken equals that of all messages added.
     """
 
     def __init__(self, maximum_bytes: int) -> None:
@@ -118,7 +126,7 @@ class LogBacklog:
             last.lines.extend(log.lines)
         else:
             self._chunks.append(
-                _Chunk(log.task_id, log.phase, log.attempt, log.first_line, log.dropped, deque(log.lines))
+                _Chunk(log.task_id, log.phase, log.attempt, log.first_line, log.dropped, log.skipped, deque(log.lines))
             )
         self._bytes += sum(_cost(line) for line in log.lines)
         if self._bytes > self._maximum:
@@ -135,25 +143,27 @@ class LogBacklog:
                 attempt=chunk.attempt,
                 first_line=chunk.first_line,
                 dropped=chunk.dropped,
+                skipped=chunk.skipped,
                 lines=tuple(chunk.lines),
             )
             for chunk in chunks
         ]
 
     def _shrink(self) -> None:
-        """Drop the oldest lines. An emptied chunk hands its count to its attempt's next one, or stays to tell it."""
+        """Leave out the oldest lines. An emptied chunk hands its counts to its attempt's next one, or stays."""
         kept: deque[_Chunk] = deque()
         while self._chunks and self._bytes > self._maximum:
             chunk = self._chunks.popleft()
             while chunk.lines and self._bytes > self._maximum:
                 self._bytes -= _cost(chunk.lines.popleft())
                 chunk.first_line += 1
-                chunk.dropped += 1
+                chunk.skipped += 1
             following = self._chunks[0] if self._chunks else None
             if chunk.lines or following is None or not chunk.same_attempt(following):
                 kept.append(chunk)
             else:
                 following.dropped += chunk.dropped
+                following.skipped += chunk.skipped
         kept.extend(self._chunks)
         self._chunks = kept
 

@@ -1,7 +1,9 @@
 """Context: the ``ctx`` of a phase function, and how an attempt tells of its progress.
 
 Rules and invariants:
-- ``percent`` stays within 0..100 and never falls within an attempt, whatever a phase or its threads report.
+- ``percent`` stays within 0..100 and never falls within an attempt, whatever a phase or its threads report; but for
+  progress bars of the phase's own code (core.bars), each of which begins anew. They are shown where the phase itself
+  says nothing of its progress, and their words where it has no message.
 - A report costs next to nothing: ``update`` stores raw values; a Step is built only when one is sent, which is at
   once for the first report and then at most every ``interval_s``. What waits is sent by the next ``flush()``, which
   the executor calls from its own thread; so the newest report always arrives, and nothing is sent twice.
@@ -25,6 +27,7 @@ from operator import length_hint
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
+from phasenb.core.bars import Bars, BarState
 from phasenb.core.real_clock import monotonic, now
 from phasenb.core.reports import Beat, LogChunk, Report
 from phasenb.core.tracks import Track
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MESSAGE_CHARACTERS = 500
+LINE_CHARACTERS = 2_000  # of an unfinished line: its newest
 _ROUNDING = 1e-3  # sums of fractions end a little beside 1; this much is rounding, more is a mistake
 _made: WeakSet[Context] = WeakSet()
 _BEATS = 6  # in each heartbeat_s: one may be late by as much again, on its way through a worker, and still be in time
@@ -89,6 +93,10 @@ class Context:
         self._dirty = False
         self._fraction = 0.0
         self._known = False  # whether any fraction was ever told: a phase that only logs has no percent
+        self.bars = Bars()
+        self._bar: BarState | None = None
+        self._counts = False  # whether the phase itself tells how far it is
+        self._line: str | None = None
         self._message: str | None = None
         self._done: float | None = None
         self._total: float | None = None
@@ -132,7 +140,7 @@ class Context:
                 fraction = _clamped(fraction)
             if fraction > self._fraction:
                 self._fraction = fraction
-            self._known = True
+            self._known = self._counts = True
         if message is not None:
             # Text at once where it is none: its `__str__` is the caller's, and no business of a thread that flushes.
             self._message = message if type(message) is str else text_of(message)
@@ -183,9 +191,17 @@ class Context:
             total = None
         return self._tracked(iterable, Track(self._interval_s, total, low, high), message)
 
+    def unfinished(self, text: str) -> None:
+        """What the phase has written of a line that has not ended. For executors."""
+        line = printable(text)[-LINE_CHARACTERS:] or None
+        if line != self._line:
+            self._line = line
+            self._dirty = True
+
     def flush(self) -> None:
         """Send the newest progress if it has not been sent. Any thread may call it, at any time."""
         with self._lock:
+            self._adopt_bar()
             for track in self._tracks:
                 if track.done != track.told:
                     self._dirty = True
@@ -269,6 +285,7 @@ class Context:
         if message is not None:
             self._message = text_of(message)
         with self._lock:
+            self._counts = True
             track.parent = self._tracks[-1] if self._tracks else None
             self._tracks.append(track)
         done = 0
@@ -308,10 +325,22 @@ class Context:
             self._fraction = max(self._fraction, fraction)
             self._known = True
 
+    def _adopt_bar(self) -> None:
+        """Take the newest state of the phase's own bars."""
+        bar = self.bars.newest()
+        if bar == self._bar:
+            return
+        self._dirty = True
+        other = self._bar is None or bar is None or bar.number != self._bar.number
+        if other and not self._counts:
+            self._sent_fraction, self._began = 0.0, None
+        self._bar = bar
+
     def _count(self, done: float | None, total: float | None, tell: bool) -> None:
         for name, value in (("done", done), ("total", total)):
             if value is not None and not 0 <= value < inf:
                 raise ValueError(f"ctx.update: {name}={value!r} is no number of items")
+        self._counts = True
         if done is not None:
             self._done = done
         if total is not None:
@@ -345,14 +374,22 @@ class Context:
         self._adopt_tracks()
         now = monotonic()
         self._due = now + self._interval_s
-        self._sent_fraction = fraction = max(self._sent_fraction, self._fraction)
+        bar = None if self._counts else self._bar
+        fraction = self._fraction if self._known else None
+        if bar is not None:
+            fraction = bar.fraction
+        if fraction is not None:
+            self._sent_fraction = fraction = max(self._sent_fraction, fraction)
+        done, total = (self._done, self._total) if bar is None else (bar.done, bar.total)
         step = Step(
-            percent=float(fraction * 100.0) if self._known else None,
-            done=None if self._done is None else float(self._done),
-            total=None if self._total is None else float(self._total),
+            percent=None if fraction is None else float(fraction * 100.0),
+            done=None if done is None else float(done),
+            total=None if total is None else float(total),
             message=self._shown_message(),
             metrics=dict(self._metrics),
             eta_s=self._eta_s,
+            bar=0 if bar is None else bar.number,
+            line=self._line,
         )
         if step != self._sent:
             self._sent = step
@@ -371,16 +408,18 @@ class Context:
             self._dirty = True
 
     def _shown_message(self) -> str | None:
-        if self._message is None:
-            return None
         message = self._message
+        if message is None and self._bar is not None:
+            message = self._bar.message
+        if message is None:
+            return None
         if self._mask is not None:
             message = self._mask(message)  # before it is cut: half a secret is one too
         return printable(message)[:MESSAGE_CHARACTERS]
 
-    def _eta(self, now: float, fraction: float) -> float | None:
-        """Seconds to the phase's end at the average pace since the first told fraction."""
-        if not self._known:
+    def _eta(self, now: float, fraction: float | None) -> float | None:
+        """Seconds to the phase's end, or its bar's, at the average pace since the first told fraction."""
+        if fraction is None:
             return None
         if self._began is None:
             self._began = (now, fraction)

@@ -41,9 +41,13 @@ class Patience:
         """No event can say it: it could not be stored."""
         phase = live.running.phase if live.running is not None else None
         if phase is not None:
-            percent = live.update.percent if live.update is not None else 0.0
-            message = f"waiting for the store: {problem.problem}"
+            before = live.update
             live.update = PhaseUpdate(
-                task_id=live.task.task_id, phase=phase.name, attempt=phase.attempt, percent=percent, message=message
+                task_id=live.task.task_id,
+                phase=phase.name,
+                attempt=phase.attempt,
+                percent=before.percent if before is not None else 0.0,
+                message=f"waiting for the store: {problem.problem}",
+                bar=before.bar if before is not None else 0,
             )
             self.publisher.progress(live.owner, live.task, live.update)

@@ -18,7 +18,7 @@ The stream ends where ``until`` says so of an item (Bounds), and more items than
 is what the generator returned, if that is not None; else the last ``result`` (or ``output``) that a yielded
 dict or progress object carried and that was not None; else the last plain value; else, of an agent's ``stream()``, the
 pieces of text joined, as models stream their answers; else None. Where texts were all that it yielded, a line of the
-log says that they were messages.
+log says that they were messages; of several plain values one says that only the last counts.
 """
 
 from __future__ import annotations
@@ -150,6 +150,11 @@ class Steps:
             return self._carried
         if self._pieces and self._last_plain is None:
             return "".join(self._pieces)
+        if self._plain > 1:
+            self._ctx.log(
+                f"phasenb: {self._name} yielded {self._plain:,} values that are no steps, and only the last is its "
+                "result: `return` a list of all that counts"
+            )
         if self._messages and not self._plain:
             self._ctx.log(
                 f"phasenb: the result of {self._name} is None: texts that it yields are messages, `return` the result"

@@ -27,6 +27,7 @@ from phasenb.errors import IllegalTransition
 P = PhaseStatus
 _RECENT = 5
 _SHOWN = 200  # characters of a line for people
+_LIVE: dict[str, Any] = {"done": None, "total": None, "bar": 0, "line": None}  # progress of the attempt that runs
 _FOLD, _NO_FOLD = "newest fold", (None, None)
 
 
@@ -290,6 +291,7 @@ class TaskSchema:
         change = _FOLDS[event.type](task, event) if event.type in _FOLDS else {}
         if "phases" in change:
             change["phase"], change["percent"] = _progress(change["phases"])
+            change.update(_LIVE)
         change["updated_at"] = event.at
         return task.changed(**change, **_derived(target, event, task.recent))
 
@@ -331,13 +333,14 @@ fold = SCHEMA.fold
 def with_update(task: TaskState, update: ev.PhaseUpdate) -> TaskState:
     """``task`` with live progress laid over it; unchanged where the update is not of the running attempt.
 
-    Percent never falls within an attempt: an update that says less keeps the higher one.
+    Percent never falls within an attempt, and a bar of it: an update that says less keeps the higher one.
     """
     running = task.running
     if running is None or (running.name, running.attempt) != (update.phase, update.attempt):
         return task
-    percent = max(running.percent, min(update.percent, 100.0))
+    before = running.percent if update.bar == task.bar else 0.0
+    percent = max(before, min(update.percent, 100.0))
     phases = _with_phase(task, running.name, percent=percent)
     current, total = _progress(phases)
-    shown = {"phases": phases, "phase": current, "percent": total, "message": update.message, "eta_s": update.eta_s}
-    return task.changed(**shown)
+    live = {name: getattr(update, name) for name in ("message", "eta_s", *_LIVE)}
+    return task.changed(phases=phases, phase=current, percent=total, **live)

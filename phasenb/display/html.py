@@ -39,7 +39,7 @@ def task_html(task: TaskState, log: Sequence[LogLine] = (), *, now: datetime, no
         _gate(task),
         _error(task),
         _output(task),
-        _log(log),
+        _log(log, task.line),
         _foot(task, notes),
     ]
     body = "".join(part for part in parts if part)
@@ -65,7 +65,7 @@ def _step(task: TaskState, phase: Phase, now: datetime) -> str:
     if task.approval is not None and task.approval.phase == phase.name:
         mark, tone, word = "?", "warn", "waiting for approval"
     if phase.status is PhaseStatus.RUNNING:
-        took: str | None = words.percent(phase.percent)
+        took: str | None = words.progress(task, phase)
     else:
         took = words.elapsed(phase.started_at, phase.ended_at, now) if phase.ended_at else None
     # While it waits to be tried again, the line below says which attempt comes, and when.
@@ -73,14 +73,16 @@ def _step(task: TaskState, phase: Phase, now: datetime) -> str:
     tried = " · ".join(each for each in (number, words.instead(phase)) if each)
     sub = f'<div class="pnb-sub">{escape(tried)}</div>' if tried else ""
     share = f"{min(100.0, phase.percent):.4g}"
+    counts = words.counts(task, phase)  # a bar without a value is an indeterminate one
+    value = "" if counts else f' aria-valuenow="{share}"'
     return (
         f'<li class="pnb-step pnb-{tone} pnb-{phase.status.value}"><div class="pnb-label">'
         f'<span class="pnb-mark" aria-hidden="true">{mark}</span>'
         f'<span class="pnb-phase" title="{escape(phase.name)}">{escape(phase.name)}</span>'
         f'<span class="pnb-hidden">, {word}</span>'
         f'<span class="pnb-took">{escape(took or "")}</span></div>'
-        f'<div class="pnb-bar" role="progressbar" aria-label="{escape(phase.name)}" aria-valuemin="0" '
-        f'aria-valuemax="100" aria-valuenow="{share}"><div class="pnb-fill" style="width:{share}%"></div></div>'
+        f'<div class="pnb-bar{" pnb-counts" if counts else ""}" role="progressbar" aria-label="{escape(phase.name)}" '
+        f'aria-valuemin="0" aria-valuemax="100"{value}><div class="pnb-fill" style="width:{share}%"></div></div>'
         f"{sub}</li>"
     )
 
@@ -128,11 +130,11 @@ def _output(task: TaskState) -> str:
     return f'<pre aria-label="result">{escape(words.plain(preview))}</pre>'
 
 
-def _log(log: Sequence[LogLine]) -> str:
-    if not log:
+def _log(log: Sequence[LogLine], unfinished: str | None) -> str:
+    if not log and unfinished is None:
         return ""
-    lines = log[-SAVED_LINES:]
-    text = f'<pre aria-label="log">{escape(chr(10).join(words.plain(line.text) for line in lines))}</pre>'
+    lines = [line.text for line in log[-SAVED_LINES:]] + (unfinished or "").splitlines()
+    text = f'<pre aria-label="log">{escape(chr(10).join(map(words.plain, lines)))}</pre>'
     counted = "the last line" if len(lines) == 1 else f"the last {len(lines)} lines"
     return f"<details><summary>Log, {counted}</summary>{text}</details>"
 

@@ -55,6 +55,8 @@ list-style:none!important;margin:0!important;padding:0!important}}
 .pnb-took{{margin-left:auto;color:var(--pnb-dim);white-space:nowrap}}
 .pnb-bar{{height:6px;border-radius:3px;background:var(--pnb-well);overflow:hidden}}
 .pnb-fill{{height:100%;border-radius:3px;background:var(--pnb-tone)}}
+.pnb-counts .pnb-fill{{width:100%!important;opacity:.55;
+background:repeating-linear-gradient(115deg,var(--pnb-tone) 0 8px,transparent 8px 16px)}}
 .pnb-sub{{margin-top:3px;color:var(--pnb-dim);font-size:12px}}
 .pnb-pending .pnb-phase,.pnb-pending.pnb-idle .pnb-mark{{color:var(--pnb-dim);font-weight:500}}
 .pnb-go{{--pnb-tone:var(--pnb-go)}}.pnb-good{{--pnb-tone:var(--pnb-good)}}.pnb-bad{{--pnb-tone:var(--pnb-bad)}}

@@ -24,7 +24,7 @@ def task_line(task: TaskState) -> str:
     """``"penguins 01K...: running, 12 %"``."""
     told = words.STATE_WORDS[task.state]
     if not task.state.terminal:
-        told = f"{told}, {words.percent(task.percent)}"
+        told = f"{told}, {words.share(task)}"
     return f"{task.name} {task.task_id}: {told}"
 
 
@@ -32,7 +32,7 @@ def task_text(task: TaskState, *, now: datetime, activity: str | None = None, no
     """A few lines: the task, its phases, its error. ``activity``: what it waits for, in other words than Python's."""
     lines = [f"{task.name} {task.task_id}: {words.as_of(task, now)}"]
     width = max((len(phase.name) for phase in task.phases), default=0)
-    lines += [_phase_line(phase, width, now) for phase in task.phases]
+    lines += [_phase_line(task, phase, width, now) for phase in task.phases]
     activity = activity or words.activity(task)
     if activity:
         lines.append(f"  {activity}")
@@ -43,9 +43,9 @@ def task_text(task: TaskState, *, now: datetime, activity: str | None = None, no
     return "\n".join(lines)
 
 
-def _phase_line(phase: Phase, width: int, now: datetime) -> str:
+def _phase_line(task: TaskState, phase: Phase, width: int, now: datetime) -> str:
     took = words.elapsed(phase.started_at, phase.ended_at, now) if phase.attempt else None
-    facts = [words.percent(phase.percent).rjust(5) if phase.attempt else "", took, words.attempt(phase)]
+    facts = [words.progress(task, phase).rjust(5) if phase.attempt else "", took, words.attempt(phase)]
     facts.append(words.instead(phase))
     told = "  ".join(fact for fact in facts if fact)
     return f"  [{_MARKS[phase.status]}] {phase.name.ljust(width)}  {told}".rstrip()

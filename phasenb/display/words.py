@@ -101,7 +101,24 @@ def as_of(task: TaskState, now: datetime) -> str:
     """
     if task.state.terminal:
         return f"{STATE_WORDS[task.state]} {date_and_clock(task.ended_at or task.updated_at)}"
-    return f"as of {date_and_clock(now)}: {STATE_WORDS[task.state]}, {percent(task.percent)}"
+    return f"as of {date_and_clock(now)}: {STATE_WORDS[task.state]}, {share(task)}"
+
+
+def progress(task: TaskState, phase: Phase) -> str:
+    """How far a running phase is: ``"12 %"``, or without a total ``"1,204 so far"``."""
+    return f"{task.done:,.0f} so far" if task.done is not None and counts(task, phase) else percent(phase.percent)
+
+
+def share(task: TaskState) -> str:
+    """As ``progress``, of the whole task: a count only where nothing else is there to be told."""
+    alone = task.phases[0] if len(task.phases) == 1 else None
+    return percent(task.percent) if alone is None else progress(task, alone.changed(percent=task.percent))
+
+
+def counts(task: TaskState, phase: Phase) -> bool:
+    """Whether all that is known of a running phase is how many steps it has made: nobody knows of how many."""
+    counted = task.done is not None and not task.total and not phase.percent
+    return counted and task.running is not None and task.running.name == phase.name
 
 
 def attempt(phase: Phase) -> str | None:

@@ -203,7 +203,9 @@ def parse_event(data: str | bytes | dict[str, Any]) -> Event:
 
 
 class PhaseUpdate(Message):
-    """Live progress of the running attempt: not numbered, coalesced, newest wins. ``percent`` 0..100."""
+    """Live progress of the running attempt: not numbered, coalesced, newest wins. ``percent`` 0..100; it never falls
+    within a ``bar``. ``bar`` and ``line`` as in Step.
+    """
 
     type: Literal["phase_update"] = "phase_update"
     task_id: str
@@ -215,10 +217,14 @@ class PhaseUpdate(Message):
     message: str | None = None
     metrics: dict[str, Metric] = Field(default_factory=dict)
     eta_s: float | None = None
+    bar: int = 0
+    line: str | None = None
 
 
 class PhaseLog(Message):
-    """Log lines as they come; ``first_line`` is the number of ``lines[0]`` in the attempt, from 1."""
+    """Log lines as they come; ``first_line`` is the number of ``lines[0]`` in the attempt, from 1. Before it there were
+    ``dropped``, which nobody kept, and ``skipped``, which a slow connection was not sent and the store has.
+    """
 
     type: Literal["phase_log"] = "phase_log"
     task_id: str
@@ -226,4 +232,5 @@ class PhaseLog(Message):
     attempt: int
     first_line: int
     dropped: int = 0
+    skipped: int = 0
     lines: tuple[LogLine, ...] = ()

@@ -52,6 +52,8 @@ class Step(Frozen):
     """One report of progress. Give ``percent`` (0..100), or ``done`` and ``total``, or only a ``message``.
 
     ``metrics`` are numbers worth a column (``metric.*`` in the results frame); ``eta_s`` seconds to the phase's end.
+    ``bar``: which of the progress bars of the phase's own code this is, counted from 1; 0: its own report. ``line``:
+    what the phase has written that is no line yet, such as a bar that is being drawn.
     """
 
     percent: float | None = Field(default=None, ge=0, le=100)
@@ -60,6 +62,8 @@ class Step(Frozen):
     message: str | None = None
     metrics: dict[str, Metric] = Field(default_factory=dict)
     eta_s: float | None = None
+    bar: int = 0
+    line: str | None = None
 
 
 class LogLine(Frozen):

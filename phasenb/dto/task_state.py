@@ -87,7 +87,9 @@ class TaskState(Frozen):
     """One task, folded from its whole log by core.task_schema.
 
     ``phase`` is the current phase (the last one when terminal); ``percent`` 0..100 of the whole task; ``by_host`` the
-    host that runs it. ``message, eta_s, percent, queue`` carry the newest live progress where a host knows it.
+    host that runs it. ``message, eta_s, percent, done, total, bar, line, queue`` carry the newest live progress where a
+    host knows it: of the running phase ``done`` of ``total`` steps, or without a total so far; ``line`` is what it has
+    written that is no line of its log yet, such as a bar that is being drawn.
     ``secrets`` are the variables whose values the launcher gave: a retry and a resume may give them again.
     ``given_up``: the phase whose retry a person gave up, until what follows is decided.
     ``recent`` are the last five events as ``"seq type"``: an error names them.
@@ -102,6 +104,10 @@ class TaskState(Frozen):
     percent: float = 0.0
     message: str | None = None
     eta_s: float | None = None
+    done: float | None = None
+    total: float | None = None
+    bar: int = 0
+    line: str | None = None
     phases: tuple[Phase, ...] = ()
     seq: int = 0
     created_at: Time

@@ -8,6 +8,9 @@ from __future__ import annotations
 import traceback
 
 _QUESTION = "EOF when reading a line"  # CPython's words, of input() alone
+_PROMPTS = ("getpass", "prompt_toolkit", "questionary")
+# What click and typer make of it, and a notebook's own input() in a thread.
+_REFUSED = ("click.exceptions.Abort", "typer._click.exceptions.Abort", "IPython.core.error.StdinNotImplementedError")
 _ASKS = (
     "a phase can't ask (input, getpass): make the answer an input of launch(), a password one of secrets=[...], and a "
     "person's consent with_options(approve_before=[...])"
@@ -38,14 +41,21 @@ def advised(error: BaseException, text: str) -> str:
 
 
 def _asks(error: BaseException) -> bool:
+    if _named(error) in _REFUSED:
+        return True
     if type(error) is not EOFError:
         return False
     # Others raise it without a word, too: a pipe that was closed, say.
     return str(error) == _QUESTION or any(
-        frame.f_globals.get("__name__") == "getpass" for frame, _ in traceback.walk_tb(error.__traceback__)
+        str(frame.f_globals.get("__name__")).partition(".")[0] in _PROMPTS
+        for frame, _ in traceback.walk_tb(error.__traceback__)
     )
 
 
-def _debugs(error: BaseException) -> bool:
+def _named(error: BaseException) -> str:
     kind = type(error)
-    return (kind.__module__, kind.__qualname__) == ("bdb", "BdbQuit")
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _debugs(error: BaseException) -> bool:
+    return _named(error) == "bdb.BdbQuit"

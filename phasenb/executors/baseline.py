@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.machinery import ExtensionFileLoader, ModuleSpec, SourceFileLoader, SourcelessFileLoader
@@ -128,13 +128,16 @@ class _Local(threading.local):
 
 class ImportWatch:
     """First in ``sys.meta_path``: tells ``baseline`` of imports of modules that are files. ``alone()``: whether no
-    other thread of a phase runs.
+    other thread of a phase runs. ``when_loaded``: what to call when a module of a name was loaded.
 
     The other finders find them. The loader that they give is the module's own, and has its ``exec_module`` exchanged
     until it is called, so that whoever looks at a spec, a module or its loader sees what is there without this.
     """
 
-    def __init__(self, baseline: Baseline, alone: Callable[[], bool]) -> None:
+    def __init__(
+        self, baseline: Baseline, alone: Callable[[], bool], when_loaded: Mapping[str, Callable[[], object]]
+    ) -> None:
+        self._when_loaded = when_loaded
         self._baseline = baseline
         self._alone = alone
         self._local = _Local()
@@ -169,6 +172,8 @@ class ImportWatch:
         try:
             loader.exec_module(module)
             loaded = module.__name__
+            if (call := self._when_loaded.get(loaded)) is not None:
+                call()
             self._baseline.loaded(loaded, before)
         finally:
             self._local.before = outer

@@ -18,6 +18,7 @@ import array
 import codecs
 import ctypes
 import fcntl
+import functools
 import logging
 import os
 import termios
@@ -25,18 +26,18 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Any, TextIO
 
 from phasenb.core.real_clock import monotonic, now
 from phasenb.core.reports import LogChunk
 from phasenb.executors import forked
 from phasenb.executors.left_threads import LeftThreads
-from phasenb.executors.lines import LineFolder, LogBound, StreamName
+from phasenb.executors.lines import SETTLE_S, LineFolder, LogBound, StreamName, unfinished_of
+from phasenb.executors.owned_streams import OwnedStream
 
 SEND_S = 0.05
 _READ_BYTES = 65_536
 _PIPE_BYTES = 65_536  # where the system can't say how much a pipe holds
-_REFRESH_S = 5.0  # how often a progress bar that is still being drawn becomes a line
 _FORMAT = logging.Formatter("%(levelname)s %(name)s: %(message)s")
 
 _libc = ctypes.CDLL(None)
@@ -49,6 +50,7 @@ class Pipe:
         self.stream: StreamName = stream
         self.fd = fd
         self.heard = 0  # bytes, ever
+        self.waiting: Callable[[], str] = str  # what Python's own stream keeps back
         self._restart()
         os.set_blocking(fd, False)
         size: int | None = getattr(fcntl, "F_GETPIPE_SZ", None)
@@ -94,7 +96,7 @@ class Capture:
         self._send = send
         self._lock = threading.RLock()
         self._bound: LogBound | None = None
-        self._refresh_at = 0.0
+        self._settle_at = 0.0
         self._sent_at = 0.0
         self._left = left or LeftThreads()
         self._in_child = False
@@ -105,12 +107,22 @@ class Capture:
         """Bytes taken in so far: they grow while somebody writes, whole lines or not."""
         return sum(pipe.heard for pipe in self._pipes)
 
+    def unfinished(self) -> str:
+        """What was written and is no line yet."""
+        with self._lock:
+            return unfinished_of((pipe.folder, pipe.waiting()) for pipe in self._pipes)
+
+    def know(self, *streams: OwnedStream) -> None:
+        """The streams of Python that write into the pipes: a line that is not ended waits in them."""
+        for pipe, stream in zip(self._pipes, streams, strict=True):
+            pipe.waiting = lambda stream=stream: stream.waiting  # type: ignore[misc]
+
     def begin(self, maximum_bytes: int, mask: Callable[[str], str] | None = None) -> None:
         with self._lock:
             for pipe in self._pipes:
                 pipe.end()
             self._bound = LogBound(maximum_bytes, mask)
-            self._refresh_at = monotonic() + _REFRESH_S
+            self._settle_at = monotonic() + SETTLE_S
 
     def end(self) -> None:
         """Send all that the attempt wrote; it is over."""
@@ -137,10 +149,10 @@ class Capture:
             self._take_in()
             if self._bound is None:
                 return
-            if monotonic() >= self._refresh_at:
-                self._refresh_at = monotonic() + _REFRESH_S
+            if monotonic() >= self._settle_at:
+                self._settle_at = monotonic() + SETTLE_S
                 for pipe in self._pipes:
-                    _add(self._bound, pipe.stream, pipe.folder.refresh())
+                    _add(self._bound, pipe.stream, pipe.folder.settle())
             self._send_taken(self._bound)
 
     def log(self, text: str) -> None:
@@ -181,17 +193,31 @@ class Capture:
 
     @contextmanager
     def python(self) -> Iterator[None]:
-        """Have logging and warnings told here inside the block; filters of warnings are put back after it."""
+        """Have logging and warnings told here inside the block; filters of warnings are put back after it.
+
+        A phase that sets logging up by itself finds it as in a new process: ``basicConfig`` does nothing where the root
+        has a handler, so ours goes before. What its handlers write, on stderr say, is told as what it is.
+        """
         root = logging.getLogger()
         handler = _Handler(self)
         root.addHandler(handler)
         root.setLevel(logging.INFO)
+        configure = logging.basicConfig
+
+        @functools.wraps(configure)
+        def basic_config(**options: Any) -> None:
+            if root.handlers == [handler]:
+                root.removeHandler(handler)
+            configure(**options)
+
+        logging.basicConfig = basic_config
         try:
             # Also forgets which warnings were shown: an attempt sees its own, whatever ran in this worker before.
             with warnings.catch_warnings():
                 warnings.showwarning = self._warning
                 yield
         finally:
+            logging.basicConfig = configure
             root.removeHandler(handler)
 
     def _warning(
@@ -208,7 +234,7 @@ class Capture:
 
 class _Handler(logging.Handler):
     def __init__(self, capture: Capture) -> None:
-        super().__init__(logging.INFO)
+        super().__init__()  # of any level: which records there are is for the loggers' levels to say
         self._capture = capture
         self.setFormatter(_FORMAT)
 

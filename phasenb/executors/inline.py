@@ -18,11 +18,13 @@ import asyncio
 import contextvars
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from contextvars import ContextVar
 from time import sleep
 
 from phasenb.codecs.names.home import inline_home
+from phasenb.core.bars import Bars
 from phasenb.core.context import Cancelled
 from phasenb.core.parent import Message, ParentTask, context_runs
 from phasenb.core.ports import NONE, Nested, NestedLine, Run, Slot
@@ -38,6 +40,7 @@ from phasenb.executors.inline_threads import Threads
 from phasenb.executors.loading import describe_failure, load_agent
 from phasenb.executors.mailbox import Mailbox
 from phasenb.executors.performing import Performance, cancelled_error, folder_at
+from phasenb.executors.progress_bars import BarsToCome, watch_bars
 from phasenb.executors.reports import COURTESY_S, StoppableRun
 
 log = logging.getLogger(__name__)
@@ -85,6 +88,7 @@ class InlineRun(StoppableRun):
 
     def _perform_in_thread(self) -> Outcome:
         inline_output.current.set(self.output)
+        _performing.set(self.performance)
         with self._lock:
             self._begun = True
             if self._interrupted:
@@ -105,7 +109,7 @@ class InlineRun(StoppableRun):
 
     def flush_in_thread(self) -> None:
         """What the executor's flushing thread calls now and then."""
-        self.performance.flush(heard=self.output.heard)
+        self.performance.flush(self.output.heard, self.output.unfinished())
         with self._telling:
             while (chunk := self.output.take()) is not None:
                 self._send_in_thread([chunk])
@@ -158,6 +162,15 @@ class InlineRun(StoppableRun):
             thread, exception = ctypes.c_ulong(self._thread.ident or 0), ctypes.py_object(Cancelled)
             if not self.performance.noticed:  # asked last: from here to the call no other thread has its turn
                 raise_in(thread, exception)
+
+
+_performing: ContextVar[Performance | None] = ContextVar("phasenb_performance", default=None)
+
+
+def _bars() -> Bars | None:
+    """Of the phase that runs in this thread."""
+    performance = _performing.get()
+    return None if performance is None else performance.bars
 
 
 def _nested(nested: Nested | None, attempt: Attempt) -> tuple[NestedLine | None, ParentTask | None]:
@@ -221,6 +234,8 @@ class InlineExecutor:
         self._closed = False
         self._flusher: threading.Thread | None = None
         self._mailbox: Mailbox[tuple[InlineRun, list[Report]]] | None = None
+        self._unwatch_bars: Callable[[], None] | None = None
+        self._bars_to_come = BarsToCome(self._watch_bars)
 
     def mailbox(self) -> Mailbox[tuple[InlineRun, list[Report]]]:
         """What the threads' reports reach this loop by; one for all runs, as it wakes the loop once for all."""
@@ -269,18 +284,26 @@ class InlineExecutor:
         self.threads.close()
         self._busy.set()
         inline_output.unroute()
+        self._bars_to_come.end()
+        if self._unwatch_bars is not None:
+            self._unwatch_bars()
 
     # --- what waits to be told -----------------------------------------------------------------------------------
 
     def watch(self, run: InlineRun) -> None:
         """Have a run's reports flushed while it runs."""
         inline_output.route()
+        self._watch_bars()
         self._running.add(run)
         if self._flusher is None:
             self._flusher = threading.Thread(target=self._flush, name="phasenb-flush", daemon=True)
             self._flusher.start()
         if not self._busy.is_set():
             self._busy.set()
+
+    def _watch_bars(self) -> None:
+        self._unwatch_bars = watch_bars(_bars) or self._unwatch_bars
+        self._bars_to_come.wait()
 
     def unwatch(self, run: InlineRun) -> None:
         self._running.discard(run)

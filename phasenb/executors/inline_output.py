@@ -14,9 +14,9 @@ import threading
 from contextvars import ContextVar
 from typing import Any
 
-from phasenb.core.real_clock import now
+from phasenb.core.real_clock import monotonic, now
 from phasenb.core.reports import LogChunk
-from phasenb.executors.lines import LineFolder, LogBound, StreamName
+from phasenb.executors.lines import SETTLE_S, LineFolder, LogBound, StreamName, unfinished_of
 
 _NAMES: tuple[StreamName, StreamName] = ("stdout", "stderr")
 
@@ -30,6 +30,7 @@ class Output:
         self._lock = threading.Lock()
         self._bound: LogBound | None = None
         self._folders: dict[StreamName, LineFolder] = {}
+        self._settle_at = monotonic() + SETTLE_S
 
     def write(self, stream: StreamName, text: str) -> None:
         with self._lock:
@@ -53,6 +54,15 @@ class Output:
         """Lines that may be told now."""
         with self._lock:
             return None if self._bound is None else self._bound.take()
+
+    def unfinished(self) -> str:
+        """What is no line yet; asked by who takes, each time."""
+        with self._lock:
+            if monotonic() >= self._settle_at:
+                self._settle_at = monotonic() + SETTLE_S
+                for stream, folder in self._folders.items():
+                    self._add(stream, folder.settle())
+            return unfinished_of((folder, "") for folder in self._folders.values())
 
     def end(self) -> list[LogChunk]:
         """All that is left."""

@@ -29,7 +29,17 @@ class OwnedStream(io.TextIOWrapper):
         self._left = left
 
     def write(self, text: str) -> int:
-        return len(text) if self._left.silent() else super().write(text)
+        if self._left.silent():
+            return len(text)
+        self._owned.waiting += text
+        return super().write(text)
+
+    @property
+    def waiting(self) -> str:
+        """What was written and waits for its line's end. Any thread may ask: nothing is flushed by it, as who reads the
+        pipe must never wait for room in it.
+        """
+        return self._owned.waiting
 
     def in_child(self) -> None:
         """In a forked child: what another thread had begun to write is its parent's to end."""
@@ -50,12 +60,14 @@ class _Descriptor(io.FileIO):
         super().__init__(fd, "w", closefd=False)
         self.name = name
         self.mute = False
+        self.waiting = ""
         self.begin_anew()
 
     def begin_anew(self) -> None:
         self._turn = threading.RLock()  # a handler of signals may print in the middle of a print
 
     def write(self, data: Any) -> int:
+        self.waiting = ""  # the text layer gives all that it kept back
         with memoryview(data) as given, given.cast("B") as whole:
             if self.mute:
                 return len(whole)

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from phasenb.codecs import Encoded, check_readable, decode, encode, encode_artifact, is_picture
 from phasenb.codecs.objects import ObjectFolder
+from phasenb.core.bars import Bars
 from phasenb.core.context import Cancelled, Context
 from phasenb.core.extended_agent import ExtendedAgent
 from phasenb.core.reports import Attempt, Outcome, Report
@@ -67,11 +68,17 @@ class Performance:
         """Whether the phase has noticed the cancel: it is not interrupted any more."""
         return self.ctx is not None and self.ctx.noticed
 
-    def flush(self, heard: int = 0) -> None:
+    @property
+    def bars(self) -> Bars | None:
+        """What hears of the phase's own progress bars."""
+        return None if self.ctx is None else self.ctx.bars
+
+    def flush(self, heard: int = 0, unfinished: str = "") -> None:
         """Tell the newest progress; any thread may call it. ``heard``: how much it has written so far, which is a sign
-        of life also where no line is complete: dots, or a bar.
+        of life also where no line is complete: dots, or a bar. ``unfinished``: what of it is no line yet.
         """
         if self.ctx is not None:
+            self.ctx.unfinished(self.masker.unfinished(unfinished))
             if heard > self._heard:
                 self._heard = heard
                 self.ctx.beat()

@@ -16,7 +16,7 @@ from phasenb.core.parent import Message
 from phasenb.core.ports import Nested, NestedLine, Run
 from phasenb.core.real_clock import now
 from phasenb.core.reports import Attempt, LogChunk, Outcome, Report
-from phasenb.dto.phase import LogLine
+from phasenb.dto.phase import LogLine, Step
 from phasenb.dto.phase_result import ResultStatus
 from phasenb.dto.values import Json
 from phasenb.errors import PhasenbError, RuntimeMismatch, WorkerLost
@@ -32,16 +32,19 @@ class ProcessRun(StoppableRun):
 
     def __init__(self, worker: WorkerProcess, phase: str, number: int, *, secret: bool = False) -> None:
         super().__init__(phase)
-        self._secret = secret
+        self.secret = secret
         self.number = number
         self.nested: NestedLine | None = None
         self._worker = worker
+        self._unfinished: str | None = None  # of what it wrote, no line yet
 
     def report(self, report: Report) -> None:
         """What the worker says."""
         if isinstance(report, Outcome):
             self._end(report)
         else:
+            if isinstance(report, Step):
+                self._unfinished = report.line
             self.put(report)
 
     def say(self, message: Message, payload: bytes) -> Awaitable[None] | None:
@@ -57,9 +60,10 @@ class ProcessRun(StoppableRun):
     def lost(self, words: dict[str, list[str]]) -> None:
         """The worker is gone. ``words``: what it wrote last, by stream."""
         at = now()
-        if self._secret:
+        if self.secret:
             words = {"stdout": [], "stderr": [NOT_KEPT] if words["stderr"] else []}
-        lines = [LogLine(stream="stdout", text=text, at=at) for text in words["stdout"][-100:]]
+        lines = [LogLine(stream="log", text=text, at=at) for text in (self._unfinished or "").splitlines()]
+        lines += [LogLine(stream="stdout", text=text, at=at) for text in words["stdout"][-100:]]
         lines += [LogLine(stream="stderr", text=text, at=at) for text in words["stderr"][-100:]]
         if lines:
             self.put(LogChunk(tuple(lines)))

@@ -81,17 +81,24 @@ class Masker:
     """Takes secrets out of texts, once it has learned them. Any thread may ask it."""
 
     def __init__(self) -> None:
+        self._told: list[str] = []
         self._pattern: re.Pattern[str] | None = None
 
     def learn(self, secrets: Iterable[str]) -> None:
         """Know these from now on, instead of what was known."""
         told = {form for secret in secrets for form in _forms(secret)}
         # The longest first: of two that begin alike, the whole of the longer one is hidden.
-        ordered = sorted(told, key=lambda form: (-len(form), form))
-        self._pattern = re.compile("|".join(map(re.escape, ordered))) if ordered else None
+        self._told = sorted(told, key=lambda form: (-len(form), form))
+        self._pattern = re.compile("|".join(map(re.escape, self._told))) if self._told else None
 
     def text(self, text: str) -> str:
         return text if self._pattern is None else self._pattern.sub(SHOWN, text)
+
+    def unfinished(self, text: str) -> str:
+        """``text``, which may go on: without what may be the beginning of a secret at its end."""
+        text = self.text(text)
+        begun = max((_begun(form, text) for form in self._told), default=0)
+        return text[: len(text) - begun]
 
     def value(self, value: Json) -> Json:
         """JSON with every text in it masked; the value itself where nothing is to be hidden."""
@@ -104,6 +111,11 @@ class Masker:
         if isinstance(value, dict):
             return {self.text(name): self.value(each) for name, each in value.items()}
         return value
+
+
+def _begun(form: str, text: str) -> int:
+    """How much of ``form`` stands at the end of ``text``."""
+    return next((size for size in range(min(len(form) - 1, len(text)), 0, -1) if text.endswith(form[:size])), 0)
 
 
 def _forms(secret: str) -> set[str]:

@@ -186,7 +186,7 @@ class WorkerIO(threading.Thread):
     def _tick(self, running: Running) -> None:
         self._capture.tick()
         if running.performance is not None:
-            running.performance.flush(heard=self._capture.heard)
+            running.performance.flush(self._capture.heard, self._capture.unfinished())
         if running.interrupt_at is not None and monotonic() >= running.interrupt_at:
             self._interrupts.interrupt()
 

@@ -18,28 +18,33 @@ import gc
 import os
 import sys
 import threading
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import cloudpickle  # noqa: F401 - now, while nobody waits: the first task would import it
 import orjson
 
+from phasenb.core.bars import Bars
+from phasenb.core.context import Context
 from phasenb.core.parent import Message, ParentTask, process_runs
 from phasenb.core.real_clock import monotonic
 from phasenb.core.reports import Attempt, LogChunk, Outcome, Report
 from phasenb.dto.phase_result import ResultStatus
 from phasenb.dto.values import Json
 from phasenb.errors import PhasenbError
-from phasenb.executors import forked
+from phasenb.executors import figures, forked, progress_bars
 from phasenb.executors.baseline import Baseline, ImportWatch
 from phasenb.executors.capture import Capture
 from phasenb.executors.environment import become
+from phasenb.executors.figures import SHOWN
 from phasenb.executors.frames import Header
 from phasenb.executors.left_threads import LeftThreads
 from phasenb.executors.loading import describe_failure, load_agent
 from phasenb.executors.local_modules import LocalModules, site_directories
 from phasenb.executors.owned_streams import use_pipes
 from phasenb.executors.performing import Performance, cancelled_error, folder_at, set_variables
+from phasenb.executors.progress_bars import watch_bars
 from phasenb.executors.secrets import Masker
 from phasenb.executors.task_main import TaskMains
 from phasenb.executors.worker_io import Channel, Interrupts, WorkerIO
@@ -67,9 +72,11 @@ class Worker:
         self._forked = False
         self._performance: Performance | None = None
         self._streams = use_pipes(self._left)
+        self._capture.know(*self._streams)
         self._interrupts.install()
         self._baseline = Baseline()
-        ImportWatch(self._baseline, _alone).install()
+        SHOWN.find = self._context
+        ImportWatch(self._baseline, _alone, self._when_loaded()).install()
         self._baseline.take()
 
     def serve(self) -> None:
@@ -158,6 +165,23 @@ class Worker:
         if performance.in_child:
             forked.leave(None)
         return outcome
+
+    def _when_loaded(self) -> dict[str, Callable[[], object]]:
+        """What is done with libraries that show things, once they are there."""
+        return {
+            progress_bars.MODULE: partial(watch_bars, self._bars),
+            figures.MATPLOTLIB: figures.choose_backend,
+            figures.DISPLAY: figures.watch_display,
+        }
+
+    def _context(self) -> Context | None:
+        """That of the attempt that runs, for what the calling thread shows now."""
+        performance = self._performance
+        return None if performance is None or self._left.silent() else performance.ctx
+
+    def _bars(self) -> Bars | None:
+        ctx = self._context()
+        return None if ctx is None else ctx.bars
 
     def _describe(self, header: Header, payload: bytes) -> None:
         masker = Masker()

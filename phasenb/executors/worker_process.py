@@ -26,6 +26,7 @@ from phasenb.executors.frames import BadFrame, FrameParser, Header, frame
 from phasenb.executors.guardian_process import GuardianProcess
 from phasenb.executors.lines import LineFolder
 from phasenb.executors.memory import WorkerMemory
+from phasenb.executors.stalled_output import LOOK_S, StalledOutput
 from phasenb.executors.worker_messages import PROTOCOL, nested_of, report_of
 
 if TYPE_CHECKING:
@@ -82,6 +83,8 @@ class WorkerProcess(asyncio.Protocol):
         self._pipes: tuple[int, int] = (-1, -1)
         self._memory: WorkerMemory
         self._figures = MemoryFigures()
+        self._stalled: StalledOutput | None = None
+        self._spoken = 0
 
     @property
     def name(self) -> str:
@@ -226,6 +229,16 @@ class WorkerProcess(asyncio.Protocol):
         """``run`` is the attempt in it from now on."""
         self.run = run
         self._memory.begin()
+        self._stalled = None if run.secret else StalledOutput(self._pipes)
+        self._look(run)
+
+    def _look(self, run: ProcessRun) -> None:
+        """Again and again while it runs: at what was written, in case the worker can't do it."""
+        if self.run is not run or self._stalled is None or self.returncode is not None:
+            return
+        if (lines := self._stalled.look(self._spoken)) is not None:
+            run.put(lines)
+        asyncio.get_running_loop().call_later(LOOK_S, self._look, run)
 
     def send(self, header: Header, payload: bytes = b"") -> None:
         if self._transport is not None and not self._transport.is_closing():
@@ -276,6 +289,7 @@ class WorkerProcess(asyncio.Protocol):
         self._writable.set()
 
     def data_received(self, data: bytes) -> None:
+        self._spoken += 1
         try:
             for header, payload in self._parser.feed(data):
                 self._hear(header, payload)

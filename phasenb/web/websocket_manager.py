@@ -229,7 +229,7 @@ class WebSocketManager:
     def _tell_lines(self, task_id: str, lines: _Lines) -> None:
         lines.due = self._now() + self._interval_s
         for log in lines.backlog.take():
-            self.counts.log_lines_dropped += log.dropped
+            self.counts.log_lines_dropped += log.skipped
             for subscription in tuple(self._watchers.get(task_id, ())):
                 subscription.log(log)
 

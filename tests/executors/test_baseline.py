@@ -73,7 +73,7 @@ def watched(tmp_path, monkeypatch):
     baseline = Baseline([probe])
     baseline.take()
     threads = threading.active_count()
-    watch = ImportWatch(baseline, lambda: threading.active_count() == threads)
+    watch = ImportWatch(baseline, lambda: threading.active_count() == threads, {})
     watch.install()
     monkeypatch.syspath_prepend(str(tmp_path))
     before = set(sys.modules)

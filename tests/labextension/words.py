@@ -22,6 +22,7 @@ IN_A_PAGE = {
     "; task.resume() tries again": "",
 }
 START = datetime(2026, 1, 1, tzinfo=UTC)
+PHASE = "research"  # the first
 SECONDS = [-1.0, 0.0, 0.04, 0.26, 9.949, 9.96, 10.0, 59.99, 60.0, 61.5, 3599.0, 3600.0, 7500.0, 90_061.0]
 PERCENTS = [0.0, 0.9, 12.7, 99.0, 99.99, 100.0]
 TEXTS = [
@@ -54,6 +55,9 @@ def said():
     return {
         "percent": [[value, words.percent(value)] for value in PERCENTS],
         "duration": [[value, words.duration(value)] for value in SECONDS],
+        "progress": [
+            [task.as_json(), [words.share(task), words.progress(task, task.phases[0])]] for task in _counting()
+        ],
         "elapsed": [[value, words.elapsed(START, None, START + timedelta(seconds=value))] for value in SECONDS],
         "plain": [[text, words.plain(text)] for text in TEXTS],
         "own_line": [[text, line and {"where": line.where, "code": line.code}] for text, line in own],
@@ -91,6 +95,15 @@ def _tasks():
                 seen.add(kind)
                 found.append((task, task.updated_at + timedelta(seconds=2.5)))
     return found + _waiting(found[0][0]) + _due(next(task for task, _ in found if task.retry_at is not None))
+
+
+def _counting():
+    """A running task with live progress of each kind, of three phases and of one."""
+    running = next(task for task, _ in _tasks() if task.running is not None and task.running.name == PHASE)
+    for task in (running, running.changed(phases=running.phases[:1])):
+        for percent, done, total in ((0.0, None, None), (0.0, 1204.0, None), (12.7, 3.0, 9.0), (0.0, 0.0, 9.0)):
+            phases = (task.phases[0].changed(percent=percent), *task.phases[1:])
+            yield task.changed(phases=phases, percent=percent / len(phases), done=done, total=total)
 
 
 def _copies():

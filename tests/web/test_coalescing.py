@@ -115,13 +115,13 @@ def test_lines_are_in_order_and_every_one_is_there_or_counted(given_sizes, maxim
     def totals(messages):
         found = {}
         for log in messages:
-            found[log.attempt] = found.get(log.attempt, 0) + log.dropped + len(log.lines)
+            found[log.attempt] = found.get(log.attempt, 0) + log.dropped + log.skipped + len(log.lines)
         return {attempt: count for attempt, count in found.items() if count}
 
     assert totals(taken) == totals(logs)
     expected: dict[int, int] = {}
     for log in taken:
-        expected[log.attempt] = expected.get(log.attempt, 0) + log.dropped
+        expected[log.attempt] = expected.get(log.attempt, 0) + log.dropped + log.skipped
         assert log.first_line == expected[log.attempt] + 1
         for line in log.lines:
             assert line.text == f"{log.attempt}:{expected[log.attempt]}"

@@ -48,7 +48,7 @@ export class Row {
     setText(this._name, words.plain(task.name));
     const launch = this._trans.__('launched %1', words.dateAndClock(new Date(task.created_at)));
     setAttribute(this.node, 'title', `${words.plain(task.name)}\n${launch}\n${task.task_id}`);
-    setText(this._when, ended || !live ? when(new Date(orderedBy(task)), today) : words.percent(task.percent));
+    setText(this._when, ended || !live ? when(new Date(orderedBy(task)), today) : words.share(task, this._trans));
     const says = rowSays(task, live ? null : model.asOf, this._trans);
     setText(this._says, says);
     setAttribute(this._says, 'title', says);
