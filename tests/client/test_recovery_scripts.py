@@ -149,7 +149,7 @@ def test_a_pause_waits_for_the_attempt_whose_time_runs_out(script):
                 pass
             return [ctx.attempt]
 
-        task = flow.with_options(executor="process", timeouts={"attempt": 0.5}).launch(n=3)
+        task = flow.with_options(executor="process", timeouts={"attempt": 0.5}, retry=2).launch(n=3)
         while not task.snapshot.running or task.phase != "planning":
             pass
         task.pause()
