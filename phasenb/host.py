@@ -21,8 +21,11 @@ from phasenb.core.attempts import EngineLimits
 from phasenb.core.keeper import Keeper
 from phasenb.core.phase_manager import PhaseManager
 from phasenb.core.ports import HostInfo
+from phasenb.core.silence import LOOP_STANDS_S
+from phasenb.executors.feeding import Feeding
 from phasenb.executors.process import ProcessExecutor
 from phasenb.executors.secret_files import SecretFiles
+from phasenb.store.heartbeat import Heartbeat
 from phasenb.store.location import MEMORY
 from phasenb.store.saver import MemorySaver
 from phasenb.web.api import TaskApi
@@ -53,6 +56,7 @@ class Host:
 
     ``url`` is what clients inside phases call it. ``reading``: it shows what is in the store, adopts nothing, and is no
     host to the others; launches are not for it.
+    ``stands_s``: how long its event loop may stand before it gives its tasks up.
     ``open_store(url, artifacts=, reading=)`` makes the store: a test gives one that fails where it is told to.
     """
 
@@ -66,6 +70,7 @@ class Host:
         url: str = "the launcher's process",
         open_store: Callable[..., MemorySaver] = MemorySaver.open,
         observers: Sequence[Observer] = (),
+        stands_s: float = LOOP_STANDS_S,
     ) -> None:
         self.settings = settings
         self._open_store = open_store
@@ -78,6 +83,8 @@ class Host:
         self.manager: PhaseManager
         self.hub: WebSocketManager
         self._closing = AsyncExitStack()
+        self._feeding = Feeding()
+        self._stands_s = stands_s
 
     async def start(self) -> None:
         """Open the store and be ready for launches. Raises StoreUnavailable, with what is wrong and where."""
@@ -116,9 +123,16 @@ class Host:
             secrets=secrets,
         )
         self._nested.serve(self.manager, self.hub, TaskApi(self.manager, place=self.place))
-        keeper = Keeper(self.manager, self.store, SystemClock(), _info(self.name), _alive, lease_s=settings.lease_s)
+        lease_s = settings.lease_s
+        heartbeat = Heartbeat(
+            self.store.heartbeats(lease_s / 8), self._feeding.say, lease_s=lease_s, stands_s=self._stands_s
+        )
+        info = _info(self.name)
+        keeper = Keeper(self.manager, self.store, SystemClock(), info, _alive, lease_s=lease_s, beat=heartbeat.beat)
         if not self._reading:
             closing.push_async_callback(keeper.leave)
+            heartbeat.start()
+            closing.push_async_callback(heartbeat.stop)
         closing.push_async_callback(self.manager.stop)
         closing.push_async_callback(keeper.stop_looking)
         await (keeper.look() if self._reading else keeper.start())
@@ -141,6 +155,7 @@ class Host:
             "process": ProcessExecutor(
                 self.settings.workers,
                 silence_s=self.settings.lease_s / 2,
+                feeding=self._feeding,
                 objects_url=self.store.objects_url,
                 nested=self._nested,
             )

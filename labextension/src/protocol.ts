@@ -802,7 +802,10 @@ export interface TaskPaused {
   type: 'task_paused';
 }
 
-/** `lost_attempt`: the attempt that the dead host was running, which is run again; null where none was. */
+/**
+ * `lost_attempt`: the attempt that the dead host was running, which is run again; null where none was.
+ * `reason`: `frozen` where `host` had it all the time, and was frozen with all that it ran; else null.
+ */
 export interface TaskRecovered {
   task_id: string;
   session: string;
@@ -811,6 +814,7 @@ export interface TaskRecovered {
   type: 'task_recovered';
   host: string;
   lost_attempt: number | null;
+  reason: 'frozen' | null;
 }
 
 export interface TaskResult {

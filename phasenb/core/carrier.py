@@ -155,7 +155,8 @@ class Carrier:
             live.settling = True  # what came out of it must reach the log, even if the task's time is over now
             try:
                 ended = Ended(running.phase, outcome, slot.worker, self.roll(), running.kind)
-                if outcome.status in FAILURES and not (outcome.error is not None and outcome.error.missing_secret):
+                error = outcome.error
+                if outcome.status in FAILURES and not (error is not None and (error.missing_secret or error.frozen)):
                     ended = await self._judged(live, ended)
                 live.running = await self.persist(live, partial(_settle, live, ended, slot))
             finally:
@@ -387,7 +388,7 @@ def _proceed(live: LiveTask, slot: Slot | None, decision: Decision) -> Running |
 
 def _settle(live: LiveTask, ended: Ended, slot: Slot, decision: Decision) -> Running | None:
     """The end of an attempt and the start of the next, in one decision where the worker is still there."""
-    decision.settle(ended, live.cancelled_by, live.give_up)
+    decision.settle(ended, live.cancelled_by, live.give_up, host=live.host)
     if decision.state.state is not State.RUNNING:
         return None
     values = live.values

@@ -117,10 +117,17 @@ class Decision:
         self.add(ev.PhaseStarted, phase=phase.name, attempt=phase.attempt + 1, worker=worker)
         return Running(self.state.phase_named(phase.name), "phase")
 
-    def settle(self, ended: Ended, cancelled_by: str | None = None, give_up: ErrorInfo | None = None) -> None:
+    def settle(
+        self,
+        ended: Ended,
+        cancelled_by: str | None = None,
+        give_up: ErrorInfo | None = None,
+        host: str | None = None,
+    ) -> None:
         """What an attempt's outcome means: it counts, it is tried again, undone, replaced, or it ends the task.
 
-        ``cancelled_by``: who asked for the cancel, if anyone did; ``give_up``: why the task must end now.
+        ``cancelled_by``: who asked for the cancel, if anyone did; ``give_up``: why the task must end now; ``host``: who
+        carries it.
         """
         status = ended.outcome.status
         cancelling = self.state.state is State.CANCELLING
@@ -142,6 +149,9 @@ class Decision:
                 self.add(ev.TaskComplete, duration_s=seconds_between(self.state.created_at, self.at))
             elif give_up is not None:  # the attempt was quicker than its end: its result counts
                 self.abort(give_up)
+        elif ended.outcome.error is not None and ended.outcome.error.frozen:
+            self._record(ended, ResultStatus.LOST)
+            self.add(ev.TaskRecovered, host=host or "", lost_attempt=ended.phase.attempt, reason="frozen")
         elif ended.kind == "compensation":
             self._fail_undo(ended)
         else:

@@ -189,8 +189,11 @@ _FOLDS: dict[str, Callable[[History, Any], dict[str, Any]]] = {
         **history._edited(event),
     },
     "approval_denied": History._denied,
-    # Whoever takes up a task that only waits, or that its host left in good order, proves nothing against it.
-    "task_recovered": lambda history, event: {"recoveries": history.recoveries + (event.lost_attempt is not None)},
+    # Whoever takes up a task that only waits, or that its host left in good order, proves nothing against it; nor does
+    # a host that was frozen with it, and goes on.
+    "task_recovered": lambda history, event: {
+        "recoveries": history.recoveries + (event.lost_attempt is not None and event.reason is None)
+    },
     "task_retried": History._retried,
 }
 _ENDS = ("task_complete", "task_error", "task_cancelled")

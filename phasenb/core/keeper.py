@@ -11,7 +11,8 @@ Rules (design.md section 5):
 * A host that was taken for dead finds that out at its next beat, commit or launch. It stops what it runs, and starts
   again as a new host: its fences are worth nothing, and nobody would look for tasks under its old name. That name is
   given up last, and what was taken under it is not carried under the new one: an attempt would run twice at once.
-* Beats have a loop of their own: however long an adoption takes, this host's lease goes on.
+* Heartbeats come from a thread of their own (store.heartbeat): however long an adoption takes, or the loop stands, this
+  host's lease goes on.
 * What a dead host committed is told before what is done with its tasks.
 * Now and then objects that nothing names are removed; any number of hosts may do so at once.
 * Progress is not relayed between hosts; events are.
@@ -41,10 +42,20 @@ _PAGE = 1000
 
 
 class Keeper:
-    """``info`` describes this process; its ``host`` becomes the manager's. ``alive`` tells of a process, if it can."""
+    """``info`` describes this process; its ``host`` becomes the manager's. ``alive`` tells of a process, if it can.
+    ``beat``: what writes a heartbeat, in the place of the store (a thread of its own, which beats by itself as well).
+    """
 
     def __init__(
-        self, manager: PhaseManager, store: Store, clock: Clock, info: HostInfo, alive: Alive, *, lease_s: float
+        self,
+        manager: PhaseManager,
+        store: Store,
+        clock: Clock,
+        info: HostInfo,
+        alive: Alive,
+        *,
+        lease_s: float,
+        beat: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         self._manager = manager
         self._store = store
@@ -52,6 +63,7 @@ class Keeper:
         self._info = info
         self._alive = alive
         self._lease_s = lease_s
+        self._write_beat = beat
         self._watch = Watch(lease_s)
         now = clock.monotonic()
         self._own = OwnLease(lease_s, now, now)
@@ -129,7 +141,7 @@ class Keeper:
     async def _beat(self) -> None:
         host, asked = self._manager.host, self._clock.monotonic()
         try:
-            await self._store.beat(host)
+            await (self._write_beat or self._store.beat)(host)
         except StoreUnavailable as error:
             self._manager.trouble = error
             raise

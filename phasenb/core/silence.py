@@ -13,6 +13,7 @@ from phasenb.core.ports import HostInfo
 
 Alive = Callable[[HostInfo], bool | None]
 _BREAK = 1 / 2  # of a lease without a beat: who has one begins anew to watch the others; its own time is half over
+LOOP_STANDS_S = 600.0
 _LATE = 3 / 8  # of a lease without a beat: one is missing
 
 
@@ -69,12 +70,42 @@ class OwnLease:
         """Whether another host may soon take this one for dead: one can write, while this one can't. ``others``: as
         they were between two times, None where that can't be seen. To be asked often while this host is ``late``.
         """
-        if others is not None:
-            counted = {host.host: host.counter for host in others}
-            if self._counted is None:
-                self._looked, self._counted = answered, counted
-            if all(count == self._counted.get(host) for host, count in counted.items()):
-                if asked - self._looked >= self.lease_s * _BREAK:  # a break for them too: each begins its watch anew
-                    self._idle = asked
-                return False
+        if self.alone(asked, answered, others):
+            return False
         return answered - max(self.beaten, self._idle) >= self.lease_s * _BREAK
+
+    def alone(self, asked: float, answered: float, others: Iterable[HostInfo] | None) -> bool:
+        """Whether no other host could write since this one's beats are missing, as far as can be seen."""
+        if others is None:
+            return False
+        counted = {host.host: host.counter for host in others}
+        if self._counted is None:
+            self._looked, self._counted = answered, counted
+        if any(count != self._counted.get(host) for host, count in counted.items()):
+            return False
+        if asked - self._looked >= self.lease_s * _BREAK:  # a break for them too: each begins its watch anew
+            self._idle = asked
+        return True
+
+
+@dataclass(slots=True)
+class Life:
+    """What a host's heartbeat thread shows. ``stands_s``: for how long the host's event loop may stand: one that does
+    nothing any more gives its tasks up. ``forgotten``: it was taken for dead.
+    """
+
+    lease: OwnLease
+    stands_s: float
+    forgotten: bool = False
+
+    def beats(self, stood_s: float) -> bool:
+        """Whether it shows any life. ``stood_s``: since the loop's newest turn."""
+        return stood_s < self.stands_s
+
+    def feeds(self, asked: float, answered: float, others: Iterable[HostInfo] | None) -> bool:
+        """Whether guardians hear of it: while its newest stored beat is young, or no other host can write. So the last
+        word comes so early that workers end before others may take their tasks up. ``others`` as for ``lost``.
+        """
+        if self.forgotten:
+            return False
+        return not self.lease.late(answered) or self.lease.alone(asked, answered, others)

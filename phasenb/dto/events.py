@@ -153,11 +153,14 @@ class TaskCancelled(_ByEvent):
 
 
 class TaskRecovered(BaseEvent):
-    """``lost_attempt``: the attempt that the dead host was running, which is run again; null where none was."""
+    """``lost_attempt``: the attempt that the dead host was running, which is run again; null where none was.
+    ``reason``: ``frozen`` where ``host`` had it all the time, and was frozen with all that it ran; else null.
+    """
 
     type: Literal["task_recovered"] = "task_recovered"
     host: str
     lost_attempt: int | None = None
+    reason: Literal["frozen"] | None = None
 
 
 class TaskComplete(BaseEvent):

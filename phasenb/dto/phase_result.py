@@ -43,6 +43,11 @@ class ErrorInfo(Frozen):
         return self.type == "phasenb.SecretUnavailable"
 
     @property
+    def frozen(self) -> bool:
+        """Whether its host was frozen, and its guardian ended it: no policy or threshold counts it."""
+        return self.type == "phasenb.HostFrozen"
+
+    @property
     def out_of_memory(self) -> bool:
         """Whether a worker was lost as memory ran out, and the figures prove it: no default retries that."""
         return self.type == "phasenb.OutOfMemory"
@@ -71,4 +76,6 @@ class PhaseResult(Frozen):
     @property
     def counts_as_failure(self) -> bool:
         """Whether thresholds count it."""
-        return self.status in FAILURES and not (self.error is not None and self.error.missing_secret)
+        return self.status in FAILURES and not (
+            self.error is not None and (self.error.missing_secret or self.error.frozen)
+        )

@@ -20,6 +20,7 @@ The tree (stable wire codes in brackets; protocol.md "Errors")::
     ├── RuntimeMismatch [runtime_mismatch]
     ├── SecretUnavailable [secret_unavailable]
     ├── WorkerLost [worker_lost]          a worker that died, or could not be started for now
+    │   ├── HostFrozen                    one that its guardian ended, as its host was frozen
     │   └── OutOfMemory                   one that the kernel killed, as memory ran out
     ├── LeaseLost                         another host has taken over what this one was doing
     ├── StoreUnavailable [store_unavailable]
@@ -77,6 +78,7 @@ from phasenb.errors.tasks import (
     ConfigError,
     Conflict,
     Forbidden,
+    HostFrozen,
     IllegalTransition,
     LaunchError,
     LaunchesPaused,
@@ -115,6 +117,7 @@ __all__ = [
     "ConnectionGone",
     "Forbidden",
     "HelloRequired",
+    "HostFrozen",
     "IllegalTransition",
     "LaunchError",
     "LaunchesPaused",

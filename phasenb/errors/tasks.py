@@ -259,6 +259,14 @@ class OutOfMemory(WorkerLost):
 
 
 @dataclass(eq=False)
+class HostFrozen(WorkerLost):
+    """A worker that its guardian ended, since its host showed no life: a host that was frozen with all that it runs (a
+    container that is paused, Ctrl-Z, a machine that sleeps), and goes on. It is no failure of the attempt.
+    ``ErrorInfo.frozen`` says the same of an error record.
+    """
+
+
+@dataclass(eq=False)
 class StoreUnavailable(PhasenbError):
     code: ClassVar[str] = "store_unavailable"
     store: str

@@ -16,6 +16,7 @@ Rules:
 
 The line is a socket. By it the host sends a WORD each time that it shows that it lives: when that was, on the clock
 that the processes of a machine share. This process answers STARTED with the pid or NOT_STARTED with the errno, and
+SILENT where it ends the worker since the host showed no life (a host that thaws hears of it), and
 ENDED with the returncode (as in ``subprocess``) and the most memory that the worker held.
 """
 
@@ -33,7 +34,7 @@ from time import monotonic
 WORD = struct.Struct("!d")
 ANSWER = struct.Struct("!ciq")  # kind, number, and at an end ru_maxrss in bytes: getrusage(2)
 FOR_WORKER = "PHASENB_FOR_WORKER_"  # begins the names of the variables that are the worker's, and not this process's
-STARTED, NOT_STARTED, ENDED = b"+", b"-", b"."
+STARTED, NOT_STARTED, SILENT, ENDED = b"+", b"-", b"!", b"."
 _READ_BYTES = 65_536
 _LOOK_S = 1.0  # at whether the host is there still, where the kernel doesn't tell
 _LEFT_S = 5.0  # for what was left behind and killed: a process that waits for a lost disk may not end for hours
@@ -118,6 +119,8 @@ class Guardian:
         now = monotonic()
         self._hear()
         self._silence.look(now)
+        if self._silence.too_long:
+            self._answer(SILENT, 0)
         self._gone = self._gone or self._silence.too_long or host in ready or os.getppid() != self._host
 
     def _hear(self) -> None:

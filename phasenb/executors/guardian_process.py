@@ -20,6 +20,7 @@ from time import monotonic
 import psutil
 
 from phasenb.executors import guardian
+from phasenb.executors.feeding import Feeding
 from phasenb.executors.process_tree import kill_tree
 
 log = logging.getLogger(__name__)
@@ -33,11 +34,14 @@ class GuardianProcess(asyncio.Protocol):
     end, 0 where its guardian was gone.
     """
 
-    def __init__(self, silence_s: float | None) -> None:
+    def __init__(self, silence_s: float | None, feeding: Feeding | None = None) -> None:
         loop = asyncio.get_running_loop()
         self.pid = 0
+        self.silent = False  # it ends what it guards, as this host showed no life
         self.peak_bytes = 0
         self._silence_s = silence_s
+        self._feeding = feeding
+        self._voice: socket.socket | None = None
         self._process: asyncio.subprocess.Process
         self._line: asyncio.Transport
         self._started: asyncio.Future[int] = loop.create_future()
@@ -54,20 +58,27 @@ class GuardianProcess(asyncio.Protocol):
         descriptors: Sequence[int],
         output: tuple[int, int],
         silence_s: float | None,
+        feeding: Feeding | None = None,
     ) -> GuardianProcess:
         """Start a process; its last words are the numbers of the ``descriptors``, which are passed to it.
 
         ``variables``: its whole environment.
         ``output``: its stdout and stderr. ``silence_s``: how long it may live without a word of this host; None: as
-        long as the host is there. Raises OSError.
+        long as the host is there. ``feeding`` says such words from another thread; by default the loop does.
+
+        Raises OSError.
         """
-        self = cls(silence_s)
+        self = cls(silence_s, feeding)
         line, its_line = socket.socketpair()
         try:
             with its_line:
                 self._process = await _guardian(words, variables, descriptors, output, its_line.fileno(), silence_s)
+            if feeding is not None and silence_s is not None:
+                self._voice = line.dup()
+                feeding.add(self._voice)
             await asyncio.get_running_loop().create_connection(lambda: self, sock=line)
         except BaseException:
+            self._be_silent()
             line.close()
             raise
         try:
@@ -101,7 +112,7 @@ class GuardianProcess(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._line = transport
-        if self._silence_s is not None:
+        if self._silence_s is not None and self._feeding is None:
             self._show_life(self._silence_s / _WORDS)
 
     def _show_life(self, seconds: float) -> None:
@@ -111,6 +122,8 @@ class GuardianProcess(asyncio.Protocol):
     def _be_silent(self) -> None:
         if self._speaking is not None:
             self._speaking.cancel()
+        if self._voice is not None and self._feeding is not None:
+            self._feeding.remove(self._voice)
 
     def data_received(self, data: bytes) -> None:
         self._data += data
@@ -121,7 +134,9 @@ class GuardianProcess(asyncio.Protocol):
         self._data = self._data[whole:]
 
     def _answered(self, kind: bytes, number: int) -> None:
-        if kind == guardian.ENDED:
+        if kind == guardian.SILENT:
+            self.silent = True
+        elif kind == guardian.ENDED:
             self._ended.set_result(number)
         elif self._started.cancelled():
             return

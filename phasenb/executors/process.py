@@ -34,6 +34,7 @@ from phasenb.dto.launch import Runtime
 from phasenb.dto.values import Json
 from phasenb.errors import LaunchError, PhasenbError, RuntimeMismatch, WorkerLost
 from phasenb.executors.environment import Variables, VariableSets, started_with
+from phasenb.executors.feeding import Feeding
 from phasenb.executors.frames import Header
 from phasenb.executors.process_run import Codes, LostSlot, WorkerSlot
 from phasenb.executors.secrets import named_in
@@ -86,7 +87,8 @@ class ProcessExecutor:
     """ports.Executor. ``workers``: how many at most, by default one for each processor and at least two.
 
     ``idle_s``: how long a worker without work is kept. ``silence_s``: how long workers live on without a word of this
-    host, which may be frozen while another one takes over; None: as long as it is there. ``objects_url(owner)``: the
+    host, which may be frozen while another one takes over; None: as long as it is there. ``feeding``: what says such
+    words; by default the loop does. ``objects_url(owner)``: the
     folder of an owner's objects, where a launch's variables are. ``nested`` serves clients inside phases.
     """
 
@@ -99,12 +101,14 @@ class ProcessExecutor:
         *,
         idle_s: float = 300.0,
         silence_s: float | None = None,
+        feeding: Feeding | None = None,
         objects_url: Callable[[str], str] = str,
         nested: Nested | None = None,
     ) -> None:
         self._nested = nested
         self.capacity = workers or max(2, os.cpu_count() or 1)
         self._silence_s = silence_s
+        self._feeding = feeding
         self._idle_s = idle_s
         start = Start(sys.executable, at_start(os.environ))
         self._own = Place(start, str(Path.cwd()), tuple(path for path in sys.path if path), python_version())
@@ -281,7 +285,7 @@ class ProcessExecutor:
         while len(self._workers) >= self.capacity and self._idle:
             self._retire(self._checked_out(next(iter(self._idle))))
         variables = started_with(start.variables, os.environ)
-        worker = await WorkerProcess.start(start.executable, self._silence_s, variables)
+        worker = await WorkerProcess.start(start.executable, self._silence_s, variables, self._feeding)
         self._starts[worker] = start
         self._workers.add(worker)
         worker.on_exit = self._gone

@@ -19,12 +19,17 @@ from phasenb.core.reports import Attempt, LogChunk, Outcome, Report
 from phasenb.dto.phase import LogLine, Step
 from phasenb.dto.phase_result import ResultStatus
 from phasenb.dto.values import Json
-from phasenb.errors import PhasenbError, RuntimeMismatch, WorkerLost
+from phasenb.errors import HostFrozen, PhasenbError, RuntimeMismatch, WorkerLost
 from phasenb.executors.failures import error_info
 from phasenb.executors.reports import COURTESY_S, Reports, StoppableRun
 from phasenb.executors.secrets import named_in
 from phasenb.executors.worker_messages import nested_message, run_message
 from phasenb.executors.worker_process import NOT_KEPT, WorkerProcess
+
+FROZEN = (
+    "[phasenb was frozen: its machine slept, its container was paused, or it was stopped (Ctrl-Z). This attempt ended "
+    "with that; the phase starts again, and it counts as no failure]"
+)
 
 
 class ProcessRun(StoppableRun):
@@ -68,6 +73,8 @@ class ProcessRun(StoppableRun):
         if lines:
             self.put(LogChunk(tuple(lines)))
         error = self._worker.loss(f"while it ran `{self._phase}`")
+        if isinstance(error, HostFrozen):
+            self.put(LogChunk((LogLine(stream="log", text=FROZEN, at=at),)))
         self._end(Outcome(ResultStatus.LOST, error=error_info(error)))
 
     async def _interrupt(self, grace_s: float) -> None:

@@ -20,8 +20,9 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from phasenb.core.memory_kills import MemoryFigures, held, out_of_memory
-from phasenb.errors import LaunchError, OutOfMemory, PhasenbError, RuntimeMismatch, WorkerLost, from_wire
+from phasenb.errors import HostFrozen, LaunchError, OutOfMemory, PhasenbError, RuntimeMismatch, WorkerLost, from_wire
 from phasenb.errors.shortage import NO_MORE, NO_THREADS
+from phasenb.executors.feeding import Feeding
 from phasenb.executors.frames import BadFrame, FrameParser, Header, frame
 from phasenb.executors.guardian_process import GuardianProcess
 from phasenb.executors.lines import LineFolder
@@ -98,16 +99,20 @@ class WorkerProcess(asyncio.Protocol):
 
     @classmethod
     async def start(
-        cls, executable: str, silence_s: float | None = None, variables: Mapping[str, str] = os.environ
+        cls,
+        executable: str,
+        silence_s: float | None = None,
+        variables: Mapping[str, str] = os.environ,
+        feeding: Feeding | None = None,
     ) -> WorkerProcess:
-        """A worker that is ready; ``silence_s``: see GuardianProcess. ``variables``: its process's environment.
+        """A worker that is ready; ``silence_s``, ``feeding``: see GuardianProcess. ``variables``: its environment.
 
         Raises LaunchError, RuntimeMismatch; WorkerLost where another time may do.
         """
         worker = cls(executable)
         try:
             async with asyncio.timeout(START_S):
-                await worker._spawn(silence_s, variables)
+                await worker._spawn(silence_s, variables, feeding)
                 await worker._greet()
         except BaseException as error:
             if worker.pid:
@@ -119,7 +124,7 @@ class WorkerProcess(asyncio.Protocol):
             raise
         return worker
 
-    async def _spawn(self, silence_s: float | None, variables: Mapping[str, str]) -> None:
+    async def _spawn(self, silence_s: float | None, variables: Mapping[str, str], feeding: Feeding | None) -> None:
         with ExitStack() as theirs, ExitStack() as ours:
             sock, its_sock = socket.socketpair()
             ours.callback(sock.close)
@@ -138,6 +143,7 @@ class WorkerProcess(asyncio.Protocol):
                 (its_sock.fileno(), *reads),
                 (writes[0], writes[1]),
                 silence_s,
+                feeding,
             )
             ours.pop_all()  # from here on they are closed when the process has ended
         self.pid = self._guardian.pid
@@ -220,6 +226,8 @@ class WorkerProcess(asyncio.Protocol):
 
     def loss(self, when: str) -> WorkerLost:
         """Its end as an error; ``when``: what it was about to do."""
+        if self._guardian.silent:
+            return HostFrozen(self.name, f"was ended, {when}: this host showed no life for too long")
         kind = OutOfMemory if not self._killed_for and out_of_memory(self._figures) else WorkerLost
         return kind(self.name, f"{self.ended_by()}, {when}")
 

@@ -23,6 +23,7 @@ from sqlalchemy.pool import QueuePool
 from phasenb.errors import StoreUnavailable
 from phasenb.store import statements as sql
 from phasenb.store.faults import BUSY_S, unavailable
+from phasenb.store.heartbeat import Heartbeats
 from phasenb.store.location import Location, check
 from phasenb.store.migrations import MIGRATIONS, migrate, version_of
 from phasenb.store.statements import Cursor
@@ -111,6 +112,12 @@ class Database:
         (newest,) = sql.NEWEST_CHANGE.one(cursor)
         return newest or 0
 
+    def heartbeats(self, busy_s: float) -> Heartbeats | None:
+        """A way of its own to the store's hosts, which waits for a lock at most ``busy_s``; None for one in memory."""
+        if self.location.path is None:
+            return None
+        return Heartbeats(lambda: _connection(self.location, "rw", busy_s), self.location.shown, self._guard)
+
     def close(self) -> None:
         """Commit what waits, then close all connections. Idempotent; blocks."""
         self._closed = True  # a pool that was disposed of would connect anew
@@ -163,12 +170,12 @@ def _connect_to_read(location: Location) -> sqlite3.Connection:
     return _connection(location, "ro")
 
 
-def _connection(location: Location, mode: str) -> sqlite3.Connection:
+def _connection(location: Location, mode: str, busy_s: float = BUSY_S) -> sqlite3.Connection:
     # Transactions are ours to begin (isolation_level None); threads are told apart by Writer and by the pool.
     return sqlite3.connect(
         f"{location.path.as_uri()}?mode={mode}" if location.path else ":memory:",
         uri=True,
-        timeout=BUSY_S,
+        timeout=busy_s,
         isolation_level=None,
         check_same_thread=False,
         cached_statements=256,

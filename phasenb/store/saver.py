@@ -30,6 +30,7 @@ from phasenb.store import statements as sql
 from phasenb.store.appends import PreparedAppend, known_task
 from phasenb.store.artifacts import Artifacts
 from phasenb.store.database import Database
+from phasenb.store.heartbeat import Heartbeats
 from phasenb.store.location import Location, locate
 from phasenb.store.references import oldest_attempt, references
 from phasenb.store.statements import Cursor
@@ -141,6 +142,10 @@ class MemorySaver:
 
     async def join(self, host: HostInfo) -> None:
         await self._database.writer.run(hosts.join(host))
+
+    def heartbeats(self, busy_s: float) -> Heartbeats | None:
+        """What a heartbeat thread has; see Database."""
+        return self._database.heartbeats(busy_s)
 
     async def beat(self, host: str) -> None:
         await self._database.writer.run(hosts.beat(host))

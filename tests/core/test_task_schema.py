@@ -38,6 +38,8 @@ def fields_for(event_class, phase, attempt, data):
     wanted = {name: value for name, value in choices.items() if name in event_class.model_fields}
     if event_class is ev.ApprovalRequested:
         wanted.pop("kind")
+    if event_class is ev.TaskRecovered:
+        wanted["reason"] = data.draw(st.sampled_from([None, "frozen"]))
     if event_class is ev.PhaseRetrying:
         wanted["attempt"] = max(2, attempt)
     return {**wanted, "at": at}

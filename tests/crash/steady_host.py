@@ -1,9 +1,10 @@
 """A host that lives until its stdin ends, and does what each line of it says.
 
-usage: python steady_host.py FOLDER NAME
-Lines: ``launch KIND``, or a command (``cancel pause resume approve deny``) for the store's one task. Each is
-answered by a line: ``ok STATE``, or the error's type. ``NAME.told`` gets a line for each event that it announced,
-``runs.txt`` ``PHASE PID start|alive|end TIME`` lines of the phases.
+usage: python steady_host.py FOLDER NAME [SECONDS that its loop may stand]
+Lines: ``launch KIND`` (plain, gated, or once: neither retry nor recovery), ``block SECONDS`` (its loop), or a command
+(``cancel pause resume approve deny``) for the store's one task. Each is answered by a line: ``ok STATE``, or the
+error's type. ``NAME.told`` gets a line for each event that it announced, ``runs.txt`` ``PHASE PID start|alive|end
+TIME`` lines of the phases.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from pathlib import Path
 from phasenb.agents.packing import code_json, pack
 from phasenb.agents.workflow import Workflow
 from phasenb.config import load_settings
+from phasenb.core.silence import LOOP_STANDS_S
 from phasenb.dto.events import parse_event
 from phasenb.dto.launch import Launch, LaunchOptions
 from phasenb.errors import PhasenbError
 from phasenb.host import Host
 
-FOLDER, NAME = Path(sys.argv[1]), sys.argv[2]
+FOLDER, NAME = (Path(sys.argv[1]), sys.argv[2]) if __name__ == "__main__" else (Path(), "")
 OWNER = "ada"
 LEASE_S = 1.6
 
@@ -60,12 +62,16 @@ def launch(kind):
     flow.planning(planning)
     flow.implementation(implementation)
     gates = ("implementation",) if kind == "gated" else ()
-    options = LaunchOptions(phases=flow.phases, approve_before=gates)
+    once = {"maximum_recoveries": 0, "defaults": {"retry": {"maximum_attempts": 1}}} if kind == "once" else None
+    options = LaunchOptions(phases=flow.phases, approve_before=gates, recovery=once)
     return Launch(code=code_json(pack(flow)), options=options)
 
 
 async def obey(host, words):
     manager = host.manager
+    if words[0] == "block":
+        time.sleep(float(words[1]))  # as an extension of the same server may do  # noqa: ASYNC251
+        return ""
     if words[0] == "launch":
         return (await manager.launch(OWNER, "steady", launch(words[1]))).task.state
     (task,) = await host.store.tasks(OWNER)
@@ -85,7 +91,8 @@ async def live():
     settings = load_settings(
         {"store": {"url": str(FOLDER / "store.db")}, "lease_s": LEASE_S, "executor": {"workers": 1, "kill_grace_s": 1}}
     )
-    host = Host(settings, embedded=False, name=NAME)
+    stands_s = float(sys.argv[3]) if len(sys.argv) > 3 else LOOP_STANDS_S
+    host = Host(settings, embedded=False, name=NAME, stands_s=stands_s)
     await host.start()
     told = (FOLDER / f"{NAME}.told").open("a", buffering=1)
     tell = host.hub.events

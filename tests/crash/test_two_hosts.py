@@ -10,10 +10,13 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
+import psutil
 import pytest
 
 from phasenb.core.task_schema import fold
 from phasenb.dto.events import parse_event
+from phasenb.executors.process_run import FROZEN
+from tests.crash.steady_host import LEASE_S
 
 HOST = Path(__file__).with_name("steady_host.py")
 PATIENCE_S = 30.0
@@ -22,11 +25,11 @@ PATIENCE_S = 30.0
 class Process:
     """One host, told what to do line by line."""
 
-    def __init__(self, folder, name):
+    def __init__(self, folder, name, *words):
         self.folder = folder
         self.name = name
         self.process = subprocess.Popen(
-            [sys.executable, HOST, folder, name],
+            [sys.executable, HOST, folder, name, *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=(folder / f"{name}.err").open("w"),
@@ -38,9 +41,12 @@ class Process:
         return self.process.stdout.readline().strip()
 
     def does(self, words):
+        self.begins(words)
+        return self.answer()
+
+    def begins(self, words):
         self.process.stdin.write(words + "\n")
         self.process.stdin.flush()
-        return self.answer()
 
     def told(self):
         return (self.folder / f"{self.name}.told").read_text().split("\n")[:-1]
@@ -57,8 +63,8 @@ class Process:
 def hosts(tmp_path):
     started = []
 
-    def start(name):
-        started.append(Process(tmp_path, name))
+    def start(name, *words):
+        started.append(Process(tmp_path, name, *words))
         return started[-1]
 
     yield start
@@ -150,6 +156,93 @@ def test_a_frozen_host_loses_its_task_and_no_attempt_runs_twice_at_once(tmp_path
         "planning",
         "implementation",
     ]
+
+
+def went_on_as_if_nothing_was(folder):
+    """Whether the task ended well, and nobody took it up or ran its phase again."""
+    (folder / "go on").touch()
+    until(lambda: state_of(folder) == "completed")
+    events = log_of(folder)
+    assert {event.attempt for event in events if event.type == "phase_started"} == {1}
+    assert not [event for event in events if event.type in ("task_recovered", "phase_failed")]
+    assert len([name for name, _ in runs(folder) if name == "planning"]) == 1
+
+
+def test_a_host_whose_loop_stands_loses_nothing_to_others(tmp_path, hosts):
+    one, two = hosts("one"), hosts("two")
+    one.does("launch plain")
+    until(lambda: started(tmp_path, "planning"))
+    began = time.monotonic()
+    assert one.does(f"block {3 * LEASE_S}").startswith("ok")
+    assert time.monotonic() - began >= 3 * LEASE_S
+    went_on_as_if_nothing_was(tmp_path)
+    assert one.end().startswith("one:")
+    two.end()
+
+
+def test_a_store_that_another_process_holds_past_the_lease_ends_nothing(tmp_path, hosts):
+    one, two = hosts("one"), hosts("two")
+    one.does("launch plain")
+    until(lambda: started(tmp_path, "planning"))
+    connection = sqlite3.connect(tmp_path / "store.db", isolation_level=None, timeout=30)
+    connection.execute("BEGIN EXCLUSIVE")
+    wait_s(3 * LEASE_S)
+    connection.execute("ROLLBACK")
+    connection.close()
+    wait_s(1.5 * LEASE_S)
+    went_on_as_if_nothing_was(tmp_path)
+    one.end(), two.end()
+
+
+def test_a_host_whose_loop_stands_for_too_long_gives_its_tasks_up(tmp_path, hosts):
+    one, two = hosts("one", str(LEASE_S)), hosts("two")
+    one.does("launch plain")
+    until(lambda: started(tmp_path, "planning"))
+    one.begins("block 600")
+    until(lambda: started(tmp_path, "planning", times=2))
+    (first, last), (again, _) = sorted(span for (phase, _), span in runs(tmp_path).items() if phase == "planning")
+    assert first < last < again, "its worker still ran when the other host's began"
+    assert "event loop has stood" in (tmp_path / "one.err").read_text()
+    (tmp_path / "go on").touch()
+    until(lambda: state_of(tmp_path) == "completed")
+    (recovered,) = [event for event in log_of(tmp_path) if event.type == "task_recovered"]
+    assert recovered.host.startswith("two:")
+    one.process.kill()
+    two.end()
+
+
+def wait_s(seconds):
+    """Past a lease, which nothing tells of."""
+    end = time.monotonic() + seconds
+    until(lambda: time.monotonic() >= end)
+
+
+@pytest.mark.parametrize("frozen", ["all", "the host alone"])
+def test_a_host_that_is_frozen_and_thaws_starts_its_attempt_again_as_no_failure(tmp_path, hosts, frozen):
+    """All: docker pause, a machine that sleeps. The host alone: Ctrl-Z of a script, as guardians are of no terminal."""
+    one = hosts("one")
+    one.does("launch once")
+    until(lambda: started(tmp_path, "planning"))
+    host = psutil.Process(one.process.pid)
+    processes = [host, *(host.children(recursive=True) if frozen == "all" else ())]
+    for process in processes:
+        process.suspend()
+    wait_s(2 * LEASE_S)
+    for process in processes:
+        process.resume()
+    until(lambda: started(tmp_path, "planning", times=2))
+    (tmp_path / "go on").touch()
+    until(lambda: state_of(tmp_path) == "completed")
+    (first, last), (again, _) = sorted(span for (phase, _), span in runs(tmp_path).items() if phase == "planning")
+    assert first < last < again
+    events = log_of(tmp_path)
+    (recovered,) = [event for event in events if event.type == "task_recovered"]
+    assert (recovered.reason, recovered.lost_attempt) == ("frozen", 1)
+    assert not [event for event in events if event.type in ("phase_failed", "phase_retrying")]
+    with sqlite3.connect(tmp_path / "store.db") as connection:
+        lines = [text for (text,) in connection.execute("SELECT text FROM logs")]
+    assert [line for line in lines if "phasenb was frozen" in line] == [FROZEN]
+    one.end()
 
 
 def test_a_killed_hosts_task_goes_on_at_the_other_one_at_once(tmp_path, hosts):

@@ -85,6 +85,8 @@ def _event(event_type, picked, task):
         fields["given_up"] = True
     elif event_type == "retry_given_up":
         fields["phase"] = next(phase.name for phase in task.phases if phase.status == "retrying")
+    elif event_type == "task_recovered":
+        fields["reason"] = None
     event_class = ev.EVENT_CLASSES[event_type]
     known = {name: value for name, value in fields.items() if name in event_class.model_fields}
     return event_class(**{**IDS, "seq": task.seq + 1, **known})
