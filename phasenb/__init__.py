@@ -12,26 +12,52 @@ from typing import TYPE_CHECKING, Any
 from phasenb.core.launchers import set_finder, set_launcher
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from phasenb.agents import adapters
-    from phasenb.agents.workflow import Workflow
+    from phasenb.agents.workflow import Workflow as _Workflow
     from phasenb.client.async_client import AsyncClient
     from phasenb.client.client import Client
-    from phasenb.client.defaults import connect, launch, memory, results, resume_launches, task, tasks
+    from phasenb.client.defaults import (
+        approve,
+        cancel,
+        connect,
+        deny,
+        events,
+        last,
+        launch,
+        logs,
+        memory,
+        pause,
+        results,
+        resume,
+        resume_launches,
+        retry,
+        task,
+        tasks,
+    )
     from phasenb.client.handle import TaskHandle
     from phasenb.client.sessions import session
-    from phasenb.core.extended_agent import ExtendedAgent
+    from phasenb.core.context import Context
+    from phasenb.core.extended_agent import ExtendedAgent as _ExtendedAgent
     from phasenb.dto.phase import Step
     from phasenb.errors import PhasenbError, TaskCancelled, TaskFailed
 
+    # What `launch` returns, which the layer that has the classes does not know.
+    Workflow: TypeAlias = _Workflow[TaskHandle]
+    ExtendedAgent: TypeAlias = _ExtendedAgent[TaskHandle]
+
 __version__ = "0.1.0"
 __all__ = [
-    "AsyncClient", "Client", "ExtendedAgent", "PhasenbError", "Step", "TaskCancelled", "TaskFailed", "TaskHandle",
-    "Workflow", "adapters", "connect", "launch", "memory", "results", "resume_launches", "session", "task", "tasks",
+    "AsyncClient", "Client", "Context", "ExtendedAgent", "PhasenbError", "Step", "TaskCancelled", "TaskFailed",
+    "TaskHandle", "Workflow", "adapters", "approve", "cancel", "connect", "deny", "events", "last", "launch", "logs",
+    "memory", "pause", "results", "resume", "resume_launches", "retry", "session", "task", "tasks",
 ]  # fmt: skip
 
-_HOMES = {
+_ELSEWHERE = {
     "AsyncClient": "client.async_client",
     "Client": "client.client",
+    "Context": "core.context",
     "ExtendedAgent": "core.extended_agent",
     "PhasenbError": "errors",
     "Step": "dto.phase",
@@ -39,31 +65,36 @@ _HOMES = {
     "TaskFailed": "errors",
     "TaskHandle": "client.handle",
     "Workflow": "agents.workflow",
-    "connect": "client.defaults",
-    "launch": "client.defaults",
-    "memory": "client.defaults",
-    "resume_launches": "client.defaults",
-    "results": "client.defaults",
-    "session": "client.sessions",
-    "task": "client.defaults",
-    "tasks": "client.defaults",
     "adapters": "agents.adapters",
+    "session": "client.sessions",
     "_jupyter_server_extension_points": "server",
 }
+_HOMES = {name: _ELSEWHERE.get(name, "client.defaults") for name in (*__all__, *_ELSEWHERE)}
 
 
 def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
-        raise AttributeError(f"module 'phasenb' has no attribute {name!r}")
+        raise _no_such_name(name)
     module = importlib.import_module(f"phasenb.{home}")
     found = module if home.rpartition(".")[2] == name else getattr(module, name)
     globals()[name] = found
     return found
 
 
+def _no_such_name(name: str) -> Exception:
+    if name.startswith("_"):
+        return AttributeError(f"module 'phasenb' has no attribute {name!r}")
+    from phasenb.core.launch_check import nearest
+    from phasenb.errors import NoSuchName
+
+    close = nearest(name, __all__)
+    return NoSuchName("phasenb", name, f"did you mean `{close}`?" if close else "")
+
+
 def __dir__() -> list[str]:
-    return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])
+    """The public names alone: what completion shows."""
+    return sorted(__all__)
 
 
 def _launch(*args: Any) -> Any:

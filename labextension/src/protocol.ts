@@ -245,7 +245,9 @@ export interface LaunchCommand {
 }
 
 /**
- * Options of a launch. `key` names the work: launched twice, it is one task, unless `if_exists` says else.
+ * Options of a launch. `name` is the run's (else the agent's), `agent` that of the agent which comes as code.
+ *
+ * `key` names the work: launched twice, it is one task, unless `if_exists` says else.
  *
  * `env`: variables to be set for the task's phases. `secrets`: variable -> where it is found, `env:NAME` or
  * `file:PATH` of the host's, or `launcher`: its value comes beside the options. Only that is stored, never the
@@ -255,6 +257,7 @@ export interface LaunchCommand {
  */
 export interface LaunchOptions {
   name?: string | null;
+  agent?: string | null;
   key?: string | null;
   if_exists?: 'attach' | 'new' | 'error';
   phases?: string[] | null;

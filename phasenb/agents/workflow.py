@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Self, TypeVar, overload
 
-from phasenb.core.extended_agent import ExtendedAgent
+from phasenb.core.extended_agent import ExtendedAgent, H
 from phasenb.core.launch_check import CONTEXT, nearest
 from phasenb.core.phase_functions import Functions, PhaseFunction, can_run, check_phase_name
 from phasenb.core.steps import NO_BOUNDS, Bounds
@@ -23,7 +23,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 
 
-class Workflow(ExtendedAgent):
+class Workflow(ExtendedAgent[H]):
     """``flow = Workflow("penguins")``, then ``@flow.research``, ``@flow.planning``, ``@flow.implementation``, or
     ``@flow.phase("extract")`` for names of one's own; ``phases`` fixes names and order beforehand.
 
@@ -31,6 +31,7 @@ class Workflow(ExtendedAgent):
     """
 
     _inject: tuple[str, ...] = (CONTEXT,)  # `phase` is an input like any other
+    _PUBLIC = (*ExtendedAgent._PUBLIC, *DEFAULT_PHASES, "phase", "fallback", "compensate", "run")
 
     def __init__(self, name: str, phases: Sequence[str] | None = None) -> None:
         if not isinstance(name, str) or not name:
@@ -187,6 +188,10 @@ class Workflow(ExtendedAgent):
             {name: self._read(self._compensations[name]) for name in _ordered(self._compensations, order)},
             options={option: dict(values) for option, values in self._phase_options.items() if values},
         )
+
+    def _instead(self, name: str) -> str:
+        phase = f'@flow.phase("{name}") decorates the function of a phase of this name'
+        return " ".join(each for each in (super()._instead(name), phase) if each)
 
     def _read(self, function: Any) -> PhaseFunction:
         return PhaseFunction(function, inject=self._inject)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from phasenb.client.client import Client
     from phasenb.client.handle import TaskHandle
 
-TASK_HELP = "A task's id, or a unique end of it."
+TASK_HELP = "A task's id, its name, or the end of its id."
 TaskArgument = Annotated[str, typer.Argument(metavar="TASK", help=TASK_HELP)]
 _TASK_HEADER = ("TASK", "NAME", "STATE", "PHASE", "%", "CREATED", "TOOK")
 _RESULT_HEADER = ("TASK", "PHASE", "ATTEMPT", "STATUS", "TOOK", "RESULT")
@@ -189,7 +189,7 @@ def _write_lines(call: Call, task: TaskHandle, *, follow: bool, phase: str | Non
 def agents(call: Call) -> None:
     """List the agents that a launch may name. With --json: {"name": ...} a line."""
     with reading(call) as client:
-        names = client.on_loop.welcome.agents
+        names = client.agents()
     for name in names:
         if call.json:
             call.line({"name": name})

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from weakref import WeakValueDictionary
 
+from phasenb.client.async_verbs import AsyncVerbs
 from phasenb.client.backend import Backend, JsonObject
 from phasenb.client.callbacks import tell
 from phasenb.client.channel import Channel
 from phasenb.client.discovery import backend_for
 from phasenb.client.launching import NOTHING, Prepared, prepare, secret_values
-from phasenb.client.selection import labels_of, state_of, time_of
+from phasenb.client.selection import labels_of, scope_of, state_of, time_of
 from phasenb.client.sessions import (
     check_session,
     chosen_session,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=protocol.Reply)
 PAGE = 1000
+NEWEST_PAGE = 50
 FeedCallback = Callable[[TaskState], None]
 
 
@@ -56,7 +58,7 @@ def to_stderr(text: str) -> None:
     write(f"phasenb: {text}\n", sys.stderr)
 
 
-class AsyncClient:
+class AsyncClient(AsyncVerbs):
     """``async with AsyncClient(url, token=..., session="nightly") as client``.
 
     ``url`` None: as discovery finds it (client.discovery). ``session`` None: this notebook's or script's own.
@@ -215,15 +217,18 @@ class AsyncClient:
 
     # --- steering --------------------------------------------------------------------------------------------------
 
-    async def steer(self, command: str, task_id: str, prepared: Prepared | None = None, **fields: Any) -> None:
+    async def steer(
+        self, command: str, task_id: str, prepared: Prepared | None = None, *, named: str | None = None, **fields: Any
+    ) -> None:
         """Send ``cancel``, ``pause``, ``resume``, ``approve``, ``deny``, ``give_up`` or ``retry``; durable when it
         returns.
 
-        Raises UnknownTask, IllegalTransition, Conflict, and what the host has against it.
+        ``named``: what the user wrote for the task, which the host refuses where it may mean another one too. Raises
+        UnknownTask, AmbiguousTask, IllegalTransition, Conflict, and what the host has against it.
         """
         if command in ("retry", "resume"):
             fields |= self._secrets_for(task_id)
-        await self._ask_with(command, protocol.Ok, prepared or NOTHING, task_id=task_id, **fields)
+        await self._ask_with(command, protocol.Ok, prepared or NOTHING, task_id=named or task_id, **fields)
 
     def _secrets_for(self, task_id: str) -> JsonObject:
         """What this process has of the secrets that a task's launcher gave, which its host may have forgotten."""
@@ -247,9 +252,9 @@ class AsyncClient:
 
         self._chore(ask())
 
-    async def cancel(self, task_id: str) -> None:
-        """Ask for a task's end; durable when it returns. Raises UnknownTask, IllegalTransition."""
-        await self.steer("cancel", task_id)
+    def agents(self) -> tuple[str, ...]:
+        """The names of the registered agents, which a launch may name."""
+        return self.welcome.agents
 
     async def resume_launches(self) -> None:
         """Let this session launch again although a threshold of error_recovery.yaml says wait."""
@@ -258,7 +263,7 @@ class AsyncClient:
     # --- tasks -----------------------------------------------------------------------------------------------------
 
     async def task(self, task_id: str) -> AsyncTaskHandle:
-        """A handle on a task, by id or a unique suffix. Raises UnknownTask."""
+        """A handle on a task, by its id, its name or the end of its id. Raises UnknownTask, AmbiguousTask."""
         from phasenb.client.async_task import AsyncTaskHandle
 
         return AsyncTaskHandle(self, await self.subscribe(task_id))
@@ -291,20 +296,36 @@ class AsyncClient:
         picked = oldest is not None or bool(labels)  # here, and not by the server: how many it takes is unknown
         size = PAGE if limit is None or picked else max(1, min(PAGE, limit))
         found: list[TaskState] = []
-        before: str | None = None
-        while True:
-            page, _ = await self._channel.ask(
-                "list", protocol.Tasks, scope=scope, state=state_of(state), limit=size, before=before
-            )
+        async for page in self._pages(scope_of(scope), state_of(state), size):
             found += [
                 task
-                for task in page.tasks
+                for task in page
                 if (oldest is None or task.created_at >= oldest) and labels.items() <= task.labels.items()
             ]
             if limit is not None and len(found) >= limit:
                 return found[:limit]
-            if page.next is None or (oldest is not None and page.tasks[-1].created_at < oldest):
-                return found
+            if oldest is not None and page and page[-1].created_at < oldest:
+                break
+        return found
+
+    async def newest(self, wanted: Callable[[TaskState], bool] = lambda task: True) -> TaskState | None:
+        """The session's newest task of which ``wanted(task)`` is true; None where there is none."""
+        async for page in self._pages("session", None, NEWEST_PAGE):
+            for task in page:
+                if wanted(task):
+                    return task
+        return None
+
+    async def _pages(self, scope: str, state: State | None, size: int) -> AsyncIterator[Sequence[TaskState]]:
+        """Newest first."""
+        before: str | None = None
+        while True:
+            page, _ = await self._channel.ask(
+                "list", protocol.Tasks, scope=scope, state=state, limit=size, before=before
+            )
+            yield page.tasks
+            if page.next is None:
+                return
             before = page.next
 
     async def tasks(self, **selection: Any) -> pd.DataFrame:
@@ -317,7 +338,7 @@ class AsyncClient:
         """A row per attempt that ended, oldest first; see memory.frames."""
         from phasenb.store.frames import set_aside
 
-        session = self.session if scope == "session" else None
+        session = self.session if scope_of(scope) == "session" else None
         aside = set_aside(await self.states(scope=scope)) if last else {}
         return await self.backend.results_frame(
             self.values.load, task_id=None, session=session, last=last, flatten=flatten, aside=aside
@@ -327,6 +348,7 @@ class AsyncClient:
         """Have ``callback(task)`` called on the loop for every task that is live and after each change of any task in
         scope; the answer ends that. One scope for a client: the widest that was asked for.
         """
+        scope = scope_of(scope)
         self._feeds.append(callback)
         if self._feed_scope is None or (scope == "user" and self._feed_scope == "session"):
             self._feed_scope = scope

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Generator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
-from phasenb.client.launching import prepare_code, prepare_edit
+from phasenb.client.launching import UNCHANGED, Prepared, prepare_code, prepare_edit
 from phasenb.client.outcome import Results, artifact_of, output_of, raise_unless_completed, reading, results_of
 from phasenb.client.standing import needs, told
 from phasenb.client.task_facts import TaskFacts
@@ -19,7 +19,7 @@ from phasenb.client.task_model import TaskModel
 from phasenb.core.parent import waiting_for
 from phasenb.dto.task_state import Approval
 from phasenb.dto.values import Json, is_reference
-from phasenb.errors import AccessDenied, Conflict, ServerUnreachable, StoreUnavailable
+from phasenb.errors import AccessDenied, Conflict, NotThere, ServerUnreachable, StoreUnavailable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,15 +31,16 @@ LOOK_S = 2.0
 # A server that starts again may be at another place, with another token: the client's connection finds it.
 _AWAY = (ServerUnreachable, StoreUnavailable, AccessDenied)
 OnApproval = Literal["wait", "raise"]
-UNCHANGED: Any = type("Unchanged", (), {"__repr__": lambda self: "UNCHANGED"})()  # None is a value to edit to
 
 
 class AsyncTaskHandle(TaskFacts):
     """``await task`` is its result. All methods raise the client's ``problem`` once it is of no use any more."""
 
-    def __init__(self, client: AsyncClient, model: TaskModel) -> None:
+    def __init__(self, client: AsyncClient, model: TaskModel, *, named: str | None = None) -> None:
+        """``named``: what commands call the task, where that is not its id."""
         super().__init__(model, client.values)
         self._client = client
+        self._named = named
 
     def __await__(self) -> Generator[Any, None, Any]:
         return self.result().__await__()
@@ -85,15 +86,15 @@ class AsyncTaskHandle(TaskFacts):
 
     async def cancel(self) -> None:
         """Ask for the end; durable when it returns. Raises IllegalTransition where the task has ended otherwise."""
-        await self._client.cancel(self.task_id)
+        await self._steer("cancel")
 
     async def pause(self) -> None:
         """Start nothing new; the attempt that runs finishes and counts. Raises IllegalTransition."""
-        await self._client.steer("pause", self.task_id)
+        await self._steer("pause")
 
     async def resume(self) -> None:
         """Go on after a pause. Raises IllegalTransition where the task has ended."""
-        await self._client.steer("resume", self.task_id)
+        await self._steer("resume")
 
     async def approve(self, *, edit: Any = UNCHANGED, note: str | None = None) -> None:
         """Open the gate that the task waits at. ``edit``: what the next phase gets instead of the last output.
@@ -103,7 +104,7 @@ class AsyncTaskHandle(TaskFacts):
         gate = self._gate()
         prepared = None if edit is UNCHANGED else await asyncio.to_thread(prepare_edit, edit, self._values)
         more: dict[str, Any] = {} if note is None else {"note": note}
-        await self._client.steer("approve", self.task_id, prepared, phase=gate.phase, if_seq=gate.seq, **more)
+        await self._steer("approve", prepared, phase=gate.phase, if_seq=gate.seq, **more)
 
     async def deny(self, reason: str, redo: str | None = None) -> None:
         """Keep the gate shut: run the phase ``redo`` again, with the reason as ``ctx.feedback``; or end the task.
@@ -112,7 +113,7 @@ class AsyncTaskHandle(TaskFacts):
         """
         gate = self._gate()
         more: dict[str, Any] = {} if redo is None else {"redo": redo}
-        await self._client.steer("deny", self.task_id, phase=gate.phase, if_seq=gate.seq, reason=reason, **more)
+        await self._steer("deny", phase=gate.phase, if_seq=gate.seq, reason=reason, **more)
 
     async def give_up(self) -> None:
         """Don't make the attempt that the task waits for: what follows the last one (fallback, rollback, its end)
@@ -129,7 +130,10 @@ class AsyncTaskHandle(TaskFacts):
         secrets = self.snapshot.secrets
         prepared = None if agent is None else await asyncio.to_thread(prepare_code, agent, self._values, secrets)
         more: dict[str, Any] = {} if from_phase is None else {"from_phase": from_phase}
-        await self._client.steer("retry", self.task_id, prepared, if_seq=self.snapshot.seq, **more)
+        await self._steer("retry", prepared, if_seq=self.snapshot.seq, **more)
+
+    async def _steer(self, command: str, prepared: Prepared | None = None, **fields: Any) -> None:
+        await self._client.steer(command, self.task_id, prepared, named=self._named, **fields)
 
     def _gate(self) -> Approval:
         gate = self.snapshot.approval
@@ -167,7 +171,7 @@ class AsyncTaskHandle(TaskFacts):
         """
         names = [each.name for each in self.snapshot.phases]
         if phase not in names:
-            raise KeyError(f"task {self.task_id} has no phase {phase!r} (phases: {', '.join(names)})")
+            raise NotThere(f"task {self.task_id} has no phase {phase!r} (phases: {', '.join(names)})")
         results, task = await self.all_results(), self.snapshot
         found = {name: task.output_among(results, name) for name in names[: names.index(phase)]}
         outputs = {name: result.output for name, result in found.items() if result is not None}

@@ -16,8 +16,9 @@ from phasenb.client.async_client import AsyncClient, to_stderr
 from phasenb.client.backend import Backend
 from phasenb.client.discovery import is_kernels_server
 from phasenb.client.handle import TaskHandle
-from phasenb.client.launching import attached_note, prepare
+from phasenb.client.launching import UNCHANGED, attached_note, prepare
 from phasenb.client.loop_thread import shared_loop
+from phasenb.client.selection import Named
 from phasenb.client.task_model import TaskModel
 from phasenb.client.values import Values
 from phasenb.dto.task_state import State, TaskState
@@ -126,12 +127,57 @@ class Client:
         return task
 
     def task(self, task_id: str) -> TaskHandle:
-        """A handle on a task, by id or a unique suffix. Raises UnknownTask."""
+        """A handle on a task, by its id, its name or the end of its id. Raises UnknownTask, AmbiguousTask."""
         return TaskHandle(self, self._model(task_id))
 
-    def cancel(self, task_id: str) -> None:
-        """Raises UnknownTask, IllegalTransition."""
-        self.run(self.on_loop.cancel(task_id))
+    def newest(self, wanted: Callable[[TaskState], bool]) -> TaskHandle | None:
+        """A handle on the session's newest task of which ``wanted(task)`` is true; None where there is none."""
+        found = self.run(self.on_loop.newest(wanted))
+        return None if found is None else self.task(found.task_id)
+
+    def last(self) -> TaskHandle | None:
+        """A handle on the session's newest task; None where there is none."""
+        return self.newest(lambda task: True)
+
+    def cancel(self, task: Named) -> None:
+        """Ask for a task's end; durable when it returns. ``task``: a handle, its id, its name or the end of its id.
+
+        Raises UnknownTask, AmbiguousTask, IllegalTransition; those that follow raise the first two, and what a handle's
+        own method does.
+        """
+        self.run(self.on_loop.cancel(task))
+
+    def pause(self, task: Named) -> None:
+        """See TaskHandle.pause."""
+        self.run(self.on_loop.pause(task))
+
+    def resume(self, task: Named) -> None:
+        """See TaskHandle.resume."""
+        self.run(self.on_loop.resume(task))
+
+    def approve(self, task: Named, edit: Any = UNCHANGED, note: str | None = None) -> None:
+        """See TaskHandle.approve."""
+        self.run(self.on_loop.approve(task, edit=edit, note=note))
+
+    def deny(self, task: Named, reason: str, redo: str | None = None) -> None:
+        """See TaskHandle.deny."""
+        self.run(self.on_loop.deny(task, reason, redo))
+
+    def retry(self, task: Named, from_phase: str | None = None, agent: Any = None) -> None:
+        """See TaskHandle.retry."""
+        self.run(self.on_loop.retry(task, from_phase, agent))
+
+    def agents(self) -> tuple[str, ...]:
+        """The names of the registered agents, which a launch may name."""
+        return self.on_loop.agents()
+
+    def logs(self, task: Named) -> pd.DataFrame:
+        """A row per stored line of a task's output."""
+        return self.run(self.on_loop.logs(task))
+
+    def events(self, task: Named) -> pd.DataFrame:
+        """A row per event of a task's log, by seq."""
+        return self.run(self.on_loop.events(task))
 
     def resume_launches(self) -> None:
         """Let this session launch again although a threshold of error_recovery.yaml says wait."""

@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from phasenb.client.client import Client
 from phasenb.client.handle import TaskHandle
+from phasenb.client.launching import UNCHANGED
+from phasenb.client.selection import Named
 from phasenb.client.sessions import check_session, chosen_session, current_session
 from phasenb.core.extended_agent import ExtendedAgent
 from phasenb.core.parent import current_parent
 from phasenb.dto.task_state import State
+from phasenb.errors import LaunchError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,12 +68,12 @@ os.register_at_fork(after_in_child=_forget)
 
 
 def client_of(options: Mapping[str, Any]) -> Client:
-    """The client that a launch's options ask for. Raises TypeError for a client that is none."""
+    """The client that a launch's options ask for. Raises LaunchError for a client that is none."""
     client = options.get("client")
     if client is None:
         return default_client(options.get("session"))
     if not isinstance(client, Client):
-        raise TypeError(f"client={client!r:.80}: a Client is needed, from pn.connect(...)")
+        raise LaunchError(f"client={client!r:.80}: a Client is needed, from pn.connect(...)", argument="client")
     return client
 
 
@@ -80,11 +83,12 @@ def launch_agent(agent: ExtendedAgent, inputs: Mapping[str, Any], options: Mappi
 
 
 def last_of(agent: ExtendedAgent, options: Mapping[str, Any]) -> TaskHandle | None:
-    """What ``agent.last()`` reaches (core.launchers.set_finder): the newest task of its name in the session."""
+    """What ``agent.last()`` reaches (core.launchers.set_finder): its newest task in the session, with the run's
+    name where the options give one.
+    """
     client = client_of(options)
-    name = options.get("name") or agent.name
-    found = next((task for task in client.states() if task.name == name), None)
-    return client.task(found.task_id) if found is not None else None
+    run = options.get("name")
+    return client.newest(lambda task: task.agent == agent.name and run in (None, task.name))
 
 
 # --- pn.* --------------------------------------------------------------------------------------------------------
@@ -114,8 +118,53 @@ def tasks(
 
 
 def task(task_id: str) -> TaskHandle:
-    """A handle on a task, by id or a unique suffix. Raises UnknownTask."""
+    """A handle on a task, by its id, its name or the end of its id. Raises UnknownTask, AmbiguousTask."""
     return default_client().task(task_id)
+
+
+def last() -> TaskHandle | None:
+    """This session's newest task; None where there is none."""
+    return default_client().last()
+
+
+def cancel(task: Named) -> None:
+    """Ask for a task's end; see Client.cancel, also for what ``task`` may be here and below."""
+    default_client().cancel(task)
+
+
+def pause(task: Named) -> None:
+    """Start nothing new of a task; see TaskHandle.pause."""
+    default_client().pause(task)
+
+
+def resume(task: Named) -> None:
+    """Go on with a paused task; see TaskHandle.resume."""
+    default_client().resume(task)
+
+
+def approve(task: Named, edit: Any = UNCHANGED, note: str | None = None) -> None:
+    """Open the gate that a task waits at; see TaskHandle.approve."""
+    default_client().approve(task, edit, note)
+
+
+def deny(task: Named, reason: str, redo: str | None = None) -> None:
+    """Keep the gate shut that a task waits at; see TaskHandle.deny."""
+    default_client().deny(task, reason, redo)
+
+
+def retry(task: Named, from_phase: str | None = None, agent: Any = None) -> None:
+    """Run a failed or cancelled task again; see TaskHandle.retry."""
+    default_client().retry(task, from_phase, agent)
+
+
+def logs(task: Named) -> pd.DataFrame:
+    """A row per stored line of a task's output."""
+    return default_client().logs(task)
+
+
+def events(task: Named) -> pd.DataFrame:
+    """A row per event of a task's log, by seq."""
+    return default_client().events(task)
 
 
 def results(last: bool = False, flatten: bool = False, scope: str = "session") -> pd.DataFrame:

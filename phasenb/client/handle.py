@@ -13,12 +13,14 @@ from contextlib import nullcontext
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from phasenb.client.async_task import UNCHANGED, AsyncTaskHandle, OnApproval
+from phasenb.client.async_task import AsyncTaskHandle, OnApproval
+from phasenb.client.launching import UNCHANGED
 from phasenb.client.outcome import raise_unless_completed, reading
 from phasenb.client.task_facts import TaskFacts
 from phasenb.client.task_model import TaskModel
 from phasenb.core.parent import waiting_for
 from phasenb.display.streams import write
+from phasenb.errors import NotInTime
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,7 +69,7 @@ class TaskHandle(TaskFacts):
             told = self._task.tell_standing(on_approval)  # by this thread: its notebook cell is where a person looks
             in_time = self._stands_again(told, None if timeout is None else end - monotonic())
         if not in_time:
-            raise TimeoutError(f"task {self.task_id} is still {self.state} after {timeout:g} s")
+            raise NotInTime(self.task_id, self.state, timeout or 0.0)
 
     def _stands_again(self, seq: int, within_s: float | None) -> bool:
         """Whether it has ended, or needs a person since an event after ``seq``, in time."""

@@ -134,6 +134,9 @@ def _differs(given: Json, launched: Json) -> bool:
     return new.hash != old.hash and not (new.codec == old.codec == "pickle" and new.type == old.type)
 
 
+UNCHANGED: Any = type("Unchanged", (), {"__repr__": lambda self: "UNCHANGED"})()  # None is a value to edit to
+
+
 def prepare_edit(value: Any, values: Values) -> Prepared:
     """Encode what replaces a phase's output. Raises ValueNotStorable."""
 
@@ -193,7 +196,7 @@ def _launch(
     else:
         extended = ExtendedAgent.of(agent)
         name = extended.name
-        given = {"name": name, **(extended.options if options is None else options)}
+        given = {**(extended.options if options is None else options), "agent": name}
         if extended.built:
             spec = extended.spec()
             check_launch(spec, inputs)

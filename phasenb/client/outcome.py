@@ -10,7 +10,7 @@ from phasenb.client.task_model import TaskModel
 from phasenb.dto.phase_result import PhaseResult
 from phasenb.dto.task_state import State, TaskState
 from phasenb.dto.values import Artifact
-from phasenb.errors import PhasenbError, PhaseRaised, TaskCancelled, TaskFailed
+from phasenb.errors import NotThere, PhasenbError, PhaseRaised, TaskCancelled, TaskFailed
 
 Results = list[PhaseResult]
 
@@ -64,7 +64,7 @@ def output_of(results: Results, task: TaskState, phase: str) -> PhaseResult:
     found = task.output_among(results, phase)
     if found is None:
         known = ", ".join(each.name for each in task.phases if task.output_among(results, each.name)) or "none yet"
-        raise KeyError(f"task {task.task_id} has no output of {phase!r} (phases with an output: {known})")
+        raise NotThere(f"task {task.task_id} has no output of {phase!r} (phases with an output: {known})")
     return found
 
 
@@ -74,5 +74,5 @@ def artifact_of(results: Iterable[PhaseResult], task_id: str, name: str, phase: 
     mine = [artifact for owner, artifact in found if artifact.name == name and phase in (None, owner)]
     if not mine:
         known = ", ".join(dict.fromkeys(artifact.name for _, artifact in found)) or "none yet"
-        raise KeyError(f"task {task_id} has no artifact {name!r} (artifacts: {known})")
+        raise NotThere(f"task {task_id} has no artifact {name!r} (artifacts: {known})")
     return mine[-1]

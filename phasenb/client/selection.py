@@ -4,9 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from phasenb.dto.policies import parse_duration
 from phasenb.dto.task_state import State
+from phasenb.errors import WrongValue
+
+
+class HasId(Protocol):
+    """A handle."""
+
+    @property
+    def task_id(self) -> str: ...
+
+
+Named = str | HasId  # a task's id, its name, the end of its id; or a handle
+
+
+def id_of(task: Named) -> str:
+    """Raises WrongValue for what names no task."""
+    found = task if isinstance(task, str) else getattr(task, "task_id", None)
+    if not isinstance(found, str):
+        raise WrongValue(f"{task!r:.80} is no task: give its id, its name, or a handle")
+    return found
 
 
 def time_of(since: datetime | timedelta | str | None) -> datetime | None:
@@ -20,7 +40,11 @@ def time_of(since: datetime | timedelta | str | None) -> datetime | None:
         since = _parsed(since)
     if isinstance(since, timedelta):
         return datetime.now(UTC) - since
-    return since.astimezone(UTC)
+    # A pandas.Timestamp is a datetime that does not take a naive time for local.
+    plain = since.to_pydatetime(warn=False) if hasattr(since, "to_pydatetime") else since
+    if not isinstance(plain, datetime):
+        raise WrongValue(f"since={since!r}: give a time, how long ago (timedelta), or a text of either")
+    return plain.astimezone(UTC)
 
 
 def _parsed(text: str) -> datetime | timedelta:
@@ -31,7 +55,7 @@ def _parsed(text: str) -> datetime | timedelta:
     try:
         return timedelta(seconds=parse_duration(text))
     except ValueError:
-        raise ValueError(
+        raise WrongValue(
             f'since={text!r} is neither a time (2026-11-24T09:00) nor a span ("90s", "2h", "1d")'
         ) from None
 
@@ -41,7 +65,15 @@ def state_of(state: State | str | None) -> State | None:
     try:
         return None if state is None else State(state)
     except ValueError:
-        raise ValueError(f"state={state!r} is none of {', '.join(State)}") from None
+        raise WrongValue(f"state={state!r} is none of {', '.join(State)}") from None
+
+
+def scope_of(scope: str) -> str:
+    """Raises ValueError for a text that is no scope."""
+    if scope in ("session", "user"):
+        return scope
+    hint = ' ("user" has those of all your sessions)' if scope == "all" else ""
+    raise WrongValue(f'scope={scope!r}: write scope="session" or scope="user"{hint}')
 
 
 def labels_of(label: Mapping[str, str] | str | None) -> dict[str, str]:
@@ -49,6 +81,6 @@ def labels_of(label: Mapping[str, str] | str | None) -> dict[str, str]:
     if isinstance(label, str):
         name, equals, value = label.partition("=")
         if not equals:
-            raise ValueError(f'label={label!r}: write "name=value", or {{name: value}}')
+            raise WrongValue(f'label={label!r}: write "name=value", or {{name: value}}')
         return {name: value}
     return dict(label or {})

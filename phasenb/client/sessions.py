@@ -20,6 +20,7 @@ from phasenb.core.parent import current_lineage, current_parent
 from phasenb.display.surroundings import shell
 from phasenb.dto.base import SESSION_PATTERN
 from phasenb.dto.texts import printable
+from phasenb.errors import WrongValue
 from phasenb.web.message_protocol import NotebookPlace
 
 _chosen: str | None = None
@@ -41,7 +42,7 @@ def session(name: str) -> None:
 def check_session(name: str) -> str:
     """Raises ValueError for what can't be a session's name."""
     if not isinstance(name, str) or not re.fullmatch(SESSION_PATTERN, name):
-        raise ValueError(f"session={name!r}: 1 to 128 characters of A-Z a-z 0-9 . _ : / @ - are possible")
+        raise WrongValue(f"session={name!r}: 1 to 128 characters of A-Z a-z 0-9 . _ : / @ - are possible")
     return name
 
 

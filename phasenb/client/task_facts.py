@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from phasenb.client.task_model import TaskModel
 from phasenb.client.values import Values
+from phasenb.core.launch_check import nearest
 from phasenb.dto.task_state import State, TaskFailure, TaskState
-from phasenb.errors import PhasenbError
+from phasenb.errors import NoSuchName, PhasenbError
+
+# What other libraries call it.
+_MEANT = {
+    "status": "task.state", "id": "task.task_id", "error": "task.failure", "exception": "task.failure",
+    "progress": "task.percent", "outputs": "task.results()", "done": "task.state.terminal", "stop": "task.cancel()",
+    "abort": "task.cancel()", "kill": "task.cancel()", "join": "task.wait()", "get": "task.result()",
+    "rerun": "task.retry()", "restart": "task.retry()", "params": "task.inputs", "metrics": "task.results()",
+}  # fmt: skip
+
+
+def _instead(name: str, known: Iterable[str]) -> str:
+    meant = _MEANT.get(name)
+    if meant is not None:
+        return f"write `{meant}`"
+    close = nearest(name, known)
+    return f"did you mean `{close}`?" if close else ""
 
 
 class TaskFacts:
@@ -71,6 +89,15 @@ class TaskFacts:
         from phasenb.store.lazy import shown
 
         return {name: shown(value, self._values.load) for name, value in self.snapshot.inputs.items()}
+
+    def __dir__(self) -> list[str]:
+        """The public names alone: what completion shows."""
+        return [name for name in super().__dir__() if not name.startswith("_")]
+
+    if not TYPE_CHECKING:  # a checker knows that there is no such attribute
+
+        def __getattr__(self, name: str) -> Any:
+            raise NoSuchName("a task", name, _instead(name, dir(self)))
 
     def __repr__(self) -> str:
         from phasenb.display.text import task_line

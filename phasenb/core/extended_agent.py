@@ -26,7 +26,9 @@ import linecache
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from importlib import import_module
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self
+
+from typing_extensions import TypeVar, Unpack
 
 from phasenb.core.arguments import function_name
 from phasenb.core.context import Cancelled, Context
@@ -35,6 +37,7 @@ from phasenb.core.endless import bounds_over, checked_bounds
 from phasenb.core.injection import INJECTED
 from phasenb.core.launch_check import CONTEXT, PHASE, nearest
 from phasenb.core.launchers import hook
+from phasenb.core.options import Options, check_options, options_signature
 from phasenb.core.phase_functions import (
     Functions,
     PhaseFunction,
@@ -45,26 +48,18 @@ from phasenb.core.phase_functions import (
     phased,
 )
 from phasenb.core.steps import Bounds, Steps
+from phasenb.core.takes_inputs import TakesInputs
 from phasenb.dto.agent_spec import AgentSpec, FunctionSpec
-from phasenb.errors import LaunchError
+from phasenb.errors import LaunchError, NoSuchName
 
 Phases = Targets | Sequence[str]
 
-OPTIONS = (
-    "name", "key", "if_exists", "client", "session", "show", "executor", "approve_before", "recovery", "retry",
-    "timeout", "timeouts", "env", "secrets", "labels", "priority", "fresh_worker",
-)  # fmt: skip
-
-# What other libraries call them.
-_MEANT = {
-    **dict.fromkeys(("retries", "max_retries", "attempts", "max_attempts", "maximum_attempts", "tries"), "retry"),
-    **dict.fromkeys(("time_limit", "timeout_s", "timeout_seconds", "attempt_timeout", "max_time"), "timeout"),
-}
+H = TypeVar("H", default=Any)  # what launch returns: phasenb.TaskHandle, which the core does not know
 
 _shipped: set[str] = set()  # the files whose lines came with an agent
 
 
-class ExtendedAgent:
+class ExtendedAgent(Generic[H]):
     """An agent that runs phase by phase: see the module's rules.
 
     ``phases`` maps phase names to methods or functions, or names the phases of an agent that takes a ``phase``
@@ -78,6 +73,8 @@ class ExtendedAgent:
     them; with ``()`` they are inputs like all others.
     Raises LaunchError for an agent that none of the rules fits.
     """
+
+    _PUBLIC: ClassVar[tuple[str, ...]] = ("last", "launch", "name", "options", "phases", "with_options")
 
     # Here and not only where they are set: code that an earlier release packed lies in stores, and knows none of them.
     _inject: tuple[str, ...] = tuple(INJECTED)
@@ -120,12 +117,12 @@ class ExtendedAgent:
             self._functions()
 
     @classmethod
-    def of(cls, agent: Any) -> ExtendedAgent:
+    def of(cls, agent: Any) -> ExtendedAgent[Any]:
         """``agent`` as an ExtendedAgent; itself where it already is one."""
         return agent if isinstance(agent, ExtendedAgent) else ExtendedAgent(agent)
 
     @classmethod
-    def registered(cls, target: str) -> ExtendedAgent:
+    def registered(cls, target: str) -> ExtendedAgent[Any]:
         """The agent that the configuration names ``"module:attribute"``. Raises LaunchError where there is none."""
         module_name, _, path = target.partition(":")
         try:
@@ -194,41 +191,37 @@ class ExtendedAgent:
 
     # --- launching -----------------------------------------------------------------------------------------------
 
-    def with_options(self, **options: Any) -> Self:
-        """A copy whose launches have these options; the agent itself stays as it is.
+    def with_options(self, **options: Unpack[Options]) -> Self:
+        """A copy whose launches have these options; the agent itself stays as it is. docs/python.md has a table.
 
-        Known: name, key, if_exists, client, session, show, executor, approve_before, recovery, retry, timeout,
-        timeouts, env, secrets, labels, priority, fresh_worker. ``retry=3``: at most three attempts, whatever is raised;
-        ``timeout``: the seconds that an attempt may take (or ``"10m"``). Both: one value for all phases, or
-        ``{phase: value}``. ``env`` names variables whose values are taken from this process at
-        launch and set where the phases run; a dict gives the values. ``fresh_worker=True``: a worker process that ran
-        nothing before, and that runs nothing after this task. ``secrets`` names variables whose values are taken
-        likewise, or maps them to where they are found there (``"env:NAME"``, ``"file:PATH"``; ``"launcher"``: here).
-        A secret itself is never stored, and shows as ``***`` in logs, messages, errors, previews and in the strings
-        of JSON values. Pickled values and tables are not searched.
-        Raises LaunchError for any other option.
+        ``name`` names the run; ``key`` the work: launched twice, it is one task (``if_exists``). ``env`` names
+        variables whose values are taken from this process at launch and set where the phases run; a dict gives the
+        values. ``fresh_worker=True``: a worker process that ran nothing before, and that runs nothing after this task.
+        ``secrets`` names variables whose values are taken likewise, or maps them to where they are found there
+        (``"env:NAME"``, ``"file:PATH"``; ``"launcher"``: here). A secret itself is never stored, and shows as ``***``
+        in logs, messages, errors, previews and in the strings of JSON values. Pickled values and tables are not
+        searched.
+        ``retry=3``: at most three attempts, whatever is raised; ``timeout``: the seconds that an attempt may take (or
+        ``"10m"``). Both: one value for all phases, or ``{phase: value}``. Raises LaunchError for any other option.
         """
-        for option in options:
-            if option not in OPTIONS:
-                raise LaunchError(
-                    f"there is no option `{option}` (there are {', '.join(OPTIONS)}).",
-                    argument=option,
-                    nearest=_MEANT.get(option) or nearest(option, OPTIONS),
-                )
+        check_options(options)
         copy = self._copy()
         copy.options = {**self.options, **options}
         return copy
 
-    def launch(self, /, **inputs: Any) -> Any:
+    with_options.__signature__ = options_signature()  # type: ignore[attr-defined]
+
+    @TakesInputs
+    def launch(self, /, **inputs: Any) -> H:
         """Launch a task; every keyword is an input. Returns its TaskHandle at once.
 
         Raises LaunchError for inputs that don't fit, and what the client raises.
         """
-        return hook("launch")(self, inputs, self.options)
+        return hook("launch")(self, inputs, self.options)  # type: ignore[no-any-return]
 
-    def last(self) -> Any:
+    def last(self) -> H | None:
         """The TaskHandle of this agent's newest task in this session, or None where there is none."""
-        return hook("last")(self, self.options)
+        return hook("last")(self, self.options)  # type: ignore[no-any-return]
 
     # --- inside --------------------------------------------------------------------------------------------------
 
@@ -252,6 +245,10 @@ class ExtendedAgent:
     def _function(self, kind: str, phase: str) -> tuple[PhaseFunction | None, Bounds]:
         functions = self._functions()
         return functions.of(kind).get(phase), functions.bounds
+
+    def known_functions(self) -> Functions | None:
+        """The functions of the phases; None where only a worker may build the agent."""
+        return self._functions() if self.built else None
 
     def _functions(self) -> Functions:
         if self._made is None:
@@ -324,6 +321,19 @@ class ExtendedAgent:
                 linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
         # Code that an earlier release packed lies in stores, and knows neither of the two.
         self.__dict__.update({"_fallbacks": {}, "_compensations": {}, **state})
+
+    def __dir__(self) -> list[str]:
+        """The public names alone: what completion shows."""
+        return sorted(self._PUBLIC)
+
+    if not TYPE_CHECKING:  # a checker knows that there is no such attribute
+
+        def __getattr__(self, name: str) -> Any:
+            raise NoSuchName(f"{type(self).__name__} {vars(self).get('name', '')!r}", name, self._instead(name))
+
+    def _instead(self, name: str) -> str:
+        close = nearest(name, self._PUBLIC)
+        return f"did you mean `{close}`?" if close else ""
 
     def __repr__(self) -> str:
         if not self.built:

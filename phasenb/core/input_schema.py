@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, get_type_hints
 
@@ -30,30 +30,19 @@ def input_schema(functions: Functions) -> JsonSchema:
     found: dict[str, JsonSchema] = {}
     adapters: dict[str, TypeAdapter[Any]] = {}
     required: dict[str, None] = {}
-    for function, known in _with_outputs(functions):
-        hints, defaults = _hints(function), _defaults(function)
-        for name in (*function.arguments.required, *function.arguments.optional):
-            if name in known or name in function.filled:
-                continue
-            schema = found.setdefault(name, {"title": name})
-            if name in hints and name not in adapters and (adapter := _adapter(hints[name])) is not None:
-                adapters[name] = adapter
-            if name in defaults:
-                schema.setdefault("default", defaults[name])
-            if name in function.arguments.required:
-                required[name] = None
+    told: dict[int, tuple[dict[str, Any], dict[str, Any]]] = {}
+    for name, function, needed in functions.inputs():
+        if id(function) not in told:
+            told[id(function)] = _hints(function), _defaults(function)
+        hints, defaults = told[id(function)]
+        schema = found.setdefault(name, {"title": name})
+        if name in hints and name not in adapters and (adapter := _adapter(hints[name])) is not None:
+            adapters[name] = adapter
+        if name in defaults:
+            schema.setdefault("default", defaults[name])
+        if needed:
+            required[name] = None
     return _joined(functions, found, adapters, list(required))
-
-
-def _with_outputs(functions: Functions) -> Iterator[tuple[PhaseFunction, frozenset[str]]]:
-    """Each function, with the phases whose outputs it may take: a fallback and a compensation know their own."""
-    outputs: frozenset[str] = frozenset()
-    for phase, function in functions.phases.items():
-        yield function, outputs
-        outputs |= {phase}
-        for others in (functions.fallbacks, functions.compensations):
-            if phase in others:
-                yield others[phase], outputs
 
 
 def _joined(
@@ -62,7 +51,7 @@ def _joined(
     keyed, shared = _schemas(adapters)
     properties = {name: {**keyed.get((name, "validation"), {}), **schema} for name, schema in found.items()}
     made: JsonSchema = {"type": "object", "properties": properties, "required": required}
-    made["additionalProperties"] = any(each.arguments.open for each, _ in _with_outputs(functions))
+    made["additionalProperties"] = functions.open
     if about := _description(functions):
         made["description"] = about
     return made | ({"$defs": shared["$defs"]} if "$defs" in shared else {})

@@ -158,16 +158,16 @@ def _check_arguments(
     for name in function.required:
         if name in inputs or name in outputs or name == own:
             continue
-        if role == f"phase {name}":
-            problem = "its own output, which is not there yet"
-        elif name in spec.phases:
-            problem = "the output of a phase that comes later"
-        else:
-            problem = "which no input and no earlier phase provides"
         known = {*inputs, *outputs} | ({own} if own else set())
-        there = f" (there are {_listed(known)})" if known else " (there are no inputs)"
+        there = f" (there are {_listed(known)})" if known else ""
+        if role == f"phase {name}":
+            problem = f"asks for `{name}`, its own output, which is not there yet"
+        elif name in spec.phases:
+            problem = f"asks for `{name}`, the output of a phase that comes later"
+        else:
+            problem = f"needs the input `{name}`: launch({name}=...)"
         raise LaunchError(
-            f"`{function.name}` ({role}) asks for `{name}`, {problem}{there}.",
+            f"`{function.name}` ({role}) {problem}{there}.",
             function=function.name,
             argument=name,
             nearest=nearest(name, known),

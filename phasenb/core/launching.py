@@ -149,7 +149,7 @@ class Launching:
         """
         options = launch.options
         if launch.agent is None and options.phases:
-            return options.name or "agent", options.phases, launch
+            return options.agent or options.name or "agent", options.phases, launch
         spec = await self._spec(owner, launch, kind)
         check_launch(spec, launch.inputs)
         if options.phases and options.phases != spec.phases:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,7 +45,7 @@ class PhaseFunction:
         self.filled = tuple([name for name in self.arguments.injected if name in inject])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Functions:
     """All functions of an agent, by phase, in the phases' order. ``options``: {option: {phase: value}}."""
 
@@ -57,6 +58,29 @@ class Functions:
     def of(self, kind: str) -> dict[str, PhaseFunction]:
         """``kind``: phase, fallback or compensation."""
         return {"phase": self.phases, "fallback": self.fallbacks, "compensation": self.compensations}[kind]
+
+    def all(self) -> Iterator[tuple[PhaseFunction, frozenset[str]]]:
+        """Each function, with the phases whose outputs it may take: a fallback and a compensation know their own."""
+        outputs: frozenset[str] = frozenset()
+        for phase, function in self.phases.items():
+            yield function, outputs
+            outputs |= {phase}
+            for others in (self.fallbacks, self.compensations):
+                if phase in others:
+                    yield others[phase], outputs
+
+    def inputs(self) -> Iterator[tuple[str, PhaseFunction, bool]]:
+        """(input, a function that takes it, whether that must have it): of each, as often as it is taken."""
+        for function, outputs in self.all():
+            arguments = function.arguments
+            for name in (*arguments.required, *arguments.optional):
+                if name not in outputs and name not in function.filled:
+                    yield name, function, name in arguments.required
+
+    @property
+    def open(self) -> bool:
+        """Whether a function takes inputs of any name."""
+        return any(function.arguments.open for function, _ in self.all())
 
 
 def is_agent_class(cls: type) -> bool:
@@ -108,8 +132,16 @@ def check_phase_name(phase: Any) -> None:
     """Raises LaunchError for what can't be a phase's name."""
     if not isinstance(phase, str) or _PHASE_NAME.fullmatch(phase) is None:
         raise LaunchError(
-            f"{phase!r} can't be a phase's name: letters, digits and _ (at most 64), as an argument is named by it"
+            f"{phase!r} can't be a phase's name, as a later function takes the output by it: write it with the letters "
+            f'a to z, digits and _, at most 64, such as "{_plain_name(phase)}"; a task\'s name may be any text'
         )
+
+
+def _plain_name(phase: object) -> str:
+    """A phase's name that is near to ``phase``."""
+    letters = unicodedata.normalize("NFKD", phase).encode("ascii", "ignore").decode() if isinstance(phase, str) else ""
+    name = re.sub(r"\W+", "_", letters).strip("_")[:64]
+    return name if _PHASE_NAME.fullmatch(name) else "extract"
 
 
 def _entry(agent: Any) -> tuple[Any, str]:

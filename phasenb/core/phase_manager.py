@@ -39,11 +39,12 @@ from phasenb.core.ports import (
 )
 from phasenb.core.repeats import answered_alike, given_up_alike, retried_alike
 from phasenb.core.secrets import NoSecrets, check_given, given_names, located
+from phasenb.core.task_names import the_one
 from phasenb.core.task_schema import SCHEMA, with_update
 from phasenb.core.thresholds import SessionFailures
 from phasenb.core.told import Told
 from phasenb.dto.agent_spec import AgentSpec
-from phasenb.dto.base import new_ulid
+from phasenb.dto.base import is_ulid, new_ulid
 from phasenb.dto.events import Event, PhaseUpdate
 from phasenb.dto.launch import Launch, Runtime
 from phasenb.dto.policies import RecoveryPolicy
@@ -417,6 +418,16 @@ class PhaseManager:
             self._carrier.end_wait(live, awaited)
 
     # --- looking ---------------------------------------------------------------------------------------------------
+
+    async def resolve(self, owner: str, text: str, *, session: str | None = None, changes: bool = False) -> str:
+        """The id of the task that a person means by its id, its name, or the end of its id (core.task_names).
+
+        ``changes``: for a command that changes it. Raises UnknownTask, AmbiguousTask, StoreUnavailable.
+        """
+        if is_ulid(text):
+            return text
+        found = await self.store.matching(owner, text, session=session)
+        return the_one(text, found, session=session, changes=changes).task_id
 
     async def snapshot(self, owner: str, task_id: str) -> TaskState:
         """A task with its newest progress, by id or a unique suffix. Raises UnknownTask, also for another owner's."""

@@ -160,6 +160,12 @@ class Store(Protocol):
         """By full ULID, or by a suffix that only one task (of ``owner``) has."""
         ...
 
+    async def matching(self, owner: str, text: str, *, session: str | None = None) -> list[TaskState]:
+        """The owner's tasks of the name ``text``, else those whose id ends so: those of ``session`` first, newest
+        first, at most core.task_names.MOST_NAMED.
+        """
+        ...
+
     async def launch(self, task_id: str) -> Launch:
         """Raises UnknownTask."""
         ...

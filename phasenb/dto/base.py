@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from datetime import UTC, datetime
@@ -69,6 +70,7 @@ SESSION_PATTERN = r"^[A-Za-z0-9._:/@-]{1,128}$"
 SessionName = Annotated[str, StringConstraints(pattern=SESSION_PATTERN)]
 PhaseName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
 
+_ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford base 32, as the ULID spec has it
 
 _ulid_lock = threading.Lock()
@@ -82,6 +84,10 @@ def _renew_lock() -> None:
 
 
 os.register_at_fork(after_in_child=_renew_lock)
+
+
+def is_ulid(text: str) -> bool:
+    return _ULID.fullmatch(text) is not None
 
 
 def new_ulid() -> str:

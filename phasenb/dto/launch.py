@@ -42,7 +42,9 @@ SecondsByPhase = Annotated[dict[PhaseName, Seconds], Field(max_length=bounds.PHA
 
 
 class LaunchOptions(Frozen):
-    """Options of a launch. ``key`` names the work: launched twice, it is one task, unless ``if_exists`` says else.
+    """Options of a launch. ``name`` is the run's (else the agent's), ``agent`` that of the agent which comes as code.
+
+    ``key`` names the work: launched twice, it is one task, unless ``if_exists`` says else.
 
     ``env``: variables to be set for the task's phases. ``secrets``: variable -> where it is found, ``env:NAME`` or
     ``file:PATH`` of the host's, or ``launcher``: its value comes beside the options. Only that is stored, never the
@@ -54,6 +56,7 @@ class LaunchOptions(Frozen):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str | None = Field(default=None, min_length=1, max_length=bounds.NAME)
+    agent: str | None = Field(default=None, min_length=1, max_length=bounds.NAME)
     key: str | None = Field(default=None, min_length=1, max_length=bounds.NAME)
     if_exists: Literal["attach", "new", "error"] = "attach"
     phases: tuple[PhaseName, ...] | None = Field(default=None, min_length=1, max_length=bounds.PHASES)

@@ -8,6 +8,7 @@ The tree (stable wire codes in brackets; protocol.md "Errors")::
     │   ├── UnpicklableCode               code that can't travel to a worker
     │   └── CapturedTooLarge              a function froze a large notebook variable
     ├── UnknownTask [unknown_task]
+    ├── AmbiguousTask [ambiguous_task]    a name, or the end of an id, that several tasks have
     ├── UnknownAgent [unknown_agent]
     ├── UnknownObject [unknown_object]
     ├── IllegalTransition [illegal_transition]
@@ -36,6 +37,10 @@ The tree (stable wire codes in brackets; protocol.md "Errors")::
     ├── ProxyRefused                      a proxy in front of the server answered in its place
     ├── NoServer                          a command needs a server, and there is none
     ├── AccessDenied                      the server refused the token or the user
+    ├── WrongValue (ValueError)           an argument that can't have this value
+    ├── NoSuchName (AttributeError)       an attribute that an object does not have, and what to write instead
+    ├── NotThere (KeyError)               a phase, output or artifact that a task does not have
+    ├── NotInTime (TimeoutError)          ``task.wait(timeout)`` of a task that goes on
     └── ProtocolError                     a frame that breaks protocol.md
         ├── BadMessage [bad_message]
         ├── UnknownType [unknown_type]
@@ -71,6 +76,7 @@ from phasenb.errors.tasks import (
     AccessDenied,
     AgentCrashed,
     AgentStopped,
+    AmbiguousTask,
     ApprovalNeeded,
     AuthenticationExpired,
     CapturedTooLarge,
@@ -102,11 +108,13 @@ from phasenb.errors.tasks import (
     ValueNotStorable,
     WorkerLost,
 )
+from phasenb.errors.usage import NoSuchName, NotInTime, NotThere, WrongValue
 
 __all__ = [
     "AccessDenied",
     "AgentCrashed",
     "AgentStopped",
+    "AmbiguousTask",
     "ApprovalNeeded",
     "AuthenticationExpired",
     "BadMessage",
@@ -123,6 +131,9 @@ __all__ = [
     "LaunchesPaused",
     "LeaseLost",
     "NoServer",
+    "NoSuchName",
+    "NotInTime",
+    "NotThere",
     "OutOfMemory",
     "PhaseRaised",
     "PhasenbError",
@@ -147,13 +158,15 @@ __all__ = [
     "UnsupportedProtocol",
     "ValueNotStorable",
     "WorkerLost",
+    "WrongValue",
     "from_wire",
 ]
 
 _WIRE: tuple[type[PhasenbError], ...] = (
-    LaunchError, UnknownTask, UnknownAgent, UnknownObject, IllegalTransition, Conflict, QueueFull, LaunchesPaused,
-    CodeNotAllowed, Forbidden, AuthenticationExpired, RuntimeMismatch, SecretUnavailable, WorkerLost, StoreUnavailable,
-    BadMessage, UnknownType, HelloRequired, UnsupportedProtocol, TooLarge, RateLimited, ConnectionGone,
+    LaunchError, UnknownTask, AmbiguousTask, UnknownAgent, UnknownObject, IllegalTransition, Conflict, QueueFull,
+    LaunchesPaused, CodeNotAllowed, Forbidden, AuthenticationExpired, RuntimeMismatch, SecretUnavailable, WorkerLost,
+    StoreUnavailable, BadMessage, UnknownType, HelloRequired, UnsupportedProtocol, TooLarge, RateLimited,
+    ConnectionGone,
 )  # fmt: skip
 BY_CODE: Mapping[str, type[PhasenbError]] = {cls.code: cls for cls in _WIRE}
 

@@ -24,6 +24,12 @@ class PhasenbError(Exception):
         """The facts as a JSON object: ``details`` of an ``error`` message."""
         return {name: getattr(self, name) for name in fact_names(type(self))}
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows of it."""
+        from phasenb.errors.tracebacks import shown  # late: only a notebook or an IPython shell asks
+
+        return shown(self)
+
     def __reduce__(self) -> tuple[Any, ...]:
         # BaseException pickles positional args only; ours are keyword facts.
         return _rebuild, (type(self), self.details)

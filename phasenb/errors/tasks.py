@@ -77,7 +77,20 @@ class UnknownTask(PhasenbError):
     task_id: str
 
     def __str__(self) -> str:
-        return f"there is no task {self.task_id} here"
+        return f"there is no task {self.task_id!r} here: no id, no name and no end of an id is this"
+
+
+@dataclass(eq=False)
+class AmbiguousTask(PhasenbError):
+    """A name, or the end of an id, that several tasks have. ``tasks``: ``{task_id, session, state}`` of the newest."""
+
+    code: ClassVar[str] = "ambiguous_task"
+    task: str
+    tasks: list[dict[str, str]] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        found = "; ".join(f"{each['task_id']} ({each['state']}, session {each['session']})" for each in self.tasks)
+        return f"{self.task!r} is more than one task, give the id of the one you mean: {found}"
 
 
 @dataclass(eq=False)
@@ -127,8 +140,7 @@ class IllegalTransition(PhasenbError):
 
     def __str__(self) -> str:
         why = f" ({self.reason})" if self.reason else ""
-        log = f"; last events: {', '.join(self.last_events)}" if self.last_events else ""
-        return f"task {self.task_id} is {self.state or 'new'}: {self.command} is not possible{why}{log}"
+        return f"task {self.task_id} is {self.state or 'new'}: {self.command} is not possible{why}"
 
 
 @dataclass(eq=False)

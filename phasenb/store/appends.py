@@ -73,7 +73,13 @@ class PreparedAppend:
         host = {"host": take.host if take else "", "executor": take.executor if take else None, "fence": 1}
         try:
             sql.INSERT_TASK.run(
-                cursor, **where, reversed_id=task.task_id[::-1], launched_by=task.notebook, **self._task, **host
+                cursor,
+                **where,
+                name=task.name,
+                reversed_id=task.task_id[::-1],
+                launched_by=task.notebook,
+                **self._task,
+                **host,
             )
         except sqlite3.IntegrityError:
             raise self._conflict(cursor) from None

@@ -83,12 +83,23 @@ def add_notebooks(cursor: Cursor) -> None:
     )
 
 
+def add_names(cursor: Cursor) -> None:
+    """Tasks are found by their names."""
+    for ddl in (
+        "ALTER TABLE tasks ADD COLUMN name TEXT DEFAULT '' NOT NULL",
+        "UPDATE tasks SET name = json_extract(snapshot, '$.name')",
+        "CREATE INDEX tasks_named ON tasks (owner, name, task_id)",
+    ):
+        cursor.execute(ddl)
+
+
 # Later ones change tables step by step; the first is never run on a store that exists.
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(1, "the first tables", create_all),
     Migration(2, "hosts and their leases", add_hosts),
     Migration(3, "what changed since", index_changes),
     Migration(4, "notebooks and their sessions", add_notebooks),
+    Migration(5, "tasks by their names", add_names),
 )
 
 

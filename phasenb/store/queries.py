@@ -7,6 +7,7 @@ from datetime import datetime
 from itertools import islice
 
 from phasenb.core.ports import StoredTask
+from phasenb.core.task_names import MOST_NAMED
 from phasenb.dto.base import format_time
 from phasenb.dto.phase_result import PhaseResult
 from phasenb.dto.task_state import State, TaskState
@@ -20,16 +21,32 @@ PAGE_ROWS = 500  # parsed, they stay in the processor's cache: pages of 5,000 ta
 _AFTER_ALL = "~"  # sorts after every character of a ULID
 
 
-def find(cursor: Cursor, task_id: str, *, owner: str | None = None, session: str | None = None) -> StoredTask | None:
+def find(cursor: Cursor, task_id: str, *, owner: str | None = None) -> StoredTask | None:
     """A task by its ULID or by a suffix of at least 4 characters that is unique where it is looked for."""
-    wanted = task_id.strip().upper()
+    found = _ending(cursor, task_id, owner, None, 2)
+    return found[0] if len(found) == 1 else None
+
+
+def matching(cursor: Cursor, owner: str, text: str, *, session: str | None, alone: bool = False) -> list[TaskState]:
+    """The tasks that ``text`` may mean (core.task_names): of this name, else with an id that ends so. Those of
+    ``session`` first, newest first, at most MOST_NAMED; ``alone``: no others.
+    """
+    named = sql.tasks_named(alone).all(cursor, owner=owner, name=text, here=session or "", limit=MOST_NAMED)
+    if named:
+        return [rows.stored_task(row).task for row in named]
+    return [stored.task for stored in _ending(cursor, text, owner, session if alone else None, MOST_NAMED)]
+
+
+def _ending(cursor: Cursor, text: str, owner: str | None, session: str | None, limit: int) -> list[StoredTask]:
+    wanted = text.strip().upper()
     if not wanted.isascii() or not wanted.isalnum() or len(wanted) < MIN_SUFFIX:
-        return None
+        return []
     scope = {name: value for name, value in (("owner", owner), ("session", session)) if value is not None}
     low = wanted[::-1]
     statement = sql.tasks_by_suffix(owner is not None, session is not None)
-    found = statement.all(cursor, low=low, high=low + _AFTER_ALL, **scope)
-    return rows.stored_task(found[0]) if len(found) == 1 else None
+    return [
+        rows.stored_task(row) for row in statement.all(cursor, low=low, high=low + _AFTER_ALL, limit=limit, **scope)
+    ]
 
 
 def tasks(

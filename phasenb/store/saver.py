@@ -202,6 +202,9 @@ class MemorySaver:
         """By full ULID, or by a suffix of at least 4 characters that only one task (of ``owner``) has."""
         return await self._database.aread(lambda cursor: queries.find(cursor, task_id, owner=owner))
 
+    async def matching(self, owner: str, text: str, *, session: str | None = None) -> list[TaskState]:
+        return await self._database.aread(lambda cursor: queries.matching(cursor, owner, text, session=session))
+
     async def launch(self, task_id: str) -> Launch:
         row = await self._database.aread(lambda cursor: sql.LAUNCH.one(cursor, task_id=task_id))
         if row is None or row[0] is None:

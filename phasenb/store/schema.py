@@ -40,10 +40,12 @@ tasks = Table(
     Column("fence", Integer, nullable=False, server_default="0"),
     Column("executor", Text),
     Column("notebook", Integer),  # notebooks.id: where the notebook that launched it is now
+    Column("name", Text, nullable=False, server_default=""),
     Index("tasks_of_host", "host"),
     Index("tasks_of_owner", "owner", "task_id"),
     Index("tasks_of_session", "owner", "session", "task_id"),
     Index("tasks_in_state", "owner", "state", "task_id"),
+    Index("tasks_named", "owner", "name", "task_id"),
     Index("tasks_changed", "owner", "updated_at"),
 )
 

@@ -195,13 +195,24 @@ CHECKPOINT = Statement(
 
 @cache
 def tasks_by_suffix(of_owner: bool, in_session: bool) -> Statement:
-    """Up to two tasks whose reversed id lies in ``[low, high)``: a suffix, and whether it is unique."""
-    clause = _task.where(tasks.c.reversed_id >= bindparam("low"), tasks.c.reversed_id < bindparam("high")).limit(2)
+    """Tasks whose reversed id lies in ``[low, high)``: their ids end alike."""
+    clause = _task.where(tasks.c.reversed_id >= bindparam("low"), tasks.c.reversed_id < bindparam("high"))
+    clause = clause.limit(bindparam("limit"))
     if of_owner:
         clause = clause.where(tasks.c.owner == bindparam("owner"))
     if in_session:
         clause = clause.where(tasks.c.session == bindparam("session"))
     return Statement(clause)
+
+
+@cache
+def tasks_named(in_session: bool) -> Statement:
+    """An owner's tasks of one name: those of ``here`` first, newest first; ``in_session``: those alone."""
+    clause = _task.where(tasks.c.owner == bindparam("owner"), tasks.c.name == bindparam("name"))
+    if in_session:
+        clause = clause.where(tasks.c.session == bindparam("here"))
+    clause = clause.order_by((tasks.c.session == bindparam("here")).desc(), tasks.c.task_id.desc())
+    return Statement(clause.limit(bindparam("limit")))
 
 
 @cache

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from phasenb.codecs import decode
+from phasenb.core.task_names import the_one
 from phasenb.dto.task_state import TaskState
 from phasenb.dto.values import Json
-from phasenb.errors import UnknownTask
+from phasenb.errors import NotThere
 from phasenb.store import queries, rows
 from phasenb.store import statements as sql
 from phasenb.store.frames import NONE_ASIDE, events_frame, logs_frame, results_frame, set_aside, tasks_frame
@@ -32,9 +33,10 @@ class Read(Protocol):
 
 
 class MemoryView:
-    """The frames and values of one session. A ``task_id`` may be a suffix of at least 4 characters.
+    """The frames and values of one session. A ``task_id`` may be a task's name, or a suffix of at least 4
+    characters.
 
-    All methods raise UnknownTask for a task that this session does not have, and StoreUnavailable.
+    All methods raise UnknownTask and AmbiguousTask for a task that this session does not have, and StoreUnavailable.
     """
 
     def __init__(self, read: Read, folder: ObjectFolder, owner: str, session: str) -> None:
@@ -79,7 +81,7 @@ class MemoryView:
         found = self._read(lambda cursor: queries.results(cursor, self._owner, session=self._session, task_id=full))
         counts = task.output_among([result for _, result in found], phase)
         if counts is None:
-            raise KeyError(f"task {full} has no output of {phase!r}")
+            raise NotThere(f"task {full} has no output of {phase!r}")
         return self._load(counts.output)
 
     def _tasks(self) -> list[TaskState]:
@@ -89,10 +91,9 @@ class MemoryView:
         return self._task(task_id).task_id
 
     def _task(self, task_id: str) -> TaskState:
-        stored = self._read(lambda cursor: queries.find(cursor, task_id, owner=self._owner, session=self._session))
-        if stored is None:
-            raise UnknownTask(task_id)
-        return stored.task
+        session = self._session
+        found = self._read(lambda cursor: queries.matching(cursor, self._owner, task_id, session=session, alone=True))
+        return the_one(task_id, found, session=session, changes=False)
 
     def _load(self, value: Json) -> Any:
         return decode(value, self._folder)

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from phasenb.core.notebooks import moved, session_of
 from phasenb.core.ports import NONE, Adopted, Append, Appended, Change, HostInfo, Lease, StoredTask
 from phasenb.core.reports import Attempt, Outcome, Report
+from phasenb.core.task_names import MOST_NAMED
 from phasenb.dto.agent_spec import AgentSpec, FunctionSpec
 from phasenb.dto.events import Event, PhaseLog, PhaseUpdate
 from phasenb.dto.launch import Launch, Runtime
@@ -360,6 +361,11 @@ class FakeStore:
         found = [kept.stored for key, kept in self._kept.items() if key.endswith(task_id)]
         found = [stored for stored in found if owner in (None, stored.owner)]
         return found[0] if len(found) == 1 else None
+
+    async def matching(self, owner: str, text: str, *, session: str | None = None) -> list[TaskState]:
+        mine = [kept.stored.task for kept in reversed(self._kept.values()) if kept.stored.owner == owner]
+        named = [task for task in mine if task.name == text] or [task for task in mine if task.task_id.endswith(text)]
+        return sorted(named, key=lambda task: task.session != session)[:MOST_NAMED]
 
     async def launch(self, task_id: str) -> Launch:
         return self._of(task_id).launch

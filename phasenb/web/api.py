@@ -117,9 +117,10 @@ class TaskApi:
         return b'{"tasks":[%s],"next":%s}' % (listed.encode(), orjson.dumps(following))
 
     async def task(self, identity: Identity, task_id: str) -> TaskState:
-        """Raises UnknownTask."""
+        """By id, name, or the end of an id. Raises UnknownTask, AmbiguousTask; all that follow do."""
         await identity.require("read", task_id)
-        return await self._manager.snapshot(identity.owner, task_id)
+        owner = identity.owner
+        return await self._manager.snapshot(owner, await self._manager.resolve(owner, task_id))
 
     async def events(self, identity: Identity, task_id: str, query: EventsQuery) -> bytes:
         """An EventPage. Raises UnknownTask."""

@@ -212,6 +212,7 @@ STATUS: dict[str, int] = {
     "forbidden": 403,
     "authentication_expired": 403,
     "unknown_task": 404,
+    "ambiguous_task": 409,
     "unknown_object": 404,
     "connection_gone": 404,
     "not_acceptable": 406,
@@ -235,7 +236,8 @@ _LAUNCH_ERRORS = (
     "code_not_allowed", "unknown_object", "conflict", "too_large", "invalid_launch", "unknown_agent",
     "runtime_mismatch", "secret_unavailable", "launches_paused", "queue_full", "worker_lost",
 )  # fmt: skip
-_STEER_ERRORS = ("unknown_task", "illegal_transition", "conflict", "too_large")
+_TASK_ERRORS = ("unknown_task", "ambiguous_task")
+_STEER_ERRORS = (*_TASK_ERRORS, "illegal_transition", "conflict", "too_large")
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,18 +296,18 @@ OPERATIONS: tuple[Operation, ...] = (
         "launch", "POST", "/phasenb/api/tasks", "Launch a task: it is durable when this answers", "execute",
         LaunchedTask, _LAUNCH_ERRORS, body=LaunchBody, status=201,
     ),
-    Operation("task", "GET", _TASK, "A task as it is now", "read", TaskState, ("unknown_task",)),
+    Operation("task", "GET", _TASK, "A task as it is now", "read", TaskState, _TASK_ERRORS),
     Operation(
         "events", "GET", _TASK + "/events", "A task's log, in pages", "read", EventPage,
-        ("unknown_task",), query=EventsQuery,
+        _TASK_ERRORS, query=EventsQuery,
     ),
     Operation(
         "logs", "GET", _TASK + "/logs", "What its phases printed, in pages", "read", LinePage,
-        ("unknown_task",), query=LogsQuery,
+        _TASK_ERRORS, query=LogsQuery,
     ),
     Operation(
         "task_results", "GET", _TASK + "/results", "The outcome of each of its attempts", "read", ResultList,
-        ("unknown_task", "not_acceptable"), arrow=True,
+        (*_TASK_ERRORS, "not_acceptable"), arrow=True,
     ),
     Operation(
         "results", "GET", "/phasenb/api/results", "The outcome of each attempt of all tasks", "read", ResultList,
@@ -313,7 +315,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "artifact", "GET", _TASK + "/artifacts/{phase}/{attempt}/{name}", "What `ctx.artifact` kept", "read",
-        (*CONTENT_TYPES.values(), BYTES), ("unknown_task", "unknown_object"),
+        (*CONTENT_TYPES.values(), BYTES), (*_TASK_ERRORS, "unknown_object"),
     ),
     Operation(
         "put_object", "PUT", _OBJECT, "Upload an input by its hash", "execute", KeptObject,

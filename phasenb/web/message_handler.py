@@ -255,7 +255,9 @@ class WebSocketMessageHandler:
 
     async def _subscribe(self, command: protocol.Subscribe, subscriber: Subscriber) -> None:
         await self._identity.require("read", command.task_id)
-        task = await self._manager.snapshot(self._identity.owner, command.task_id)
+        owner = self._identity.owner
+        task_id = await self._manager.resolve(owner, command.task_id, session=subscriber.session)
+        task = await self._manager.snapshot(owner, task_id)
         if self._outbox.closed:
             return
         update = self._manager.newest_update(task.task_id)

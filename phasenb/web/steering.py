@@ -31,11 +31,12 @@ def parse_steering(kind: str, task_id: str, body: JsonObject) -> protocol.Steeri
 async def steer(manager: PhaseManager, identity: Identity, session: str, command: protocol.SteeringCommand) -> None:
     """Do what a command asks for. Raises Forbidden, CodeNotAllowed, UnknownObject, and what PhaseManager raises."""
     owner, by = identity.owner, identity.name
-    task_id = command.task_id
-    await identity.require("write", task_id)
-    if task_id is None:
+    await identity.require("write", command.task_id)
+    if command.task_id is None:
         manager.resume_launches(owner, session)
-    elif isinstance(command, protocol.Cancel):
+        return
+    task_id = await manager.resolve(owner, command.task_id, session=session, changes=True)
+    if isinstance(command, protocol.Cancel):
         await manager.cancel(owner, task_id, by)
     elif isinstance(command, protocol.Pause):
         await manager.pause(owner, task_id, by)

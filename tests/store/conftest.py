@@ -22,8 +22,18 @@ class Story:
     """One task's decisions, each as an Append that is not yet told to any store. A second passes with each event."""
 
     def __init__(
-        self, owner="ada", session="nb:penguins", *, inputs=None, labels=None, task_id=None, notebook=None, **launch
+        self,
+        owner="ada",
+        session="nb:penguins",
+        *,
+        name="penguins",
+        inputs=None,
+        labels=None,
+        task_id=None,
+        notebook=None,
+        **launch,
     ):
+        self.name = name
         self.notebook = notebook
         self.owner = owner
         self.task_id = task_id or new_ulid()
@@ -50,7 +60,7 @@ class Story:
         options = self.launch.options
         created = self._event(
             ev.TaskCreated,
-            name="penguins",
+            name=self.name,
             agent="fit",
             phases=PHASES,
             inputs=self.inputs,

@@ -13,7 +13,7 @@ from phasenb.web.http_protocol import ARROW, BYTES, JSON, OPERATIONS, STATUS, Op
 
 _EVERYWHERE = ("bad_message", "forbidden", "store_unavailable", "config_error", "internal")
 _IN_PATH: dict[str, JsonSchema] = {
-    "task_id": {"type": "string", "description": "A ULID, or a suffix of one that is unique"},
+    "task_id": {"type": "string", "description": "A ULID, a task's name, or the end of an id"},
     "agent": {"type": "string", "description": "The name of a registered agent"},
     "phase": {"type": "string"},
     "attempt": {"type": "integer", "minimum": 1, "maximum": 10**15 - 1},

@@ -1,0 +1,51 @@
+"""A name or a value that a caller wrote wrongly. Each is also the error of Python that it stands for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from phasenb.errors.base import PhasenbError
+
+
+@dataclass(eq=False)
+class WrongValue(PhasenbError, ValueError):
+    """An argument with a value that it can't have; ``problem`` says which it can."""
+
+    problem: str
+
+    def __str__(self) -> str:
+        return self.problem
+
+
+@dataclass(eq=False)
+class NoSuchName(PhasenbError, AttributeError):
+    """An attribute that ``what`` does not have. ``instead``: what to write."""
+
+    what: str
+    attribute: str
+    instead: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.what} has no `{self.attribute}`" + (f": {self.instead}" if self.instead else "")
+
+
+@dataclass(eq=False)
+class NotThere(PhasenbError, KeyError):
+    """A phase, an output or an artifact that a task does not have (yet); ``problem`` says which it has."""
+
+    problem: str
+
+    def __str__(self) -> str:
+        return self.problem
+
+
+@dataclass(eq=False)
+class NotInTime(PhasenbError, TimeoutError):
+    """A task that has not ended within the time that ``wait`` or ``result`` was given. It goes on."""
+
+    task_id: str
+    state: str
+    timeout_s: float
+
+    def __str__(self) -> str:
+        return f"task {self.task_id} is still {self.state} after {self.timeout_s:g} s; it goes on"
