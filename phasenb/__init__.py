@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         connect,
         deny,
         events,
+        give_up,
         last,
         launch,
         logs,
@@ -50,8 +51,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "AsyncClient", "Client", "Context", "ExtendedAgent", "PhasenbError", "Step", "TaskCancelled", "TaskFailed",
-    "TaskHandle", "Workflow", "adapters", "approve", "cancel", "connect", "deny", "events", "last", "launch", "logs",
-    "memory", "pause", "results", "resume", "resume_launches", "retry", "session", "task", "tasks",
+    "TaskHandle", "Workflow", "adapters", "approve", "cancel", "connect", "deny", "events", "give_up", "last", "launch",
+    "logs", "memory", "pause", "results", "resume", "resume_launches", "retry", "session", "task", "tasks",
 ]  # fmt: skip
 
 _ELSEWHERE = {

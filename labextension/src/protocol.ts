@@ -289,6 +289,11 @@ export interface LaunchedTask {
   duplicate: boolean;
 }
 
+/** The session that launches again. */
+export interface LaunchingSession {
+  session: string;
+}
+
 export interface Limits {
   max_message_bytes: number;
   max_frame_bytes: number;

@@ -1,4 +1,4 @@
-"""Commands that look: tasks, show, results, logs, agents."""
+"""Commands that look: tasks, show, results, logs, events, agents."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ TASK_HELP = "A task's id, its name, or the end of its id."
 TaskArgument = Annotated[str, typer.Argument(metavar="TASK", help=TASK_HELP)]
 _TASK_HEADER = ("TASK", "NAME", "STATE", "PHASE", "%", "CREATED", "TOOK")
 _RESULT_HEADER = ("TASK", "PHASE", "ATTEMPT", "STATUS", "TOOK", "RESULT")
+_EVENT_HEADER = ("SEQ", "AT", "EVENT", "ABOUT")
 _LONGEST_CELL = 100
 
 
 def add(app: typer.Typer) -> None:
-    for function in (tasks, show, results, logs, agents):
+    for function in (tasks, show, results, logs, events, agents):
         command(app)(function)
 
 
@@ -164,6 +165,23 @@ def logs(
         _check_phase(handle, phase)
         if not _write_lines(call, handle, follow=follow, phase=phase, attempt=attempt):
             call.say("no lines")
+
+
+def events(call: Call, task: TaskArgument) -> None:
+    """List the events of a task's log. With --json: an event a line."""
+    with reading(call) as client:
+        found = client.run(client.on_loop.logged_events(client.task(task).task_id))
+    if call.json:
+        for event in found:
+            call.line(event)
+        return
+    show_table(_EVENT_HEADER, [_event_row(event) for event in found])
+
+
+def _event_row(event: Mapping[str, Any]) -> list[str]:
+    about = {name: value for name, value in event.items() if name in ("phase", "attempt", "by", "next", "reason", "to")}
+    told = ", ".join(f"{name} {value}" for name, value in about.items() if value is not None)
+    return [str(event["seq"]), local(datetime.fromisoformat(event["at"])), event["type"], _one_line(told)]
 
 
 def _check_phase(task: TaskHandle, phase: str | None) -> None:

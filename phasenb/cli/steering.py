@@ -1,5 +1,5 @@
-"""Commands that steer a task: cancel, pause, resume, give-up, retry, approve, deny. Each shows the task
-as it is afterwards.
+"""Commands that steer a task: cancel, pause, resume, give-up, retry, approve, deny. Each shows the task as it is
+afterwards. And ``resume-launches``, of a session.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from phasenb.cli.frame import Call, command
-from phasenb.cli.listing import TASK_HELP, TaskArgument
+from phasenb.cli.listing import TaskArgument
 from phasenb.cli.places import client_of, need_server
 from phasenb.display import words
 
 if TYPE_CHECKING:
-    from phasenb.client.handle import TaskHandle
+    from phasenb.client.client import Client
 
 
 def add(app: typer.Typer) -> None:
-    for function in (cancel, pause, resume, give_up, retry, approve, deny):
+    for function in (cancel, pause, resume, give_up, retry, approve, deny, resume_launches):
         command(app)(function)
 
 
-def _steered(call: Call, name: str, task_id: str, steer: Callable[[TaskHandle], None]) -> None:
+def _steered(call: Call, name: str, task: str, steer: Callable[[Client], None]) -> None:
     with client_of(call, need_server(call, name)) as client:
-        task = client.task(task_id)
-        steer(task)
+        steer(client)
+        handle = client.task(task)
         client.ping()  # the events of what was done are there before its answer
-        state = task.snapshot
+        state = handle.snapshot
     if call.json:
         call.line(state.as_json())
     else:
@@ -40,28 +40,22 @@ def _steered(call: Call, name: str, task_id: str, steer: Callable[[TaskHandle], 
 
 def cancel(call: Call, task: TaskArgument) -> None:
     """End a task; its running attempt is stopped."""
-    _steered(call, "cancel", task, lambda handle: handle.cancel())
+    _steered(call, "cancel", task, lambda client: client.cancel(task))
 
 
 def pause(call: Call, task: TaskArgument) -> None:
     """Start nothing new; the attempt that runs finishes and counts."""
-    _steered(call, "pause", task, lambda handle: handle.pause())
+    _steered(call, "pause", task, lambda client: client.pause(task))
 
 
-def resume(
-    call: Call,
-    task: Annotated[str | None, typer.Argument(metavar="[TASK]", help=TASK_HELP)] = None,
-    launches: Annotated[
-        bool, typer.Option("--launches", help="No task: let the session launch again, though a threshold says wait.")
-    ] = False,
-) -> None:
+def resume(call: Call, task: TaskArgument) -> None:
     """Go on after a pause."""
-    if launches == (task is not None):
-        raise typer.BadParameter("name a task, or --launches for the session's", param_hint="TASK")
-    if task is not None:
-        _steered(call, "resume", task, lambda handle: handle.resume())
-        return
-    with client_of(call, need_server(call, "resume")) as client:
+    _steered(call, "resume", task, lambda client: client.resume(task))
+
+
+def resume_launches(call: Call) -> None:
+    """Let the session launch again, though a threshold says wait."""
+    with client_of(call, need_server(call, "resume-launches")) as client:
         client.resume_launches()
         session = client.session
     if call.json:
@@ -72,7 +66,7 @@ def resume(
 
 def give_up(call: Call, task: TaskArgument) -> None:
     """Don't make the attempt that a task waits for: what follows the last one, follows now."""
-    _steered(call, "give-up", task, lambda handle: handle.give_up())
+    _steered(call, "give-up", task, lambda client: client.give_up(task))
 
 
 def retry(
@@ -89,7 +83,7 @@ def retry(
         from phasenb.cli.files import agent_of_file
 
         agent = agent_of_file(code)
-    _steered(call, "retry", task, lambda handle: handle.retry(from_phase, agent))
+    _steered(call, "retry", task, lambda client: client.retry(task, from_phase, agent))
 
 
 def approve(
@@ -105,7 +99,7 @@ def approve(
 ) -> None:
     """Let a task that waits for approval go on."""
     given: dict[str, Any] = {} if edit is None else {"edit": _json_of(edit)}
-    _steered(call, "approve", task, lambda handle: handle.approve(note=note, **given))
+    _steered(call, "approve", task, lambda client: client.approve(task, note=note, **given))
 
 
 def deny(
@@ -117,7 +111,7 @@ def deny(
     redo: Annotated[str | None, typer.Option(metavar="PHASE", help="Run this phase again; else the task ends.")] = None,
 ) -> None:
     """Don't let a task that waits for approval go on."""
-    _steered(call, "deny", task, lambda handle: handle.deny(reason, redo))
+    _steered(call, "deny", task, lambda client: client.deny(task, reason, redo))
 
 
 def _json_of(text: str) -> Any:

@@ -344,6 +344,16 @@ class AsyncClient(AsyncVerbs):
             self.values.load, task_id=None, session=session, last=last, flatten=flatten, aside=aside
         )
 
+    async def logged_events(self, task_id: str) -> list[JsonObject]:
+        """A task's events as JSON objects, by seq."""
+        found: list[JsonObject] = []
+        after: int | None = 0
+        while after is not None:
+            page = await self.backend.events(task_id, after)
+            found += page["events"]
+            after = page["next"]
+        return found
+
     async def feed(self, callback: FeedCallback, *, scope: str = "session") -> Callable[[], None]:
         """Have ``callback(task)`` called on the loop for every task that is live and after each change of any task in
         scope; the answer ends that. One scope for a client: the widest that was asked for.

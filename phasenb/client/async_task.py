@@ -119,7 +119,7 @@ class AsyncTaskHandle(TaskFacts):
         """Don't make the attempt that the task waits for: what follows the last one (fallback, rollback, its end)
         follows now. Raises IllegalTransition where it waits for none, Conflict where it went on meanwhile.
         """
-        await self._client.steer("give_up", self.task_id, if_seq=self.snapshot.seq)
+        await self._steer("give_up", if_seq=self.snapshot.seq)
 
     async def retry(self, from_phase: str | None = None, agent: Any = None) -> None:
         """Run a failed or cancelled task again, from a phase on (None: where it stopped); phases before it stay.
@@ -201,13 +201,7 @@ class AsyncTaskHandle(TaskFacts):
         """A row per event, by seq."""
         from phasenb.store.frames import events_frame
 
-        found: list[JsonObject] = []
-        after: int | None = 0
-        while after is not None:
-            page = await self._client.backend.events(self.task_id, after)
-            found += page["events"]
-            after = page["next"]
-        return await asyncio.to_thread(events_frame, found)
+        return await asyncio.to_thread(events_frame, await self._client.logged_events(self.task_id))
 
     async def logs(self) -> pd.DataFrame:
         """A row per stored line."""

@@ -56,6 +56,10 @@ class AsyncVerbs:
         """Keep the gate shut. Raises Conflict, LaunchError."""
         await (await self._steered(task)).deny(reason, redo)
 
+    async def give_up(self, task: Named) -> None:
+        """Wait for no retry: what follows the last attempt follows now. Raises Conflict, IllegalTransition."""
+        await (await self._steered(task)).give_up()
+
     async def retry(self, task: Named, from_phase: str | None = None, agent: Any = None) -> None:
         """Run a failed or cancelled task again. Raises IllegalTransition, LaunchError and its kin, Conflict."""
         await (await self._steered(task)).retry(from_phase, agent)

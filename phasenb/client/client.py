@@ -163,6 +163,10 @@ class Client:
         """See TaskHandle.deny."""
         self.run(self.on_loop.deny(task, reason, redo))
 
+    def give_up(self, task: Named) -> None:
+        """See TaskHandle.give_up."""
+        self.run(self.on_loop.give_up(task))
+
     def retry(self, task: Named, from_phase: str | None = None, agent: Any = None) -> None:
         """See TaskHandle.retry."""
         self.run(self.on_loop.retry(task, from_phase, agent))

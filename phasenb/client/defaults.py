@@ -152,6 +152,11 @@ def deny(task: Named, reason: str, redo: str | None = None) -> None:
     default_client().deny(task, reason, redo)
 
 
+def give_up(task: Named) -> None:
+    """Wait for no retry of a task any more; see TaskHandle.give_up."""
+    default_client().give_up(task)
+
+
 def retry(task: Named, from_phase: str | None = None, agent: Any = None) -> None:
     """Run a failed or cancelled task again; see TaskHandle.retry."""
     default_client().retry(task, from_phase, agent)

@@ -25,5 +25,5 @@ def the_one(text: str, found: Sequence[TaskState], *, session: str | None, chang
         return here[0]
     if len(found) == 1:
         return found[0]
-    named = [{"task_id": task.task_id, "session": task.session, "state": task.state.value} for task in found]
-    raise AmbiguousTask(text, named)
+    about = [f"{task.state}, session {task.session}" for task in found]
+    raise AmbiguousTask(text, [task.task_id for task in found], about)

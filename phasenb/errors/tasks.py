@@ -82,14 +82,17 @@ class UnknownTask(PhasenbError):
 
 @dataclass(eq=False)
 class AmbiguousTask(PhasenbError):
-    """A name, or the end of an id, that several tasks have. ``tasks``: ``{task_id, session, state}`` of the newest."""
+    """A name, or the end of an id, that several tasks have: ``task_ids``, the newest first. ``about``: of each, what
+    tells it from the others.
+    """
 
     code: ClassVar[str] = "ambiguous_task"
     task: str
-    tasks: list[dict[str, str]] = field(default_factory=list)
+    task_ids: list[str] = field(default_factory=list)
+    about: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        found = "; ".join(f"{each['task_id']} ({each['state']}, session {each['session']})" for each in self.tasks)
+        found = "; ".join(f"{task_id} ({about})" for task_id, about in zip(self.task_ids, self.about, strict=False))
         return f"{self.task!r} is more than one task, give the id of the one you mean: {found}"
 
 
@@ -190,7 +193,7 @@ class LaunchesPaused(PhasenbError):
         return (
             f"session {self.session}: {counted(self.errors, 'failure')} within {self.window_s:g} s, so new launches "
             f"wait until {self.until}: look at the failures, then `pn.resume_launches()`, or in a terminal "
-            f"`phasenb resume --launches --session {self.session}`, to go on at once"
+            f"`phasenb resume-launches --session {self.session}`, to go on at once"
         )
 
 

@@ -28,6 +28,7 @@ _HANDLERS: dict[str, type[Any]] = {
     "artifact": tasks.ArtifactHandler,
     **dict.fromkeys(("put_object", "get_object", "has_object"), ObjectHandler),
     **dict.fromkeys(("cancel", "pause", "resume", "approve", "deny", "retry", "give_up"), tasks.SteeringHandler),
+    "resume_launches": tasks.LaunchesHandler,
     "open_connection": ConnectionsHandler,
     "send": SendHandler,
     "receive": ReceiveHandler,

@@ -113,6 +113,13 @@ class SteeringHandler(PhaseHandler):
         self.answer(await api.steer(identity, kind, task_id, self.body()))
 
 
+class LaunchesHandler(PhaseHandler):
+    @permitted("write")
+    async def post(self) -> None:
+        api, identity, _ = await self.caller()
+        self.answer(await api.resume_launches(identity, self.body()))
+
+
 class DownloadHandler(PhaseHandler):
     """What sends stored bytes. They come from people's code: never shown inside the server's own pages."""
 

@@ -30,6 +30,8 @@ from phasenb.web.http_protocol import (
     KeptObject,
     LaunchBody,
     LaunchedTask,
+    LaunchesBody,
+    LaunchingSession,
     LogsQuery,
     RegisteredAgent,
     StorePlace,
@@ -105,6 +107,16 @@ class TaskApi:
         """Do what a command asks for; the task afterwards. Raises what the command raises on the socket."""
         await steer(self._manager, identity, HTTP_SESSION, parse_steering(kind, task_id, body))
         return await self._manager.snapshot(identity.owner, task_id)
+
+    async def resume_launches(self, identity: Identity, body: JsonObject) -> LaunchingSession:
+        """Let a session launch again although a threshold says wait. Raises BadMessage."""
+        await identity.require("write")
+        try:
+            asked = LaunchesBody.model_validate(body)
+        except ValidationError as error:
+            raise BadMessage("`resume_launches` is not valid", field_problems(error)) from None
+        self._manager.resume_launches(identity.owner, asked.session)
+        return LaunchingSession(session=asked.session)
 
     # --- tasks -----------------------------------------------------------------------------------------------------
 

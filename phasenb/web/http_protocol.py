@@ -88,6 +88,20 @@ class LaunchBody(protocol.LaunchRequest):
     session: SessionName = HTTP_SESSION
 
 
+class LaunchesBody(Frozen):
+    """Whose launches are meant."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    session: SessionName
+
+
+class LaunchingSession(Frozen):
+    """The session that launches again."""
+
+    session: SessionName
+
+
 class TaskPage(Frozen):
     """Newest first; ``next`` is the ``before`` of the next page."""
 
@@ -333,6 +347,10 @@ OPERATIONS: tuple[Operation, ...] = (
             (*_STEER_ERRORS, *more), body=body,
         )
         for name, body, summary, more in _STEERING
+    ),
+    Operation(
+        "resume_launches", "POST", "/phasenb/api/resume_launches",
+        "Let a session launch again, though a threshold says wait", "write", LaunchingSession, body=LaunchesBody,
     ),
     Operation(
         "open_connection", "POST", _CONNECTION, "The socket's messages over HTTP, where no WebSocket gets through",

@@ -165,7 +165,7 @@ def decorated(kind: str, phase: str, function: Any) -> Workflow:
         ),
         (
             lambda: check_launch(decorated("compensate", "research", lambda goall: 1).spec(), ["goal"]),
-            r"\(compensation of research\) asks for `goall`, which no input.*Did you mean `goal`",
+            r"\(compensation of research\) needs the input `goall`.*Did you mean `goal`",
         ),
         (
             lambda: check_launch(decorated("compensate", "research", lambda planning: 1).spec(), ["goal"]),

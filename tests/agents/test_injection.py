@@ -181,7 +181,7 @@ def test_in_a_workflow_a_phase_is_an_input_and_a_foreign_ctx_too() -> None:
     flow.planning(Foreign().run)
     ran = flow.run(goal="g", phase=0.1)
     assert ran == ("g", None, 0.1)
-    with pytest.raises(LaunchError, match="asks for `phase`"):
+    with pytest.raises(LaunchError, match="needs the input `phase`"):
         flow.run(goal="g")
 
 

@@ -133,7 +133,7 @@ def test_other_schemas_and_keys_called_like_ours(schema: Any) -> None:
     graph = graph_of(node, schema=schema)
     assert pn.ExtendedAgent.of(graph).phases == ("implementation",)
     assert run(graph, phase="solid") == {"phase": "solid", "ctx": 4}
-    with pytest.raises(LaunchError, match="asks for `phase`, which no input"):
+    with pytest.raises(LaunchError, match="needs the input `phase`"):
         run(graph, ctx=1)
 
 

@@ -107,7 +107,7 @@ def test_phase_is_an_ordinary_input_of_a_workflow() -> None:
 @pytest.mark.parametrize(
     ("inputs", "words", "facts"),
     [
-        ({}, r"`explore` \(phase research\) asks for `path`, which no input", ("explore", "path", None)),
+        ({}, r"`explore` \(phase research\) needs the input `path`", ("explore", "path", None)),
         ({"pth": 1}, r"no phase takes the input `pth` .*Did you mean `path`\?", ("explore", "pth", "path")),
         ({"path": 1, "fold": 1}, r"the input `fold` .*Did you mean `folds`\?", ("choose", "fold", "folds")),
         ({"path": 1, "research": 2}, "the input `research` has the name of a phase", ("choose", "research", None)),
@@ -134,7 +134,7 @@ def test_arguments_of_later_phases_and_of_itself() -> None:
         flow.run()
     flow.research(lambda: 1)
     flow.planning(lambda reserch: 1)
-    with pytest.raises(LaunchError, match=r"asks for `reserch`.*Did you mean `research`\?"):
+    with pytest.raises(LaunchError, match=r"needs the input `reserch`.*Did you mean `research`\?"):
         flow.run()
 
 

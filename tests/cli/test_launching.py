@@ -262,9 +262,9 @@ def test_launches_that_a_threshold_holds_back_are_resumed(run, serve, environ, t
     assert run("launch", bad, "--wait").code == Exit.FAILED
     held_back = run("launch", bad)
     assert held_back.code == Exit.REFUSED
-    session = re.search(r"`phasenb resume --launches --session (\S+)`", held_back.err)[1]
-    assert run("resume").code == run("resume", "x", "--launches", "--session", session).code == Exit.USAGE
-    assert "launches again" in run("resume", "--launches", "--session", session).out
+    session = re.search(r"`phasenb resume-launches --session (\S+)`", held_back.err)[1]
+    assert run("resume").code == Exit.USAGE
+    assert "launches again" in run("resume-launches", "--session", session).out
     assert run("launch", bad).code == Exit.DONE
 
 

@@ -269,7 +269,10 @@ def test_a_cancel_does_not_wait_for_what_the_agent_says_of_itself(make_house, ru
     ("spec", "told"),
     [
         ({"functions": {}}, "has no phase `planning`, which the task has still to run"),
-        ({"functions": {"planning": FunctionSpec(name="plan", required=("serch",))}}, "`plan` .*asks for `serch`"),
+        (
+            {"functions": {"planning": FunctionSpec(name="plan", required=("serch",))}},
+            "`plan` .*needs the input `serch`",
+        ),
     ],
 )
 def test_a_retry_with_code_that_cannot_go_on_is_refused_before_anything_changes(spec, told, make_house, run):

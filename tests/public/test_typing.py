@@ -1,4 +1,4 @@
-"""The types of the public API, by a type checker that users have: that of VS Code and of JupyterLab's language server."""
+"""The types of the public API, by a checker that users have: VS Code's, and that of JupyterLab's language server."""
 
 import json
 import subprocess

@@ -25,6 +25,7 @@ BODIES = {
     "launch": {"agent": "three", "inputs": {"path": "x"}},
     "approve": {"phase": "planning", "if_seq": 1},
     "deny": {"phase": "planning", "if_seq": 1, "reason": "no"},
+    "resume_launches": {"session": "nightly"},
 }
 SAFE = [operation.name for operation in OPERATIONS if operation.method in ("GET", "HEAD")]
 OF_A_TASK = [operation.name for operation in OPERATIONS if "{task_id}" in operation.path]

@@ -76,7 +76,7 @@ def test_which_one_is_meant(found, session, changes):
     except AmbiguousTask as error:
         assert len(found) > 1
         assert changes or len(here) != 1
-        assert [each["task_id"] for each in error.tasks] == [task.task_id for task in found]
+        assert error.task_ids == [task.task_id for task in found]
         assert all(task.task_id in str(error) for task in found)
     else:
         assert meant in found
