@@ -220,7 +220,7 @@ class GiveUp(Command):
     """
 
     type: Literal["give_up"] = "give_up"
-    task_id: str
+    task_id: Name
     if_seq: int | None = None
 
 
