@@ -108,6 +108,9 @@ export class Kernel implements Source, Asked {
 
   private _told = () => {
     const text = this._model.get('told');
+    if (text === '') {
+      return; // it has ended: other code shows it, in a moment
+    }
     const told = JSON.parse(text) as Told;
     noteGates({ type: 'told', snapshot: told.snapshot }, text);
     const { task } = this;

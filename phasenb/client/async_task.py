@@ -66,7 +66,7 @@ class AsyncTaskHandle(TaskFacts):
     async def _until_ended(self, on_approval: OnApproval) -> None:
         seq = 0
         with waiting_for(self.task_id):
-            while not self._model.ended.is_set():
+            while not self._model.over:
                 await self._model.until_standing(seq)
                 seq = self.tell_standing(on_approval)
 
@@ -76,7 +76,7 @@ class AsyncTaskHandle(TaskFacts):
         Raises ApprovalNeeded or TaskPaused instead, where ``raise`` is said.
         """
         task = self.snapshot
-        if task.needs_person and not self._model.ended.is_set():
+        if task.needs_person and not self._model.over:
             if on_approval == "raise":
                 raise needs(task)
             self._client.notice(told(task, embedded=self._client.backend.embedded))
@@ -216,7 +216,7 @@ class AsyncTaskHandle(TaskFacts):
         """
         after = 0
         while True:
-            ended, logged = self._model.ended.is_set(), self._model.logged
+            ended, logged = self._model.over, self._model.logged
             try:
                 async for line in self._lines(after):
                     after = line["cursor"]

@@ -65,7 +65,7 @@ class TaskHandle(TaskFacts):
         self._client.may_wait()
         end = math.inf if timeout is None else monotonic() + timeout
         in_time, told = self._model.stands.wait(timeout), 0
-        while in_time and not self._model.ended.is_set():
+        while in_time and not self._model.over:
             told = self._task.tell_standing(on_approval)  # by this thread: its notebook cell is where a person looks
             in_time = self._stands_again(told, None if timeout is None else end - monotonic())
         if not in_time:
@@ -85,7 +85,7 @@ class TaskHandle(TaskFacts):
     async def _result(self) -> Any:
         told = 0
         with waiting_for(self.task_id):
-            while not self._model.ended.is_set():
+            while not self._model.over:
                 standing = asyncio.run_coroutine_threadsafe(self._model.until_standing(told), self._client.loop)
                 await asyncio.wrap_future(standing)
                 told = self._task.tell_standing("wait")

@@ -86,8 +86,8 @@ def bundle(model: TaskModel, client: Client, note: str = "") -> dict[str, Any]:
 
     assert model.state is not None, "a handle is made when its first state is known"
     notes = [note] if note else []
-    known = {"epoch": _epoch(model, client), "owner": client.owner}
-    return task_bundle(model.state, tuple(model.tail), now=datetime.now(UTC), notes=notes, **known)
+    now, epoch = datetime.now(UTC), _epoch(model, client)
+    return task_bundle(model.state, tuple(model.tail), now=now, notes=notes, epoch=epoch, owner=client.owner)
 
 
 def _epoch(model: TaskModel, client: Client) -> str | None:

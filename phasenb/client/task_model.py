@@ -53,6 +53,15 @@ class TaskModel:
     def terminal(self) -> bool:
         return self.state is not None and self.state.state.terminal
 
+    @property
+    def _needs_person(self) -> bool:
+        return self.state is not None and self.state.needs_person
+
+    @property
+    def over(self) -> bool:
+        """What ``ended`` says to the threads that wait."""
+        return self.terminal or self.problem is not None
+
     # --- messages --------------------------------------------------------------------------------------------------
 
     def take(self, event: Event) -> bool:
@@ -95,9 +104,9 @@ class TaskModel:
         """Nothing more will be heard of it: whoever waits is let go."""
         if not self.terminal:
             self.problem = problem
+            self._tell()
             self.ended.set()
             self.stands.set()
-            self._tell()
 
     # --- whoever looks on ------------------------------------------------------------------------------------------
 
@@ -116,7 +125,7 @@ class TaskModel:
 
         To be awaited on the client's loop, as all of these.
         """
-        await self._until(lambda: self.ended.is_set() or (self.stands.is_set() and self.seq > seq))
+        await self._until(lambda: self.over or (self._needs_person and self.seq > seq))
 
     async def until_known(self) -> None:
         """Return when there is a state. Raises ``problem``."""
@@ -126,7 +135,7 @@ class TaskModel:
 
     async def until_logged(self, logged: int) -> None:
         """Return when there were more log messages than ``logged``, or the task has ended."""
-        await self._until(lambda: self.logged != logged or self.ended.is_set())
+        await self._until(lambda: self.logged != logged or self.over)
 
     async def _until(self, holds: Callable[[], bool]) -> None:
         if holds():
@@ -145,15 +154,9 @@ class TaskModel:
 
     def _become(self, state: TaskState) -> None:
         self.state = state
-        if state.state.terminal:
-            self.ended.set()
-        elif self.problem is None:
-            self.ended.clear()
-        if self.ended.is_set() or state.needs_person:
-            self.stands.set()
-        else:
-            self.stands.clear()
-        self._tell()
+        self._tell()  # first: a thread that waits finds a display that has heard of it
+        for event, holds in ((self.ended, self.over), (self.stands, self.over or self._needs_person)):
+            (event.set if holds else event.clear)()
 
     def _tell(self) -> None:
         for changed in tuple(self._listeners):

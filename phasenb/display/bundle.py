@@ -28,6 +28,7 @@ def task_bundle(
     log: Sequence[LogLine] = (),
     *,
     now: datetime,
+    styled: bool = True,
     notes: Sequence[str] = (),
     epoch: str | None = None,
     owner: str | None = None,
@@ -35,10 +36,10 @@ def task_bundle(
     """``{"text/html", "text/plain"}``, and TASK_MIME where the page's server has the task.
 
     ``epoch``: of that server's store, so that a page can tell a store that is gone from a task that is; None: no such
-    server. ``owner``: whose the task is there, which another user's page then says.
+    server. ``owner``: whose the task is there, which another user's page then says. ``styled`` as in task_html.
     """
     bundle: dict[str, Any] = {
-        "text/html": task_html(task, log, now=now, notes=notes),
+        "text/html": task_html(task, log, now=now, notes=notes, styled=styled),
         "text/plain": task_text(task, now=now, notes=notes),
     }
     if epoch is not None:

@@ -30,8 +30,10 @@ _MARKS: dict[PhaseStatus, tuple[str, str, str]] = {  # mark, tone, word
 }
 
 
-def task_html(task: TaskState, log: Sequence[LogLine] = (), *, now: datetime, notes: Sequence[str] = ()) -> str:
-    """The task as it is ``now``."""
+def task_html(
+    task: TaskState, log: Sequence[LogLine] = (), *, now: datetime, notes: Sequence[str] = (), styled: bool = True
+) -> str:
+    """The task as it is ``now``; not ``styled``: something around it carries the style sheet, or nothing does."""
     parts = [
         _head(task, now),
         f'<ol class="pnb-steps" role="list">{"".join(_step(task, phase, now) for phase in task.phases)}</ol>',
@@ -44,7 +46,8 @@ def task_html(task: TaskState, log: Sequence[LogLine] = (), *, now: datetime, no
     ]
     body = "".join(part for part in parts if part)
     tone = _TONES.get(task.state, "idle")
-    return f'{STYLE}<section class="pnb pnb-{tone}" aria-label="task {escape(task.name)}">{body}</section>'
+    card = f'<section class="pnb pnb-{tone}" aria-label="task {escape(task.name)}">{body}</section>'
+    return STYLE + card if styled else card
 
 
 def _head(task: TaskState, now: datetime) -> str:

@@ -4,8 +4,11 @@ Rules: fed with TaskStates and log lines from any thread; painted by one backgro
 PAINTS_PER_S times a second. The output has three forms, and each page takes the first that it can show: JupyterLab with
 the extension shows the task from its own server (bundle.py), and takes the widget out of the output; another page has
 the widget (widget.py); one that can draw none has the HTML. That copy is also what a saved or exported notebook keeps:
-it is brought up to date every few seconds; beside a widget that a page shows, which each copy would draw anew, only
-where the task waits for a person, or for long, as that may be all that is seen for days.
+it is brought up to date at transitions, and between them once a minute at most, as each copy is a change of the
+notebook's file; beside a widget that a page shows, which each copy would draw anew, only where the task waits for a
+person, or for long, as that may be all that is seen for days. A task that has ended leaves no code of a widget behind:
+its output is plain, its widget rests (runners such as nbclient keep the state of widgets in the notebook), and both
+are so before the cell that waited for it is over.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from phasenb.display import surroundings
 from phasenb.display.bundle import task_bundle
+from phasenb.display.html import task_html
 from phasenb.dto.base import new_ulid
 from phasenb.dto.phase import LogLine
 from phasenb.dto.task_state import State, TaskState
@@ -31,11 +35,13 @@ log = logging.getLogger(__name__)
 PAINTS_PER_S = 4
 TICK_S = 1.0
 BEAT_S = 5.0  # a page that has heard nothing for three of them says so: SILENCE_MS in labextension/src/widget.ts
-COPY_S = 5.0
-HTML_S = 1.0  # where the copy may be all that the page shows
+MOVED_S = 5.0  # from copy to copy, where events came
+COPY_S = 60.0  # where only progress did
+HTML_S = 1.0  # where the copy is all that the page shows
 _KEPT_WIDGETS = 20
 _LONG_WAIT_S = 10.0
 _kept: deque[TaskWidget] = deque()
+_styled: set[int | None] = set()  # output places that have the style sheet
 
 
 class LiveView:
@@ -54,6 +60,7 @@ class LiveView:
         owner: str | None = None,
     ) -> None:
         self._lock = threading.Lock()
+        self._painting = threading.Lock()
         self._task = task
         self._log: tuple[LogLine, ...] = ()
         self._notes = tuple(notes)
@@ -65,11 +72,15 @@ class LiveView:
         self._again = False
         self._copied = task.seq
         self._fresh = self._unpainted = False
+        self._styles = True
         self._copied_at = self._beaten_at = datetime.now(UTC)
         self._widget = None if steer is None or self._ended else self._made(steer)
 
     def show(self) -> None:
         """Put the task into the output of the cell that runs now, and paint it until it has ended."""
+        place = surroundings.output_place()
+        self._styles = place not in _styled
+        _styled.add(place)
         self._copy(datetime.now(UTC))
         if not self._ended:
             PAINTER.add(self)
@@ -86,16 +97,23 @@ class LiveView:
 
     def paint(self) -> bool:
         """Bring the output up to date; whether the view is finished."""
-        now = datetime.now(UTC)
-        self._paint(now)
-        ended = self._task.state.terminal
-        if ended != self._ended:
-            self._ended = ended
-            self._copy(now, update=True)
-            self._retire()
-        elif self._copy_due(now):
-            self._copy(now, update=True)
-        return self._ended
+        with self._painting:
+            now = datetime.now(UTC)
+            ended = self._task.state.terminal
+            if ended != self._ended:
+                self._ended = ended
+                self._copy(now, update=True)
+                self._turn(ended, now)
+            elif self._copy_due(now):
+                self._copy(now, update=True)
+            if not ended:
+                self._paint(now)
+            return ended
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether the output does not say yet that the task has ended."""
+        return self._task.state.terminal and not self._ended
 
     def _made(self, steer: Steer) -> TaskWidget:
         from phasenb.display.widget import TaskWidget  # imported late: ipywidgets takes its time
@@ -125,7 +143,9 @@ class LiveView:
     def _copy_due(self, now: datetime) -> bool:
         if self._widget is not None and (self._epoch is None or self._widget.drawn):
             return self._task.seq != self._copied and _waits(self._task, now)
-        after = HTML_S if self._widget is None else COPY_S
+        after = MOVED_S if self._task.seq != self._copied else COPY_S
+        if self._widget is None and self._epoch is None:
+            after = HTML_S
         return self._fresh and now - self._copied_at >= timedelta(seconds=after)
 
     def _copy(self, now: datetime, *, update: bool = False) -> None:
@@ -135,7 +155,9 @@ class LiveView:
             self._fresh = False
         self._copied, self._copied_at = task.seq, now
         notes = self._told(task)
-        bundle = task_bundle(task, lines, now=now, notes=notes, epoch=self._epoch, owner=self._owner)
+        bundle = task_bundle(
+            task, lines, now=now, styled=self._styles, notes=notes, epoch=self._epoch, owner=self._owner
+        )
         if self._widget is not None and not self._ended:
             bundle = {**self._widget.bundle(), **bundle}
         shell = surroundings.shell()
@@ -146,9 +168,17 @@ class LiveView:
     def _told(self, task: TaskState) -> tuple[str, ...]:
         return self._notes if task.state.terminal else (*self._notes, *self._passing)
 
-    def _retire(self) -> None:
+    def _turn(self, ended: bool, now: datetime) -> None:
         """The widget stays alive for a while: a page that was reloaded shows it, and did not hear of the copy."""
-        if self._widget is not None and self._widget not in _kept:
+        if self._widget is None:
+            return
+        if not ended:
+            self._widget.wake(self._said())
+            return
+        with self._lock:
+            task, lines = self._task, self._log
+        self._widget.rest(task_html(task, lines, now=now, notes=self._told(task), styled=False))
+        if self._widget not in _kept:
             _kept.append(self._widget)
             while len(_kept) > _KEPT_WIDGETS:
                 _kept.popleft().close()
@@ -178,7 +208,15 @@ class Painter:
             if not self._running:
                 self._running = True
                 threading.Thread(target=self._run, name="phasenb display", daemon=True).start()
+        surroundings.at_cell_end(self.settle)
         self.wake()
+
+    def settle(self) -> None:
+        """Paint now what has ended."""
+        with self._lock:
+            views = [view for view in self._views if view.unsettled]
+        for view in views:
+            self._painted(view)
 
     def wake(self, urgent: bool = False) -> None:
         """There is something new to paint; ``urgent``: now, not at the next turn."""

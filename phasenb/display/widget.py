@@ -25,6 +25,7 @@ Answer = Callable[[PhasenbError | None], None]
 Steer = Callable[[str, JsonObject, Answer], None]
 
 LINES = 50
+_RESTS = "export default{render({model,el}){el.innerHTML=model.get('copy')}}"
 
 _COMMANDS = {  # the fields that a page may say, beside the task's id
     "cancel": (),
@@ -39,7 +40,8 @@ _COMMANDS = {  # the fields that a page may say, beside the task's id
 
 class TaskWidget(anywidget.AnyWidget):
     """``steer(command, fields, answer)`` is called on the kernel's thread when a button is pressed, and must not wait;
-    ``answer(error or None)`` may be called from any thread. ``drawn``: a page has said that it shows it.
+    ``answer(error or None)`` may be called from any thread. ``drawn``: a page has said that it shows it. ``copy`` is
+    what a page that still has it shows of a task that has ended, without any code of ours.
     """
 
     _esm = STATIC / "widget.js"
@@ -47,6 +49,7 @@ class TaskWidget(anywidget.AnyWidget):
     layout = None  # ipywidgets' own would be a second model
 
     told = traitlets.Unicode().tag(sync=True)
+    copy = traitlets.Unicode().tag(sync=True)
     at = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, steer: Steer, said: str, at: datetime) -> None:
@@ -63,6 +66,22 @@ class TaskWidget(anywidget.AnyWidget):
     def beat(self, at: datetime) -> None:
         """Say that the kernel is there: a page that has heard nothing for a while says of which time it speaks."""
         self.at = format_time(at)
+
+    def rest(self, copy: str) -> None:
+        """The task has ended: whatever keeps the state of widgets in a notebook keeps no code of it."""
+        with self.hold_sync():
+            self.set_trait("told", "")
+            self.set_trait("copy", copy)
+            self.set_trait("_esm", _RESTS)
+            self.set_trait("_css", "")
+
+    def wake(self, said: str) -> None:
+        """The task goes on."""
+        with self.hold_sync():
+            self.set_trait("told", said)
+            self.set_trait("copy", "")
+            self.set_trait("_esm", str(TaskWidget._esm))
+            self.set_trait("_css", str(TaskWidget._css))
 
     def _heard(self, _: object, content: JsonObject, __: object) -> None:
         if "request" not in content:

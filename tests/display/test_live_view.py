@@ -209,6 +209,69 @@ def test_a_copy_is_not_made_at_each_step(shell, life):
     assert shell.published == []
 
 
+def test_a_saved_notebook_changes_at_transitions_and_between_them_once_a_minute(shell, life):
+    lived = life().start("research")
+    view = view_of(lived.task, epoch="e1")
+
+    def copied(task, after_s):
+        before = shell.copies()
+        view._copied_at = datetime.now(UTC) - timedelta(seconds=after_s)
+        view.update(task)
+        view.paint()
+        return shell.copies() - before
+
+    assert copied(lived.updated(percent=10), 55) == 0
+    assert copied(lived.updated(percent=20), 61) == 1
+    assert copied(lived.complete("research").start("planning").task, 2) == 0
+    assert copied(lived.task, 6) == 1
+    assert copied(lived.task.changed(message="next"), 55) == 0
+
+
+def test_a_task_that_has_ended_leaves_no_code_in_the_widget_and_a_retry_brings_it_back(shell, life):
+    lived = life(phases=("research",)).start("research")
+    view = view_of(lived.task)
+    code, look = view._widget._esm, view._widget._css
+    view.update(lived.fail("research").task)
+    view.paint()
+    widget = view._widget
+    assert len(widget._esm) < 100
+    assert widget._css == widget.told == ""
+    assert "no such column" in widget.copy
+    assert "<style" not in widget.copy
+    view.update(lived.add(ev.TaskRetried, by="ada", from_phase="research").task)
+    view.paint()
+    assert (widget._esm, widget._css, widget.copy) == (code, look, "")
+    assert told(view)["snapshot"]["state"] == "queued"
+
+
+def test_the_cards_of_one_place_share_a_style_sheet(shell, life, monkeypatch):
+    task = life().start("research").fail("research").task
+    monkeypatch.setattr(live, "_styled", set())
+    for place, styles in ((1, True), (1, False), (2, True), (None, True), (None, False)):
+        monkeypatch.setattr(surroundings, "output_place", lambda place=place: place)
+        view_of(task).show()
+        assert ("<style>" in shell.published[-1][0]["text/html"]) is styles
+
+
+def test_a_cells_end_finds_what_has_ended_painted(shell, life):
+    ended = []
+
+    class Events:
+        def register(self, name, call):
+            ended.append((name, call))
+
+    shell.events = Events()
+    lived = life(phases=("research",)).start("research")
+    view = view_of(lived.task)
+    live.PAINTER.add(view)
+    ((name, at_end),) = ended
+    assert name == "post_run_cell"
+    view.update(finished(lived))
+    at_end(None)
+    assert "completed" in shell.published[-1][0]["text/plain"]
+    assert not view.unsettled
+
+
 def test_a_page_that_can_draw_no_widget_has_html_that_follows(shell, life, monkeypatch):
     lived = life(phases=("research",)).start("research")
     view = view_of(lived.task, steer=None)
