@@ -32,10 +32,10 @@ from phasenb.core.secrets import given_names, too_short
 from phasenb.dto.base import new_ulid
 from phasenb.dto.launch import LAUNCHER, SHORTEST_SECRET, LaunchOptions
 from phasenb.dto.policies import RecoveryPolicy
+from phasenb.dto.problems import problems
 from phasenb.dto.task_state import State, TaskState
 from phasenb.dto.values import Json, ObjectRef, as_reference, is_reference
 from phasenb.errors import LaunchError
-from phasenb.web.message_protocol import field_problems
 
 INLINE_INPUT_BYTES = 262_144
 INLINE_TOTAL_BYTES = 2_000_000  # of a message's 4 MiB; beyond it inputs travel as objects, however small
@@ -236,9 +236,8 @@ def _options(given: Mapping[str, Any]) -> LaunchOptions:
     try:
         return LaunchOptions.model_validate(said)
     except ValidationError as error:
-        field, problem = next(iter(field_problems(error).items()))
-        problem = problem.removeprefix("Value error, ")
-        raise LaunchError(f"the option `{field}` is not valid: {problem}", argument=field) from None
+        first = problems(error, LaunchOptions, said)[0]
+        raise LaunchError(f"the option `{first.place}` is not valid: {first.told}", argument=first.place) from None
 
 
 def _names(option: str, given: Any) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from phasenb.dto.problems import problems
 from phasenb.errors import ConfigError
 
 M = TypeVar("M", bound=BaseModel)
@@ -132,9 +133,8 @@ def validated(model: type[M], layers: list[Layer]) -> M:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        path = tuple(str(part) for part in first["loc"])
-        raise _located(path, first["msg"], origins) from None
+        first = problems(error, model, data, field="setting")[0]
+        raise _located(tuple(map(str, first.path)), first.told, origins) from None
 
 
 def _located(path: PathParts, message: str, origins: Mapping[PathParts, Layer]) -> ConfigError:
@@ -142,11 +142,5 @@ def _located(path: PathParts, message: str, origins: Mapping[PathParts, Layer]) 
         layer = origins.get(path[:length])
         if layer is not None:
             line = next((layer.lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in layer.lines), None)
-            return ConfigError(layer.source, ".".join(path), _plain(message), line)
-    return ConfigError("the configuration", ".".join(path), _plain(message))
-
-
-def _plain(message: str) -> str:
-    if message == "Extra inputs are not permitted":
-        return "there is no such setting: look for a spelling mistake"
-    return message.removeprefix("Value error, ")
+            return ConfigError(layer.source, ".".join(path), message, line)
+    return ConfigError("the configuration", ".".join(path), message)

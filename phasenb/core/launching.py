@@ -18,11 +18,11 @@ from phasenb.core.plan import Plan
 from phasenb.core.policy_check import Named, Problem, dead_rule, fallbacks, limit_of_nothing, unknown_fallback
 from phasenb.core.ports import Clock, Executor, Store
 from phasenb.core.thresholds import SessionFailures
-from phasenb.dto import bounds
 from phasenb.dto.agent_spec import AgentSpec
 from phasenb.dto.base import format_time
 from phasenb.dto.launch import NO_SECRETS, Launch, LaunchOptions, Runtime
 from phasenb.dto.policies import PhasePolicy, RecoveryPolicy, Rollback
+from phasenb.dto.problems import problems
 from phasenb.errors import LaunchError, LaunchesPaused, QueueFull, SecretUnavailable, UnknownAgent, WorkerLost
 
 T = TypeVar("T")
@@ -190,13 +190,14 @@ def _with_own_options(launch: Launch, spec: AgentSpec) -> Launch:
     if not spec.options:
         return launch
     own = {name: getattr(launch.options, name) for name in spec.options if name in LaunchOptions.model_fields}
+    brought = {name: spec.under(own)[name] for name in own}
     try:
-        found = LaunchOptions.model_validate({name: spec.under(own)[name] for name in own})
+        found = LaunchOptions.model_validate(brought)
     except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False)[0]
-        option, told = str(problem["loc"][0]), problem["msg"].removeprefix("Value error, ")
+        first = problems(error, LaunchOptions, brought)[0]
+        option = str(first.path[0])
         raise LaunchError(
-            f"a phase of {spec.name!r} has a {option} that is not valid: {told}", argument=option
+            f"a phase of {spec.name!r} has a {option} that is not valid: {first.told}", argument=option
         ) from None
     return launch.changed(options=launch.options.changed(**{name: getattr(found, name) for name in own}))
 
@@ -211,9 +212,8 @@ def policy_of(launch: Launch, base: RecoveryPolicy, agents: Collection[str]) -> 
         try:
             policy = base.overridden(options.recovery)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            told = f"{bounds.place(first['loc'])}: {bounds.problem(first)}"
-            raise LaunchError(f"the option `recovery` is not valid at {told}", argument="recovery") from None
+            first = problems(error, RecoveryPolicy, options.recovery)[0]
+            raise LaunchError(f"the option `recovery` is not valid at {first}", argument="recovery") from None
         unknown = unknown_fallback(policy, agents)
         if unknown is not None:
             raise _cannot_work(unknown)

@@ -7,7 +7,6 @@ what they keep small together is measured (``make bench``: "the largest launch")
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 ID = 64  # characters of a client's own id of a command, an epoch, a cursor
@@ -30,25 +29,11 @@ DEPTH = 200  # of arrays and objects within each other: what a server may have t
 NUMBER = 2**53 - 1  # as far as every JSON reader counts
 
 _PART = 60  # characters of a part of a path: it may be the client's own text
-_MESSAGE = 500
 
 
 def place(parts: tuple[int | str, ...]) -> str:
     """A field's path, for people; a part that is a client's own text is cut."""
     return ".".join(text if len(text := str(part)) <= _PART else f"{text[:_PART]}..." for part in parts)
-
-
-def problem(error: Mapping[str, Any]) -> str:
-    """What one of pydantic's errors says; past a bound: the bound, and what to do."""
-    limit = error.get("ctx", {}).get("max_length")
-    if limit is not None and error["type"] == "string_too_long":
-        return too_long(limit)
-    if limit is not None and error["type"] == "too_long":
-        given = error["ctx"].get("actual_length")
-        there = f", and {given:,} are given" if isinstance(given, int) else ""
-        return f"at most {limit:,} entries are taken here{there}: leave some out, or have them in one input"
-    told: str = error["msg"].removeprefix("Value error, ")
-    return told if len(told) <= _MESSAGE else f"{told[:_MESSAGE]}..."
 
 
 def too_long(limit: int) -> str:

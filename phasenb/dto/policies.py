@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_
 
 from phasenb.dto import bounds
 from phasenb.dto.base import Frozen, PhaseName
+from phasenb.dto.texts import printable
 
 LONGEST_S = 3650 * 86_400.0  # ten years: what is longer is a slip, and no date has room for all of them
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -118,9 +119,10 @@ class RetryPolicy(Policy):
                 break
             if "." not in name and name != TRANSIENT and name not in BUILTIN_EXCEPTIONS:
                 near = get_close_matches(name, [TRANSIENT, ANY, *sorted(BUILTIN_EXCEPTIONS)], n=1)
-                hint = f"did you mean `{near[0]}`?" if near else f"a notebook's or script's own is `__main__.{name}`"
+                shown = printable(name)
+                hint = f"did you mean `{near[0]}`?" if near else f"a notebook's or script's own is `__main__.{shown}`"
                 raise ValueError(
-                    f"`{name}` is no exception's name. Write transient, any, or full names of classes ({hint})"
+                    f"`{shown}` is no exception's name. Write transient, any, or full names of classes ({hint})"
                 )
         return names
 

@@ -15,13 +15,13 @@ from tornado import web
 from tornado.iostream import StreamClosedError
 
 from phasenb.config.settings import WebSocketSettings
-from phasenb.dto import bounds
+from phasenb.dto import bounds, problems
 from phasenb.dto.base import Frozen
 from phasenb.errors import BadMessage, PhasenbError, TooLarge
 from phasenb.server.errors import as_response, retry_after_s
 from phasenb.server.identities import RESOURCE, identity_of
 from phasenb.web.http_protocol import Query
-from phasenb.web.message_protocol import field_problems, parse_object
+from phasenb.web.message_protocol import parse_object
 
 if TYPE_CHECKING:
     from phasenb.server.app import PhaseNB
@@ -126,7 +126,7 @@ class PhaseHandler(ExtensionHandlerMixin, APIHandler):
         try:
             return kind.model_validate(given)
         except ValidationError as error:
-            raise BadMessage("the query is not valid", field_problems(error)) from None
+            raise BadMessage("the query is not valid", problems.fields(error, kind, given)) from None
 
     def body(self) -> dict[str, Any]:
         """The body's JSON object; without a body an empty one. Raises BadMessage, TooLarge."""

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from phasenb.config.machine import machine_id
 from phasenb.core.phase_manager import PhaseManager
 from phasenb.core.ports import Store
+from phasenb.dto import problems
 from phasenb.dto.task_state import TaskState
 from phasenb.dto.values import Artifact
 from phasenb.errors import BadMessage, UnknownObject
@@ -39,7 +40,7 @@ from phasenb.web.http_protocol import (
 )
 from phasenb.web.identity import Identity
 from phasenb.web.launching import launch
-from phasenb.web.message_protocol import TRACEPARENT, check_depth, field_problems
+from phasenb.web.message_protocol import TRACEPARENT, check_depth
 from phasenb.web.pages import AT_ONCE, page_of, tasks_of
 from phasenb.web.results import encoded_results
 from phasenb.web.steering import parse_steering, steer
@@ -93,13 +94,13 @@ class TaskApi:
         """Durable when this returns. ``traceparent`` and ``key`` (an idempotency key) are what headers said: the body
         wins. Raises BadMessage, and what a launch on the socket raises.
         """
-        said = {"traceparent": _valid_traceparent(traceparent), "idempotency_key": key}
-        given = {name: value for name, value in said.items() if value is not None}
+        headers = {"traceparent": _valid_traceparent(traceparent), "idempotency_key": key}
+        said = {**{name: value for name, value in headers.items() if value is not None}, **body}
         check_depth(body)
         try:
-            command = LaunchBody.model_validate({**given, **body})
+            command = LaunchBody.model_validate(said)
         except ValidationError as error:
-            raise BadMessage("the launch is not valid", field_problems(error)) from None
+            raise BadMessage("the launch is not valid", problems.fields(error, LaunchBody, said)) from None
         launched = await launch(self._manager, identity, command.session, command)
         return LaunchedTask(task_id=launched.task.task_id, seq=launched.task.seq, duplicate=launched.duplicate)
 
@@ -114,7 +115,7 @@ class TaskApi:
         try:
             asked = LaunchesBody.model_validate(body)
         except ValidationError as error:
-            raise BadMessage("`resume_launches` is not valid", field_problems(error)) from None
+            raise BadMessage("`resume_launches` is not valid", problems.fields(error, LaunchesBody, body)) from None
         self._manager.resume_launches(identity.owner, asked.session)
         return LaunchingSession(session=asked.session)
 

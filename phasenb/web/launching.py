@@ -7,12 +7,13 @@ from pydantic import ValidationError
 from phasenb.core.notebooks import OpenNotebook
 from phasenb.core.phase_manager import Launched, PhaseManager
 from phasenb.core.ports import Store
+from phasenb.dto import problems
 from phasenb.dto.launch import Launch, Runtime
 from phasenb.dto.values import ObjectRef, as_reference, is_reference
 from phasenb.errors import BadMessage, UnknownObject
 from phasenb.web.identity import Identity
 from phasenb.web.keeping import kept
-from phasenb.web.message_protocol import LaunchRequest, field_problems, plain
+from phasenb.web.message_protocol import LaunchRequest, plain
 
 
 async def launch(
@@ -105,8 +106,9 @@ def _reference(value: object, path: str) -> ObjectRef:
     try:
         reference = as_reference(value)
     except ValidationError as error:
-        problems = {f"{path}.{field}": problem for field, problem in field_problems(error).items()}
-        raise BadMessage("an object reference is not valid", problems) from None
+        said = problems.fields(error, ObjectRef, value)
+        told = {f"{path}.{field}": problem for field, problem in said.items()}
+        raise BadMessage("an object reference is not valid", told) from None
     if reference is None:
         raise BadMessage("an object reference is not valid", {path: "an object reference is required"})
     return reference

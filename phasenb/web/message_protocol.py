@@ -14,7 +14,6 @@ from pydantic import (
     Field,
     SecretStr,
     StringConstraints,
-    TypeAdapter,
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
@@ -22,7 +21,7 @@ from pydantic import (
 )
 from pydantic.config import JsonDict
 
-from phasenb.dto import bounds
+from phasenb.dto import bounds, problems
 from phasenb.dto.base import Frozen, Message, PhaseName, SessionName
 from phasenb.dto.events import EVENT_CLASSES, Event, PhaseLog, PhaseUpdate, parse_event
 from phasenb.dto.launch import Inputs, LaunchOptions, Name, Runtime, VariableName
@@ -253,8 +252,8 @@ AnyCommand = (
     Hello | LaunchCommand | Subscribe | SubscribeFeed | Unsubscribe | Cancel | Pause | Resume | Approve | Deny
     | RetryTask | GiveUp | ListTasks | Ping
 )  # fmt: skip
-COMMAND_TYPES: tuple[str, ...] = tuple(cls.model_fields["type"].default for cls in AnyCommand.__args__)
-_COMMAND: TypeAdapter[AnyCommand] = TypeAdapter(Annotated[AnyCommand, Field(discriminator="type")])
+_COMMANDS: dict[str, type[AnyCommand]] = {cls.model_fields["type"].default: cls for cls in AnyCommand.__args__}
+COMMAND_TYPES: tuple[str, ...] = tuple(_COMMANDS)
 
 
 # --- replies -----------------------------------------------------------------------------------------------------
@@ -337,9 +336,8 @@ AnyReply = Welcome | Launched | Subscribed | Feed | Tasks | Ok | Pong | ErrorMes
 ServerMessage = AnyReply | Event | PhaseUpdate | PhaseLog
 _LIVE: dict[str, type[PhaseUpdate] | type[PhaseLog]] = {"phase_update": PhaseUpdate, "phase_log": PhaseLog}
 _REPLIES: dict[str, type[AnyReply]] = {cls.model_fields["type"].default: cls for cls in AnyReply.__args__}
+_FROM_SERVERS: dict[str, type[ServerMessage]] = {**EVENT_CLASSES, **_LIVE, **_REPLIES}
 
-
-_PROBLEMS = 20  # that are told of one message
 
 # --- parsing -----------------------------------------------------------------------------------------------------
 
@@ -370,38 +368,26 @@ def parse_command(message: dict[str, Any]) -> AnyCommand:
     kind = message.get("type")
     if not isinstance(kind, str):
         raise BadMessage("the message has no type", {"type": "a string is required"})
-    if kind not in COMMAND_TYPES:
+    if kind not in _COMMANDS:
         raise UnknownType(kind[:100], list(COMMAND_TYPES))
     check_depth(message)
     try:
-        return _COMMAND.validate_python(message)
+        return _COMMANDS[kind].model_validate(message)
     except ValidationError as error:
-        raise BadMessage(f"`{kind}` is not valid", field_problems(error, skip=1)) from None
+        raise BadMessage(f"`{kind}` is not valid", problems.fields(error, _COMMANDS[kind], message)) from None
 
 
 def parse_server_message(frame: str | bytes) -> ServerMessage | None:
     """What a server said; None for a type that this release does not know. Raises BadMessage."""
     message = parse_object(frame)
     kind = message.get("type")
+    cls = _FROM_SERVERS.get(kind) if isinstance(kind, str) else None
+    if cls is None:
+        return None
     try:
-        if kind in EVENT_CLASSES:
-            return parse_event(message)
-        cls = _LIVE.get(kind) or _REPLIES.get(kind) if isinstance(kind, str) else None
-        return cls.model_validate(message) if cls else None
+        return parse_event(message) if kind in EVENT_CLASSES else cls.model_validate(message)
     except ValidationError as error:
-        raise BadMessage(f"the server's `{kind}` is not valid", field_problems(error)) from None
-
-
-def field_problems(error: ValidationError, skip: int = 0) -> dict[str, str]:
-    """``{"options.key": "at most 200 ..."}`` from pydantic's list, without input values (they may be secret); the first
-    few, as there may be one for each of a client's entries.
-    """
-    problems = error.errors(include_url=False, include_input=False)
-    found = {
-        bounds.place(problem["loc"][skip:]) or "message": bounds.problem(problem) for problem in problems[:_PROBLEMS]
-    }
-    left = len(problems) - _PROBLEMS
-    return {**found, "...": f"and {left:,} more"} if left > 0 else found
+        raise BadMessage(f"the server's `{kind}` is not valid", problems.fields(error, cls, message)) from None
 
 
 def _json_kind(value: Any) -> str:
