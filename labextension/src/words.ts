@@ -161,10 +161,28 @@ export function instead(phase: Phase, trans: TranslationBundle): string | null {
   return phase.fallback === 'own' ? trans.__('fallback') : trans.__('fallback %1', phase.fallback);
 }
 
+/** A place in the queue, as "4th in line". */
+export function inLine(position: number, trans: TranslationBundle): string {
+  if (position === 1) {
+    return trans.__('Next in line');
+  }
+  const number = position.toLocaleString('en-US');
+  switch ([11, 12, 13].includes(position % 100) ? 0 : position % 10) {
+    case 1:
+      return trans.__('%1st in line', number);
+    case 2:
+      return trans.__('%1nd in line', number);
+    case 3:
+      return trans.__('%1rd in line', number);
+    default:
+      return trans.__('%1th in line', number);
+  }
+}
+
 /** What it is doing, or waits for. `at`: for a view that goes on; without it the time of day is told. */
 export function activity(task: TaskState, at: Date | null, trans: TranslationBundle): string | null {
   if (task.state === 'queued' && task.queue !== null) {
-    return trans.__('%1, number %2 in the queue', task.queue.reason, task.queue.position);
+    return `${task.queue.reason}. ${inLine(task.queue.position, trans)}.`;
   }
   if (task.state === 'retrying' && task.retry_at !== null) {
     return retryingActivity(task, Date.parse(task.retry_at), at, trans);

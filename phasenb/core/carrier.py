@@ -19,6 +19,7 @@ from typing import TypeVar, cast
 
 from phasenb.core.attempts import Attempts, EngineLimits
 from phasenb.core.decisions import Decision
+from phasenb.core.line import why_it_waits
 from phasenb.core.live_task import Doubtful, LiveTask, Places
 from phasenb.core.patience import Patience
 from phasenb.core.plan import Ended, Plan, Running
@@ -110,11 +111,14 @@ class Carrier:
             return
         else:
             await self._take_place(live)
+            since = self.clock.monotonic()
             try:
                 await self._run_phases(live)
             finally:
                 slot, live.slot = live.slot, None
                 lent, live.lent = live.lent, False
+                if not lent:
+                    self.places[live.executor].held_s.append(self.clock.monotonic() - since)
                 await self.give_back(live.executor, slot, held=True, lent=lent)
 
     async def _went_on(self, live: LiveTask) -> bool:
@@ -140,7 +144,8 @@ class Carrier:
         if live.slot is None:
             task_id, kind = live.task.task_id, live.executor
             lent = self.waits.lends(task_id, kind)
-            live.lent = await self.places[kind].wait(task_id, live.launch.options.priority, lent=lent)
+            priority = live.launch.options.priority
+            live.lent = await self.places[kind].wait(live.owner, task_id, priority, lent=lent)
 
     async def _run_phases(self, live: LiveTask) -> None:
         """Run attempts in the task's slot until the task ends or has to wait."""
@@ -362,9 +367,14 @@ class Carrier:
     def end_wait(self, live: LiveTask, awaited: str) -> None:
         self.waits.end(live.task.task_id, live.executor, awaited)
 
+    def queued(self, owner: str) -> int:
+        """How many of an owner's tasks wait for a place in an executor."""
+        return sum(places.line.waiting(owner) for places in self.places.values())
+
     def waits_for(self, live: LiveTask) -> str:
-        places = self.places[live.executor]
-        return f"all {places.capacity} places of executor {live.executor} are taken"
+        """Why it waits for a place, for people."""
+        kind = live.executor
+        return why_it_waits(kind, self.places[kind].capacity, self.executors[kind].capacity)
 
 
 def error_of(error: Exception) -> ErrorInfo:

@@ -23,7 +23,7 @@ from phasenb.dto.base import format_time
 from phasenb.dto.launch import NO_SECRETS, Launch, LaunchOptions, Runtime
 from phasenb.dto.policies import PhasePolicy, RecoveryPolicy, Rollback
 from phasenb.dto.problems import problems
-from phasenb.errors import LaunchError, LaunchesPaused, QueueFull, SecretUnavailable, UnknownAgent, WorkerLost
+from phasenb.errors import LaunchError, LaunchesPaused, SecretUnavailable, UnknownAgent, WorkerLost
 
 T = TypeVar("T")
 _SPEC_KEPT_S = 10.0  # what a registered agent says of itself: an agent may be edited or upgraded at any time
@@ -116,17 +116,13 @@ class Launching:
         """
         check_going_on(await self._spec(owner, launch, kind), phases, start, launch.inputs)
 
-    async def admit(self, owner: str, session: str, policy: RecoveryPolicy, waiting: int, most: int) -> None:
-        """Raises LaunchesPaused while the session's failures are too many, QueueFull where as many of its tasks as
-        ``most`` wait.
-        """
+    async def admit(self, owner: str, session: str, policy: RecoveryPolicy) -> None:
+        """Raises LaunchesPaused while the session's failures are too many."""
         now = self.clock.now()
         found = await self.failures.reached(owner, session, policy.thresholds, now, "pause_launches")
         if found is not None:
             threshold = found.threshold
             raise LaunchesPaused(session, threshold.errors, threshold.window, format_time(found.until))
-        if waiting >= most:
-            raise QueueFull(most)
 
     async def created(
         self, owner: str, session: str, task_id: str, launch: Launch, kind: str, policy: RecoveryPolicy

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,6 +11,7 @@ from typing import Any
 
 from phasenb.core.decisions import Decision
 from phasenb.core.history import History, values_after
+from phasenb.core.line import RECENT, Line
 from phasenb.core.plan import Plan, Running
 from phasenb.core.ports import Lease, Run, Slot
 from phasenb.core.task_schema import fold
@@ -124,31 +125,30 @@ class LiveTask:
 
 
 class Places:
-    """Who may run: at most ``capacity`` tasks at once; the others wait by priority, then in the order they came.
+    """Who may run: at most ``capacity`` tasks at once; the others wait in line (core.line).
 
-    A place is handed to a waiter directly, so a newcomer never overtakes. A lent place is beyond the capacity: the task
-    that lends it has one, and only waits.
+    A place is handed to the first in line directly, so a newcomer never overtakes. A lent place is beyond the capacity:
+    the task that lends it has one, and only waits. ``held_s``: how long places were held of late, in seconds.
     """
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.used = 0
-        self.waiting = 0
-        self._order = 0
-        self._waiting: list[tuple[int, int, str, asyncio.Future[bool]]] = []
-        self._positions: dict[str, int] | None = None  # until the queue changes
+        self.line = Line()
+        self.held_s: deque[float] = deque(maxlen=RECENT)
+        self._wanted: dict[str, asyncio.Future[bool]] = {}
 
     @property
     def free(self) -> bool:
-        return self.used < self.capacity and not self._waiting
+        return self.used < self.capacity and not self.line
 
     def take(self) -> None:
         """Take a free place at once; the caller has looked at ``free``."""
         self.used += 1
 
-    async def wait(self, task_id: str, priority: int, *, lent: bool = False) -> bool:
+    async def wait(self, owner: str, task_id: str, priority: int, *, lent: bool = False) -> bool:
         """Wait for a place; whether it is a lent one, which is not given back. ``lent``: one is lent already. A
-        cancelled wait leaves the queue.
+        cancelled wait leaves the line.
         """
         if self.free:
             self.take()
@@ -156,42 +156,30 @@ class Places:
         if lent:
             return True
         place: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._order += 1
-        heapq.heappush(self._waiting, (-priority, self._order, task_id, place))
-        self.waiting += 1
-        self._positions = None
+        self._wanted[task_id] = place
+        self.line.join(owner, task_id, priority)
         try:
             return await place
         except asyncio.CancelledError:
-            self._positions = None
             if place.cancelled():
-                self.waiting -= 1
+                self.line.leave(task_id)
             elif not place.result():
                 self.give_back()  # the place came at the moment of the cancel
             raise
+        finally:
+            del self._wanted[task_id]
 
     def lend(self, task_id: str) -> None:
         """Have a task that waits for a place wait no longer."""
-        for *_, waiting, place in self._waiting:
-            if waiting == task_id and not place.done():
-                self.waiting -= 1
-                self._positions = None
-                place.set_result(True)
+        place = self._wanted.get(task_id)
+        if place is not None and not place.done():
+            self.line.leave(task_id)
+            place.set_result(True)
 
     def give_back(self) -> None:
         self.used -= 1
-        self._positions = None
-        while self._waiting and self.used < self.capacity:
-            *_, place = heapq.heappop(self._waiting)
-            if not place.done():
+        while self.line and self.used < self.capacity:
+            place = self._wanted[self.line.next()]
+            if not place.done():  # else it was cancelled just now
                 self.used += 1
-                self.waiting -= 1
                 place.set_result(False)
-
-    def position(self, task_id: str) -> int | None:
-        """A waiting task's position from 1, or None where it does not wait."""
-        if self._positions is None:
-            # Once for all that are looked at before the queue changes again: a list asks for thousands.
-            ordered = sorted((entry for entry in self._waiting if not entry[3].done()), key=lambda entry: entry[:2])
-            self._positions = {entry[2]: number for number, entry in enumerate(ordered, 1)}
-        return self._positions.get(task_id)

@@ -34,11 +34,6 @@ class LiveTasks(dict[str, LiveTask]):
         """How many of them wait for a person."""
         return sum(live.task.state in WAITING for live in self.values())
 
-    def queued(self, owner: str, session: str) -> int:
-        """How many of a session's wait for a place in an executor."""
-        own = [live for live in self.values() if live.owner == owner and live.task.session == session]
-        return sum(self._carrier.places[live.executor].position(live.task.task_id) is not None for live in own)
-
     def begin(self, live: LiveTask, events: Sequence[Event], found: Folded | None = None) -> None:
         """Carry a task that is this host's since ``events``; ``found``: its log up to them, other hosts' events too."""
         try:

@@ -20,7 +20,8 @@ from phasenb.core.decisions import Decision
 from phasenb.core.folding import folded
 from phasenb.core.gates import Answer, approval, denial
 from phasenb.core.launching import Launching
-from phasenb.core.live_task import LiveTask
+from phasenb.core.line import room_in_s
+from phasenb.core.live_task import LiveTask, Places
 from phasenb.core.live_tasks import LiveTasks, to_its_end
 from phasenb.core.notebooks import Notebooks
 from phasenb.core.observers import Observers
@@ -129,7 +130,7 @@ class PhaseManager:
     @property
     def queued(self) -> int:
         """How many of them wait for a place in an executor."""
-        return sum(places.waiting for places in self._carrier.places.values())
+        return sum(len(places.line) for places in self._carrier.places.values())
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -171,11 +172,10 @@ class PhaseManager:
         if mismatch is not None and launch.code is not None:
             raise mismatch
         places = self._carrier.places[kind]
-        most = self._carrier.limits.queued_tasks
-        waiting = places.waiting if places.waiting < most else self._live.queued(owner, session)
         policy = self._launching.policy_of(launch)
         try:
-            await self._launching.admit(owner, session, policy, waiting, most)
+            await self._launching.admit(owner, session, policy)
+            self._check_room(owner, places)
             decision, whole = await self._launching.created(owner, session, task_id, launch, kind, policy)
         except (LaunchesPaused, QueueFull, LaunchError):
             known = await self.store.launched(owner, session, given)  # asked again: nothing new is launched
@@ -206,6 +206,12 @@ class PhaseManager:
         if gone:
             raise asyncio.CancelledError
         return Launched(decision.state, duplicate=False)
+
+    def _check_room(self, owner: str, places: Places) -> None:
+        """Raises QueueFull."""
+        most = self._carrier.limits.queued_tasks
+        if self._carrier.queued(owner) >= most:
+            raise QueueFull(most, room_in_s(places.held_s, places.capacity, places.line.owners))
 
     async def agent_spec(self, owner: str, name: str) -> AgentSpec:
         """What a registered agent says of itself, with its inputs. Raises UnknownAgent, LaunchError, WorkerLost."""
@@ -447,7 +453,7 @@ class PhaseManager:
         if live is None:
             return task
         shown = with_update(live.task, live.update) if live.update else live.task
-        position = self._carrier.places[live.executor].position(task.task_id)
+        position = self._carrier.places[live.executor].line.position(task.task_id)
         queue = Queue(position=position, reason=self._carrier.waits_for(live)) if position else None
         return shown.changed(by_host=self.host, queue=queue)
 

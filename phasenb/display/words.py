@@ -138,10 +138,19 @@ def instead(phase: Phase) -> str | None:
     return "fallback" if phase.fallback == "own" else f"fallback {phase.fallback}"
 
 
+def in_line(position: int) -> str:
+    """A place in the queue, as "4th in line"."""
+    if position == 1:
+        return "Next in line"
+    teens = position % 100 in (11, 12, 13)
+    ending = "th" if teens else {1: "st", 2: "nd", 3: "rd"}.get(position % 10, "th")
+    return f"{position:,}{ending} in line"
+
+
 def activity(task: TaskState, now: datetime | None = None) -> str | None:
     """What it is doing, or waits for. ``now``: for a display that goes on; without it the time of day is told."""
     if task.state is State.QUEUED and task.queue is not None:
-        return f"{task.queue.reason}, number {task.queue.position} in the queue"
+        return f"{task.queue.reason}. {in_line(task.queue.position)}."
     if task.state is State.RETRYING and task.retry_at is not None:
         return _retrying(task, task.retry_at, now)
     if task.state is State.AWAITING_APPROVAL and task.approval is not None:

@@ -172,11 +172,17 @@ class LeaseLost(PhasenbError):
 
 @dataclass(eq=False)
 class QueueFull(PhasenbError):
+    """As many tasks of one owner wait as may (``limits.queued_tasks``). ``retry_after_s``: the seconds until there may
+    be room again, by how long tasks took of late; None: nothing is known of that.
+    """
+
     code: ClassVar[str] = "queue_full"
     limit: int
+    retry_after_s: float | None = None
 
     def __str__(self) -> str:
-        return f"the queue of this session is full ({self.limit} tasks wait): try again when some have finished"
+        when = "when some have run" if self.retry_after_s is None else f"in about {self.retry_after_s:,.0f} s"
+        return f"your queue is full ({counted(self.limit, 'task')} waiting for a worker): try again {when}"
 
 
 @dataclass(eq=False)

@@ -39,6 +39,8 @@ def retry_after_s(error: BaseException | None, now: datetime) -> int | None:
         wait_s = error.retry_after_s
     elif isinstance(error, LaunchesPaused):
         wait_s = (datetime.fromisoformat(error.until) - now).total_seconds()
+    elif isinstance(error, QueueFull) and error.retry_after_s is not None:
+        wait_s = error.retry_after_s
     elif isinstance(error, QueueFull | StoreUnavailable | WorkerLost):
         wait_s = _SOON_S
     else:

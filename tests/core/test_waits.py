@@ -55,15 +55,15 @@ def test_what_was_begun_and_ended_leaves_nothing(begun, random):
 def test_a_lent_place_is_beyond_the_capacity_and_is_not_given_back():
     async def scenario():
         places = Places(1)
-        assert await places.wait("parent", 0) is False
-        other = asyncio.ensure_future(places.wait("other", 0))
-        child = asyncio.ensure_future(places.wait("child", 0))
+        assert await places.wait("ada", "parent", 0) is False
+        other = asyncio.ensure_future(places.wait("ada", "b other", 0))
+        child = asyncio.ensure_future(places.wait("ada", "child", 0))
         await asyncio.sleep(0)
-        assert places.position("child") == 2
+        assert places.line.position("child") == 2
         places.lend("child")
         assert await child is True
-        assert (places.used, places.waiting, places.position("other")) == (1, 1, 1)
-        assert await places.wait("grandchild", 0, lent=True) is True
+        assert (places.used, len(places.line), places.line.position("b other")) == (1, 1, 1)
+        assert await places.wait("ada", "grandchild", 0, lent=True) is True
         places.give_back()  # the parent's own
         assert await other is False
         places.give_back()

@@ -116,10 +116,11 @@ def _copies():
 
 def _waiting(task):
     """For a worker, and for a secret."""
-    queue = Queue(position=2, reason="all workers are busy")
+    places = (1, 2, 3, 4, 11, 12, 13, 21, 22, 103, 111, 1002)
+    queues = [Queue(position=place, reason="Both workers are busy") for place in places]
     error = ErrorInfo(type="phasenb.SecretUnavailable", message="TOKEN\x1b[0m is not set", retryable=True)
     failure = TaskFailure(phase="research", attempt=1, error=error)
-    changes = [{"queue": queue}, {"state": State.PAUSED, "error": failure}]
+    changes = [*({"queue": queue} for queue in queues), {"state": State.PAUSED, "error": failure}]
     return [(task.model_copy(update=change), START) for change in changes]
 
 

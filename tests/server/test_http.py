@@ -160,7 +160,7 @@ async def test_what_is_wrong_is_said_with_its_status(post, path, body, status, c
     assert error.keys() == {"code", "message", "details"}
 
 
-async def test_a_launch_that_has_to_wait_is_told_how_long(post, app, until):
+async def test_a_launch_that_has_to_wait_is_told_how_long(post, api, app, until):
     await app.ready()
     app.host.manager._carrier.limits = replace(app.host.manager._carrier.limits, queued_tasks=1)
     running = []
@@ -169,6 +169,12 @@ async def test_a_launch_that_has_to_wait_is_told_how_long(post, app, until):
     status, error, headers = answer
     assert len(running) in (3, 4), "two workers, and one that waits"
     assert (status, error["code"], headers["Retry-After"]) == (503, "queue_full", "5")
+    assert error["details"] == {"limit": 1, "retry_after_s": None}, "nothing has run yet"
+    queues = [(await api("tasks", each))[1]["queue"] for each in running]
+    assert {"position": 1, "reason": "Both workers are busy"} in queues
+    app.host.manager._carrier.places["process"].held_s.extend([30.0, 60.0, 90.0])
+    status, error, headers = await post("tasks", body={"agent": "slow"})
+    assert (error["details"]["retry_after_s"], headers["Retry-After"]) == (30.0, "30")
     for task_id in running:
         await post("tasks", task_id, "cancel")
         await until(task_id, "cancelled")

@@ -5,6 +5,7 @@ import json
 import threading
 
 from phasenb.core.attempts import EngineLimits
+from phasenb.core.line import Line
 from phasenb.core.live_task import Places
 from phasenb.dto.base import new_ulid
 from phasenb.dto.task_state import TaskState
@@ -87,32 +88,30 @@ def test_a_list_over_the_socket_and_its_next_page(make_world):
 def test_positions_are_worked_out_once_for_a_list_and_anew_when_the_queue_changes(monkeypatch):
     async def main():
         places = Places(1)
-        await places.wait("runs", 0)
-        waits = {name: asyncio.create_task(places.wait(name, 0)) for name in "abc"}
+        line, worked_out = places.line, []
+        monkeypatch.setattr(line, "order", lambda: worked_out.append(1) or Line.order(line))
+        await places.wait("ada", "runs", 0)
+        waits = {name: asyncio.create_task(places.wait("ada", name, 0)) for name in "abc"}
         await asyncio.sleep(0)
-        sorts = []
-        monkeypatch.setattr(
-            "phasenb.core.live_task.sorted", lambda *a, **k: sorts.append(1) or sorted(*a, **k), raising=False
-        )
-        assert [places.position(name) for name in "abc"] == [1, 2, 3]
-        assert places.position("runs") is None
-        assert len(sorts) == 1
-        assert places.waiting == 3
+        assert [line.position(name) for name in "abc"] == [1, 2, 3]
+        assert line.position("runs") is None
+        assert len(worked_out) == 1
+        assert len(line) == 3
         waits["b"].cancel()
         await asyncio.sleep(0)
-        assert [places.position(name) for name in "abc"] == [1, None, 2]
-        first = asyncio.create_task(places.wait("first", 5))
+        assert [line.position(name) for name in "abc"] == [1, None, 2]
+        first = asyncio.create_task(places.wait("ada", "first", 5))
         await asyncio.sleep(0)
-        assert [places.position(name) for name in ("first", "a", "c")] == [1, 2, 3]
-        assert places.waiting == 3
+        assert [line.position(name) for name in ("first", "a", "c")] == [1, 2, 3]
+        assert len(line) == 3
         places.give_back()
-        assert [places.position(name) for name in ("first", "a", "c")] == [None, 1, 2]
-        assert places.waiting == 2
+        assert [line.position(name) for name in ("first", "a", "c")] == [None, 1, 2]
+        assert len(line) == 2
         await first
         places.give_back()
         waits["a"].cancel()  # at the moment when it gets its place: it goes to the next
         await asyncio.gather(*waits.values(), return_exceptions=True)
-        assert (places.used, places.waiting) == (1, 0)
+        assert (places.used, len(line)) == (1, 0)
         for wait in (*waits.values(), first):
             wait.cancel()
 
