@@ -12,7 +12,9 @@ import { exactText } from './exact';
 import type { Decision } from './model';
 import type { Approval, Json, TaskState } from './protocol';
 import { isReference } from './reducer';
-import { plain, printable } from './words';
+import { inputs, plain, printable, startsWithInputs } from './words';
+
+const LONGEST_INPUT = 500; // characters
 
 /** Whether it was done. */
 export type Steer = (request: Request, given?: Given) => Promise<boolean>;
@@ -47,8 +49,10 @@ export class Gate {
       this._left = drafts.length > 0 ? this._leftover(drafts, decision) : this._left;
       this._gate = gate;
       this._taskId = task.task_id;
+      this._first = startsWithInputs(task);
+      this._inputs = inputs(task, LONGEST_INPUT).join('\n');
       this._paint(task);
-    } else if (gate !== null && this._exact === null) {
+    } else if (gate !== null && this._exact === null && !this._first) {
       this._show(gate); // it stood there as a notebook had kept it
     }
     setHidden(this.node, this._left === null && task.state !== 'awaiting_approval'); // one that is paused comes back
@@ -81,7 +85,7 @@ export class Gate {
     this._sent = false;
     this._label = h('label', { for: id });
     this._editor = h('textarea', { id, class: 'phasenb-editor', spellcheck: 'false', hidden: true, keydown });
-    this._preview = h('pre', { 'aria-label': trans.__('to be approved'), tabindex: 0 });
+    this._preview = h('pre', { 'aria-label': trans.__('to be approved'), tabindex: 0, dir: 'auto' });
     this._wrong = h('p', { class: 'phasenb-refusal', role: 'alert', hidden: true });
     const edit = () => this._edits(true);
     this._edit = h('button', { type: 'button', class: 'phasenb-button', click: edit }, trans.__('Edit'));
@@ -123,8 +127,8 @@ export class Gate {
 
   /** The output as the server wrote it; what only a notebook has kept of it can be read, not edited. */
   private _show(gate: Approval): void {
-    this._exact = isReference(gate.output) ? null : exactText(gate);
-    setText(this._preview, this._exact ?? printable(readingOf(gate.output)));
+    this._exact = this._first || isReference(gate.output) ? null : exactText(gate);
+    setText(this._preview, this._first ? this._inputs : (this._exact ?? printable(readingOf(gate.output))));
     this._editor.value = this._exact ?? '';
     this._editor.rows = rowsOf(this._editor.value);
     this._turn(false);
@@ -132,11 +136,15 @@ export class Gate {
 
   private _turn(editing: boolean): void {
     const phase = this._gate?.phase ?? '';
-    const says = editing
-      ? this._trans.__('%1 goes on with this once you approve, as JSON:', phase)
-      : this._trans.__('%1 goes on with this once you approve:', phase);
+    const says = this._first
+      ? this._inputs
+        ? this._trans.__('%1 starts with these inputs once you approve:', phase)
+        : this._trans.__('%1 starts once you approve.', phase)
+      : editing
+        ? this._trans.__('%1 goes on with this once you approve, as JSON:', phase)
+        : this._trans.__('%1 goes on with this once you approve:', phase);
     setText(this._label, says);
-    setHidden(this._preview, editing);
+    setHidden(this._preview, editing || (this._first && !this._inputs));
     setHidden(this._edit, editing || this._exact === null);
     setHidden(this._editor, !editing);
     setHidden(this._discard, !editing);
@@ -277,6 +285,8 @@ export class Gate {
   }
 
   private _gate: Approval | null = null;
+  private _first = false; // before the first phase: nothing was made that could be edited
+  private _inputs = '';
   private _taskId = '';
   private _exact: string | null = null;
   private _left: HTMLElement | null = null;

@@ -12,9 +12,10 @@ export class Log {
 
   constructor(private _trans: TranslationBundle) {
     this._more = h('button', { type: 'button', class: 'phasenb-more', click: () => this._toggle() });
-    this._text = h('pre', { 'aria-label': _trans.__('log'), tabindex: 0 });
+    this._text = h('pre', { 'aria-label': _trans.__('log'), tabindex: 0, dir: 'auto' });
+    const heading = h('p', { class: 'phasenb-well', 'aria-hidden': 'true' }, _trans.__('Log'));
     this._lost = h('p', { class: 'phasenb-sub', hidden: true });
-    this.node = h('div', { class: 'phasenb-log', hidden: true }, this._text, this._lost, this._more);
+    this.node = h('div', { class: 'phasenb-log', hidden: true }, heading, this._text, this._lost, this._more);
   }
 
   /** `unfinished`: what was written that is no line yet, such as a bar that is being drawn. */

@@ -107,12 +107,13 @@ export class Output {
   }
 
   private _pre(text: string): HTMLElement {
-    return h('pre', { 'aria-label': this._trans.__('result'), tabindex: 0 }, printable(text)); // all of it: it scrolls
+    return h('pre', { 'aria-label': this._trans.__('result'), tabindex: 0, dir: 'auto' }, printable(text)); // all of it: it scrolls
   }
 
   private _show(parts: HTMLElement[]): void {
     release([...this.node.children]);
-    this.node.replaceChildren(...parts);
+    const heading = h('p', { class: 'phasenb-well', 'aria-hidden': 'true' }, this._trans.__('Result'));
+    this.node.replaceChildren(...(parts.length === 0 ? [] : [heading, ...parts]));
   }
 
   private _key = '';

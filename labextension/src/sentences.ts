@@ -25,7 +25,9 @@ export function connectionSentence(connection: Connection, goesOn: boolean, tran
       return trans.__('Connecting to the server…');
     case 'reconnecting':
       return goesOn
-        ? trans.__('The connection to the server is lost; the task goes on. Reconnecting…')
+        ? trans.__(
+            'The server can’t be reached. If the task stopped with it, it goes on when the server is back. Reconnecting…'
+          )
         : trans.__('The connection to the server is lost. Reconnecting…');
     case 'absent':
       return trans.__('This server does not have the phasenb extension: what is shown was saved with the notebook.');

@@ -28,7 +28,7 @@ class Step {
     const range = { 'aria-valuemin': 0, 'aria-valuemax': 100, 'aria-label': phase.name };
     this._bar = h('div', { class: 'phasenb-bar', role: 'progressbar', ...range }, this._fill);
     this._tried = h('div', { class: 'phasenb-sub', hidden: true });
-    const name = h('span', { class: 'phasenb-phase', title: phase.name }, phase.name);
+    const name = h('span', { class: 'phasenb-phase', dir: 'auto', title: phase.name }, phase.name);
     const label = h('div', { class: 'phasenb-label' }, this._mark, name, this._word, this._took);
     this.node = h('li', { class: 'phasenb-step' }, label, this._bar, this._tried);
   }

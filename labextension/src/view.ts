@@ -7,15 +7,19 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { ANNOUNCER } from './announcer';
 import type { Given, Request } from './client';
-import { h, setAttribute, setHidden, setOptional, setText } from './dom';
+import { h, setAttribute, setHidden, setOptional, setOptionalAttribute, setText } from './dom';
+import { ErrorText } from './errortext';
 import { Gate } from './gate';
+import { Inputs } from './inputs';
 import { Log } from './log';
 import type { TaskModel } from './model';
 import { Output } from './output';
-import type { State, TaskFailure, TaskState } from './protocol';
+import type { State, TaskState } from './protocol';
 import { connectionSentence, problemSentence, refusalSentence, UNREACHED } from './sentences';
+import { seen } from './sight';
 import type { Saved, Source } from './source';
 import { Steps } from './steps';
+import { TaskId } from './taskid';
 import { TICKER } from './ticker';
 import * as words from './words';
 
@@ -51,6 +55,9 @@ export class TaskView {
     this._epoch = options.saved?.epoch ?? null;
     this._owner = options.saved?.owner ?? null;
     this._steps = new Steps(this._trans);
+    this._inputs = new Inputs(this._trans);
+    this._error = new ErrorText(this._trans);
+    this._id = new TaskId(this._trans);
     this._gate = new Gate(
       (request, given) => this._ask(request, given),
       () => this.paint(),
@@ -73,7 +80,9 @@ export class TaskView {
       TICKER.remove(this._tick);
       ANNOUNCER.forget(this.model.taskId);
       this.model.changed.disconnect(this._changed, this);
+      this._see(false);
       this._gate.dispose();
+      this._error.dispose();
       this._output.dispose();
       this._store.release(this.model.taskId);
       this.node.remove();
@@ -95,10 +104,11 @@ export class TaskView {
     setAttribute(this.node, 'data-state', task.state);
     setAttribute(this.node, 'data-tone', live || words.isTerminal(task.state) ? (TONES[task.state] ?? 'idle') : 'idle');
     this._paintHead(task, live, now);
+    this._inputs.update(task);
     this._steps.update(task, now);
     this._gate.update(task, this.model.decision);
     setOptional(this._says, this._activity(task, live, now));
-    this._paintError(task);
+    this._error.update(task);
     this._output.update(task, live && this._seen);
     this._log.update(this.model, live ? (task.line ?? null) : null);
     this._paintButtons(task, live);
@@ -116,8 +126,12 @@ export class TaskView {
   }
 
   private _see(inSight: boolean): void {
+    if (inSight !== this._onScreen) {
+      this._onScreen = inSight;
+      seen(this.model.taskId, inSight);
+    }
     this._inSight = inSight;
-    if (inSight) {
+    if (inSight && !this._disposed) {
       this._seen = true;
       this.paint();
     }
@@ -126,7 +140,7 @@ export class TaskView {
   // --- parts -----------------------------------------------------------------------------------------------------
 
   private _build(): HTMLElement {
-    this._name = h('div', { class: 'phasenb-name', role: 'heading', 'aria-level': 4 });
+    this._name = h('div', { class: 'phasenb-name', role: 'heading', 'aria-level': 4, dir: 'auto' });
     this._state = h('span', { class: 'phasenb-state' });
     this._facts = h('span', { class: 'phasenb-facts' });
     this._sentence = h('span', {});
@@ -137,8 +151,7 @@ export class TaskView {
       this._trans.__('Try again')
     );
     this._connection = h('p', { class: 'phasenb-connection', hidden: true }, this._sentence, this._tryAgain);
-    this._says = h('p', { class: 'phasenb-says', hidden: true });
-    this._error = h('div', { class: 'phasenb-error', hidden: true });
+    this._says = h('p', { class: 'phasenb-says', dir: 'auto', hidden: true });
     this._refusal = h('p', { class: 'phasenb-refusal', role: 'alert', hidden: true });
     this._row = h('div', { class: 'phasenb-buttons', role: 'group', 'aria-label': this._trans.__('steer the task') });
     for (const [command, [label, title]] of Object.entries(this._labels())) {
@@ -147,15 +160,15 @@ export class TaskView {
       this._buttons.set(command as Command, button);
       this._row.append(button);
     }
-    this._id = h('code', {});
-    this._foot = h('div', { class: 'phasenb-foot' }, this._id);
+    this._foot = h('div', { class: 'phasenb-foot' }, this._id.node);
     this._body = h(
       'div',
       { class: 'phasenb-body' },
       h('div', { class: 'phasenb-head' }, this._name, this._state, this._facts),
+      this._inputs.node,
       this._steps.node,
       this._says,
-      this._error,
+      this._error.node,
       this._gate.node,
       this._row,
       this._refusal,
@@ -204,7 +217,9 @@ export class TaskView {
     setText(this._name, words.plain(task.name));
     const told = live || ended || this.model.asOf === null;
     const at = this.model.asOf ?? now;
-    setText(this._state, told ? words.stateWord(task.state, this._trans) : words.asOf(task, at, this._trans));
+    const short = (time: Date) => words.when(time, now);
+    setText(this._state, told ? words.stateWord(task.state, this._trans) : words.asOf(task, at, this._trans, short));
+    setOptionalAttribute(this._state, 'title', told ? null : words.dateAndClock(at));
     const facts: string[] = [];
     if (live && !ended && task.state !== 'queued') {
       facts.push(words.share(task, this._trans));
@@ -217,10 +232,14 @@ export class TaskView {
       facts.push(this._trans.__('about %1 left in %2', words.seconds(Math.max(1, task.eta_s)), task.phase ?? ''));
     }
     if (ended) {
-      facts.push(words.dateAndClock(new Date(task.ended_at ?? task.updated_at)));
+      facts.push(short(endOf(task)));
     }
     setText(this._facts, facts.join(' · '));
-    setText(this._id, task.task_id);
+    const [begun, end] = [task.started_at, ended ? endOf(task) : null];
+    const times = [begun && this._trans.__('started %1', words.dateAndClock(new Date(begun)))];
+    times.push(end && this._trans.__('ended %1', words.dateAndClock(end)));
+    setOptionalAttribute(this._facts, 'title', times.filter(Boolean).join('\n') || null);
+    this._id.update(task.task_id);
     this._paintNotes(this.model.notes);
   }
 
@@ -233,36 +252,8 @@ export class TaskView {
   private _paintNotes(notes: readonly string[]): void {
     if (notes !== this._notes) {
       this._notes = notes;
-      this._foot.replaceChildren(this._id, ...notes.map(note => h('span', {}, words.plain(note))));
+      this._foot.replaceChildren(this._id.node, ...notes.map(note => h('span', { dir: 'auto' }, words.plain(note))));
     }
-  }
-
-  private _paintError(task: TaskState): void {
-    const failure = words.trouble(task);
-    if (failure === this._failure) {
-      return;
-    }
-    this._failure = failure;
-    setHidden(this._error, failure === null);
-    this._error.replaceChildren(...(failure === null ? [] : this._errorParts(failure)));
-  }
-
-  private _errorParts({ phase, error }: TaskFailure): Node[] {
-    const where = phase === null ? '' : this._trans.__(' in %1', phase);
-    const message = error.message ? `${where}: ${words.plain(error.message)}` : where;
-    const parts: Node[] = [h('p', {}, h('b', {}, words.plain(error.type)), message)];
-    const own = words.ownLine(error.traceback, this._trans);
-    if (own !== null) {
-      parts.push(h('p', { class: 'phasenb-where' }, words.plain(own.where)));
-      if (own.code) {
-        parts.push(h('pre', {}, words.plain(own.code)));
-      }
-    }
-    if (error.traceback) {
-      const text = h('pre', { tabindex: 0 }, words.printable(error.traceback));
-      parts.push(h('details', {}, h('summary', {}, this._trans.__('Traceback')), text));
-    }
-    return parts;
   }
 
   private _paintButtons(task: TaskState, live: boolean): void {
@@ -346,12 +337,14 @@ export class TaskView {
   private _epoch: string | null;
   private _owner: string | null;
   private _steps: Steps;
+  private _inputs: Inputs;
+  private _error: ErrorText;
+  private _id: TaskId;
   private _gate: Gate;
   private _log: Log;
   private _output: Output;
   private _tick: () => void;
   private _buttons = new Map<Command, HTMLButtonElement>();
-  private _failure: TaskFailure | null = null;
   private _notes: readonly string[] = [];
   private _announced: string | null = null;
   private _asking = false;
@@ -359,6 +352,7 @@ export class TaskView {
   private _ticks = false;
   private _painted = 0;
   private _inSight = true;
+  private _onScreen = false;
   private _seen = false;
   private _observer: IntersectionObserver | null;
   private _name!: HTMLElement;
@@ -368,12 +362,14 @@ export class TaskView {
   private _tryAgain!: HTMLElement;
   private _connection!: HTMLElement;
   private _says!: HTMLElement;
-  private _error!: HTMLElement;
   private _refusal!: HTMLElement;
   private _row!: HTMLElement;
-  private _id!: HTMLElement;
   private _foot!: HTMLElement;
   private _body!: HTMLElement;
+}
+
+function endOf(task: TaskState): Date {
+  return new Date(task.ended_at ?? task.updated_at);
 }
 
 /** Calls `see` whenever the element comes into sight or goes; where nothing can tell, it is in sight. */

@@ -4,6 +4,7 @@
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 import {
+  type Json,
   type Phase,
   type PhaseStatus,
   type State,
@@ -11,9 +12,11 @@ import {
   type TaskState,
   TERMINAL_STATES
 } from './protocol';
-import { running } from './reducer';
+import { isReference, running } from './reducer';
 
+export const FEW_INPUTS = 3;
 const LONGEST = 2000;
+const INPUT_CHARACTERS = 40;
 // ECMA-48 control sequences (colours, cursor) and the characters that are none: a page shows boxes for them.
 const CONTROL =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
@@ -30,6 +33,40 @@ export function printable(text: string): string {
   return text.replace(CONTROL, '');
 }
 
+/** The end of an id, which commands take for it: its beginning is a time. */
+export function short(taskId: string): string {
+  return taskId.slice(-8);
+}
+
+/** `path=x.csv`, `alpha=0.1`: each on one line; of what is no JSON, what it is. */
+export function inputs(task: TaskState, longest = INPUT_CHARACTERS): string[] {
+  return Object.entries(task.inputs).map(([name, value]) => `${plain(name)}=${inputValue(value, longest)}`);
+}
+
+function inputValue(value: Json, longest: number): string {
+  const line = printable(inputText(value))
+    .split(/\s+/)
+    .filter(part => part !== '')
+    .join(' ');
+  const characters = Array.from(line);
+  return characters.length <= longest ? line : `${characters.slice(0, longest - 1).join('')}…`;
+}
+
+function inputText(value: Json): string {
+  if (isReference(value)) {
+    return `${value.type} ${Array.isArray(value.shape) ? value.shape.join(' × ') : ''}`;
+  }
+  if (typeof value === 'number' && Math.abs(value) > Number.MAX_SAFE_INTEGER) {
+    return `≈${value.toPrecision(6)}`; // its last digits did not come through JavaScript
+  }
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+/** Whether a gate before the first phase is open: the inputs are what there is to approve. */
+export function startsWithInputs(task: TaskState): boolean {
+  return task.approval !== null && task.approval.phase === task.phases[0]?.name;
+}
+
 export function isTerminal(state: State): boolean {
   return TERMINAL_STATES.includes(state);
 }
@@ -39,7 +76,6 @@ export function percent(value: number): string {
   return `${value < 100 ? Math.min(Math.trunc(value), 99) : 100} %`;
 }
 
-/** `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`. */
 /** How far a running phase is: `12 %`, or without a total `1,204 so far`. */
 export function progress(task: TaskState, phase: Phase, trans: TranslationBundle): string {
   return counts(task, phase)
@@ -60,6 +96,7 @@ export function counts(task: TaskState, phase: Phase): boolean {
   return counted && !phase.percent && running(task)?.name === phase.name;
 }
 
+/** `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`. */
 export function duration(seconds: number): string {
   if (seconds < 10) {
     return `${Math.max(0, seconds).toFixed(1)} s`;
@@ -133,14 +170,20 @@ export function dateAndClock(at: Date): string {
   return `${day(at)} ${clock(at)}`;
 }
 
+/** `23:17` of today, `2026-11-24 23:17` of another day: where all of it is in a tooltip. */
+export function when(at: Date, now: Date): string {
+  const time = clock(at).slice(0, 5);
+  return day(at) === day(now) ? time : `${day(at)} ${time}`;
+}
+
 /** `as of 2026-11-25 14:03:12: running, 12 %`, `completed 2026-11-25 14:05:31`: what can honestly be said of a task that
- * nobody tells about just now. */
-export function asOf(task: TaskState, at: Date, trans: TranslationBundle): string {
+ * nobody tells about just now. `told`: how a time is. */
+export function asOf(task: TaskState, at: Date, trans: TranslationBundle, told = dateAndClock): string {
   const word = stateWord(task.state, trans);
   if (isTerminal(task.state)) {
-    return trans.__('%1 %2', word, dateAndClock(new Date(task.ended_at ?? task.updated_at)));
+    return trans.__('%1 %2', word, told(new Date(task.ended_at ?? task.updated_at)));
   }
-  return trans.__('as of %1: %2, %3', dateAndClock(at), word, share(task, trans));
+  return trans.__('as of %1: %2, %3', told(at), word, share(task, trans));
 }
 
 /** `attempt 2`, and `attempt 2 of 3` while it is waited for: only a failure that was just judged says how many there can

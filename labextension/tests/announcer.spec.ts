@@ -45,7 +45,9 @@ describe('the live region', () => {
     sayConnection(store, nullTranslator.load('phasenb'));
     const before = spoken();
     expect([become('connecting'), become('connected')]).toEqual([before, before]);
-    expect(become('reconnecting')).toBe('The connection to the server is lost; the task goes on. Reconnecting…');
+    expect(become('reconnecting')).toBe(
+      'The server can’t be reached. If the task stopped with it, it goes on when the server is back. Reconnecting…'
+    );
     expect(become('connected')).toBe('The connection to the server is back.');
     model.state = snapshot({ state: 'completed' });
     expect(become('reconnecting')).toBe('The connection to the server is back.');

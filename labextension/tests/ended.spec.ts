@@ -36,7 +36,10 @@ describe('the view of a task that has ended', () => {
       ['Adelie', '152', ''],
       ['<i>Gentoo</i>', '124', 'null']
     ]);
-    expect(text('.phasenb-facts')).toMatch(/^12 s · \d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/);
+    expect(text('.phasenb-facts')).toMatch(/^12 s · \d{4}-\d\d-\d\d \d\d:\d\d$/);
+    expect(view.node.querySelector('.phasenb-facts')?.getAttribute('title')).toMatch(
+      /ended \d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/
+    );
     expect(buttons()).toEqual([]);
   });
 
@@ -77,7 +80,7 @@ describe('the view of a task that has ended', () => {
     ];
     await open(ended);
     await until(() => shown('figure'));
-    expect(text('.phasenb-output')).toBe('');
+    expect(text('.phasenb-output')).toBe('Result');
   });
 
   it('shows the head of a frame as a table', async () => {
@@ -131,7 +134,7 @@ describe('the view of a task that has ended', () => {
     make.mockRestore();
     expect(blobs.map(blob => blob.type)).toEqual(['image/png']);
     expect(paths).toContain(`tasks/${TASK_ID}/artifacts/fit/1/..%2F..%2F..%2Flogout`);
-    expect(text('.phasenb-output > p')).toBe('gone can not be shown: it was collected');
+    expect(text('.phasenb-output > p:not(.phasenb-well)')).toBe('gone can not be shown: it was collected');
   });
 
   it('has the line that the snapshot has, until the server has told more', async () => {

@@ -27,6 +27,25 @@ describe('the view of a task at a gate', () => {
     expect(asked('approve')[0]).toEqual({ id: '3', type: 'approve', task_id: TASK_ID, phase: 'planning', if_seq: 2 });
   });
 
+  it('shows the inputs before the first phase, and offers no edit that could not be taken', async () => {
+    const first = { ...approval, phase: 'research', output: null };
+    const phases = [phase({ status: 'pending', attempt: 0 })];
+    await open({ ...gate, approval: first, phases, inputs: { path: 'x.csv', alpha: 0.1 } });
+    expect(text('.phasenb-gate label')).toBe('research starts with these inputs once you approve:');
+    expect(text('.phasenb-gate pre')).toBe('path=x.csv\nalpha=0.1');
+    expect(buttons()).toEqual(['Approve', 'Deny…', 'Pause', 'Cancel']);
+    press('Approve');
+    await answered('approve');
+    expect(asked('approve')[0]).toEqual({ id: '3', type: 'approve', task_id: TASK_ID, phase: 'research', if_seq: 2 });
+  });
+
+  it('says before a first phase without inputs only what starts', async () => {
+    const phases = [phase({ status: 'pending', attempt: 0 })];
+    await open({ ...gate, approval: { ...approval, phase: 'research', output: null }, phases, inputs: {} });
+    expect(text('.phasenb-gate label')).toBe('research starts once you approve.');
+    expect(shown('.phasenb-gate pre')).toBe(false);
+  });
+
   it('approves an edited plan, and no plan that is not JSON', async () => {
     await open(gate);
     press('Edit');

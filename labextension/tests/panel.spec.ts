@@ -3,13 +3,14 @@ import { Signal } from '@lumino/signaling';
 import { ServerError } from '../src/errors';
 import { TaskModel } from '../src/model';
 import { formSchema, launchInputs, type Schema } from '../src/panel/form';
-import { TaskList } from '../src/panel/list';
+import { ROW_HEIGHT, TaskList } from '../src/panel/list';
 import { Census, counted, EVERYTHING, type Known, listed, statusText } from '../src/panel/listing';
 import { originOf, pathBelow, pathOf } from '../src/panel/notebook';
 import { type Notice, Notices } from '../src/panel/notices';
 import { rowSays } from '../src/panel/row';
 import { bars, Timeline } from '../src/panel/timeline';
 import type { PhaseResult, TaskState } from '../src/protocol';
+import { seen } from '../src/sight';
 import type { TaskStore } from '../src/store';
 import { document } from './page';
 import { snapshot } from './server';
@@ -31,7 +32,7 @@ describe('the listing', () => {
     known(1, { state: 'failed', labels: { team: 'Birds' } }),
     known(2),
     known(3, { ...ENDED, notebook: '/nb/a.ipynb' }),
-    known(4, { state: 'awaiting_approval', session: 'nightly' })
+    known(4, { state: 'awaiting_approval', session: 'nightly', inputs: { path: 'penguins.csv', alpha: 0.25 } })
   ];
   const names = (query: Partial<typeof EVERYTHING>) =>
     listed(models, { ...EVERYTHING, ...query }).map(model => model.state.name);
@@ -50,7 +51,8 @@ describe('the listing', () => {
     expect(names({ notebook: '/nb/a.ipynb' })).toEqual(['task 3']);
     expect(names({ text: 'TEAM bird' })).toEqual(['task 1']);
     expect(names({ text: 'nightly task' })).toEqual(['task 4']);
-    expect(names({ text: 'nightly 2' })).toEqual([]);
+    expect(names({ text: 'nightly task 2 birds' })).toEqual([]);
+    expect(names({ text: 'alpha=0.25 penguins.csv' })).toEqual(['task 4']);
   });
 
   it('leaves out what nothing is known of, and what only a notebook told', () => {
@@ -119,7 +121,7 @@ describe('the list', () => {
     expect(rows().length).toBeLessThan(20);
     expect(rows()[0]?.getAttribute('aria-setsize')).toBe('5000');
     expect(nearEnd).not.toHaveBeenCalled();
-    list.scrollTo(5000 * 54 - 600);
+    list.scrollTo(5000 * ROW_HEIGHT - 600);
     list.paint();
     expect(rows().map(row => row.getAttribute('aria-posinset'))).toContain('5000');
     expect(rows().length).toBeLessThan(20);
@@ -297,6 +299,18 @@ describe('the notices', () => {
     hear({ state: 'running' }, false, 2);
     hear({ state: 'failed', error: null }, false, 2); // while the connection was lost
     expect(told.map(notice => notice.kind)).toEqual(['completed', 'failed']);
+  });
+
+  it('say nothing of what is on the screen, or took under five seconds', () => {
+    const { taskId } = known(1);
+    seen(taskId, true);
+    hear({ state: 'running' });
+    hear(gate(5));
+    hear(ENDED);
+    seen(taskId, false);
+    hear({ state: 'running', ended_at: null }, true, 2);
+    hear({ ...ENDED, ended_at: '2026-01-01T00:00:04.900000Z' }, true, 2);
+    expect(told).toEqual([]);
   });
 
   it('say nothing of what had ended before', () => {

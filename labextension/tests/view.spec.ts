@@ -33,6 +33,43 @@ describe('the view of a task', () => {
     expect(view.node.querySelector<HTMLElement>('.phasenb-fill')?.style.transform).toBe('scaleX(0.2)');
   });
 
+  it('shows the inputs on one line, those beyond three behind a button', async () => {
+    await open({ inputs: { path: 'x.csv', alpha: 0.1, depth: 3, seed: 7, kind: 'forest' } });
+    expect(text('.phasenb-inputs > span')).toBe('path=x.csv, alpha=0.1, depth=3');
+    const more = view.node.querySelector<HTMLButtonElement>('.phasenb-inputs button');
+    expect([more?.textContent, more?.getAttribute('aria-expanded')]).toEqual(['+2 more', 'false']);
+    more?.click();
+    expect(text('.phasenb-inputs > span')).toBe('path=x.csv, alpha=0.1, depth=3, seed=7, kind=forest');
+    expect(more?.getAttribute('aria-expanded')).toBe('true');
+  });
+
+  it('has no line of inputs where there are none, and no button where all are shown', async () => {
+    await open({ inputs: {} });
+    expect(shown('.phasenb-inputs')).toBe(false);
+    view.dispose();
+    await open({ inputs: { path: 'x.csv' } });
+    expect(shown('.phasenb-inputs button')).toBe(false);
+  });
+
+  it('has the end of the id, and copies all of it at a click', async () => {
+    const writeText = jest.fn(async () => undefined);
+    Object.defineProperty(globalThis, 'navigator', { value: { clipboard: { writeText } }, configurable: true });
+    await open();
+    const id = view.node.querySelector<HTMLButtonElement>('.phasenb-id');
+    expect([id?.textContent, id?.getAttribute('aria-label')]).toEqual([TASK_ID.slice(-8), `Copy the id ${TASK_ID}`]);
+    id?.click();
+    await until(() => id?.textContent === 'copied');
+    expect(writeText).toHaveBeenCalledWith(TASK_ID);
+  });
+
+  it('says that the id was not copied where the browser refuses', async () => {
+    Object.defineProperty(globalThis, 'navigator', { value: {}, configurable: true });
+    await open();
+    const id = view.node.querySelector<HTMLButtonElement>('.phasenb-id');
+    id?.click();
+    await until(() => /^not copied/.test(id?.textContent ?? ''));
+  });
+
   it('shows what a task says as text, never as part of the page', async () => {
     await open({ name: '<img src=x onerror=alert(1)>', message: '<b>bold</b>\x1b[31m red' });
     expect(view.node.querySelector('img, b')).toBeNull();
@@ -182,7 +219,7 @@ describe('the view of a task', () => {
       openSaved(saved());
       await until(() => !['idle', 'connecting'].includes(client.connection.kind));
       view.paint();
-      expect(text('.phasenb-state')).toMatch(/^as of \d{4}-\d\d-\d\d \d\d:\d\d:\d\d: running, 10 %$/);
+      expect(text('.phasenb-state')).toMatch(/^as of \d\d:\d\d: running, 10 %$/);
       expect(text('.phasenb-connection span')).toMatch(sentence);
       expect(text('.phasenb-facts')).toBe('');
       expect(buttons()).toEqual(['Try again', 'Pause', 'Cancel']);
@@ -213,7 +250,7 @@ describe('the view of a task', () => {
       await until(() => client.connection.kind === 'reconnecting');
       view.paint();
       expect(text('.phasenb-connection span')).toBe(
-        'The connection to the server is lost; the task goes on. Reconnecting…'
+        'The server can’t be reached. If the task stopped with it, it goes on when the server is back. Reconnecting…'
       );
       expect(text('.phasenb-state')).toMatch(/^as of .*: running, 10 %$/);
       await server.listen(port);

@@ -21,7 +21,7 @@ export const shown = (selector: string) => {
   return element !== null && element.closest('[hidden]') === null;
 };
 export const buttons = () =>
-  [...view.node.querySelectorAll<HTMLButtonElement>('button')]
+  [...view.node.querySelectorAll<HTMLButtonElement>('button:not(.phasenb-id)')]
     .filter(button => button.closest('[hidden]') === null)
     .map(button => button.textContent);
 export const press = (label: string) =>

@@ -20,6 +20,7 @@ const SAID: {
   progress: Said<TaskState, [string, string]>;
   elapsed: Said<number, string>;
   plain: Said<string, string>;
+  inputs: Said<TaskState, string[]>;
   own_line: Said<string, words.OwnLine | null>;
   as_of: [TaskState, [number, number, number, number, number, number], string][];
   task: [TaskState, string, SaidOfTask][];
@@ -38,6 +39,7 @@ describe('the words are those of Python', () => {
     expect(words.elapsed(START, null, new Date(Date.parse(START) + value * 1000))).toBe(text)
   );
   it.each(SAID.plain)('plain %j', (value, text) => expect(words.plain(value)).toBe(text));
+  it.each(SAID.inputs)('inputs %#', (task, said) => expect(words.inputs(task)).toEqual(said));
   it.each(SAID.own_line)('own line of %j', (value, line) => expect(words.ownLine(value, trans)).toEqual(line));
   it.each(SAID.task.map(([task, now, said]) => [`${task.state} ${said.activity}`, task, new Date(now), said] as const))(
     'task %s',

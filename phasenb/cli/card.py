@@ -31,11 +31,14 @@ _STATES = {
 
 
 def card(task: TaskState, now: datetime) -> RenderableType:
-    """As many lines as the task has phases, and one to three more."""
+    """As many lines as the task has phases, and one to four more."""
     steps = Table.grid(padding=(0, 2, 0, 0))
     for phase in task.phases:
         steps.add_row(*_step(task, phase, now))
-    parts: list[RenderableType] = [_head(task, now), Padding(steps, (0, 0, 0, 2))]
+    parts: list[RenderableType] = [_head(task, now)]
+    if (given := words.inputs_line(task)) is not None:
+        parts.append(Padding(Text(given, "bright_black"), (0, 0, 0, 2)))
+    parts.append(Padding(steps, (0, 0, 0, 2)))
     parts += [Padding(Text(line, style), (0, 0, 0, 2)) for line, style in _below(task, now)]
     return Group(*parts)
 

@@ -79,7 +79,7 @@ def show_task(call: Call, task: TaskState) -> None:
     if call.json:
         call.line(task.as_json())
         return
-    typer.echo(task_text(task, now=datetime.now(UTC), activity=waits(task)))
+    typer.echo(task_text(task, now=datetime.now(UTC), activity=waits(task), inputs=False))
     facts = {"session": task.session, "agent": task.agent, "created": local(task.created_at)}
     facts |= {"key": task.key} if task.key else {}
     facts |= {f"label {name}": value for name, value in task.labels.items()}

@@ -50,9 +50,13 @@ def task_bundle(
 
 
 def _without_data(task: TaskState) -> TaskState:
-    inputs = {name: _short(value) for name, value in task.inputs.items()}
     gate = task.approval and task.approval.model_copy(update={"output": _short(task.approval.output)})
-    return task.model_copy(update={"inputs": inputs, "approval": gate})
+    return task.model_copy(update={"inputs": short_inputs(task), "approval": gate})
+
+
+def short_inputs(task: TaskState) -> dict[str, Json]:
+    """The inputs, long ones as their size."""
+    return {name: _short(value) for name, value in task.inputs.items()}
 
 
 def _short(value: Json) -> Json:

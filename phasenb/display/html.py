@@ -18,6 +18,7 @@ from phasenb.dto.phase import LogLine, Phase, PhaseStatus
 from phasenb.dto.task_state import State, TaskState
 
 SAVED_LINES = 50
+LONGEST_INPUT = 500  # characters
 
 _TONES = {State.COMPLETED: "good", State.FAILED: "bad"}  # what may have changed since has no colour
 _MARKS: dict[PhaseStatus, tuple[str, str, str]] = {  # mark, tone, word
@@ -36,6 +37,7 @@ def task_html(
     """The task as it is ``now``; not ``styled``: something around it carries the style sheet, or nothing does."""
     parts = [
         _head(task, now),
+        _inputs(task),
         f'<ol class="pnb-steps" role="list">{"".join(_step(task, phase, now) for phase in task.phases)}</ol>',
         _says(task),
         _gate(task),
@@ -55,10 +57,22 @@ def _head(task: TaskState, now: datetime) -> str:
     at = task.ended_at or task.updated_at if task.state.terminal else now
     took = words.elapsed(task.started_at, task.ended_at, now) if task.ended_at else None
     return (
-        f'<div class="pnb-head"><strong class="pnb-name">{escape(task.name)}</strong>'
+        f'<div class="pnb-head"><strong class="pnb-name" dir="auto">{escape(task.name)}</strong>'
         f'<time class="pnb-state" datetime="{at.isoformat()}">{escape(words.as_of(task, now))}</time>'
         f'<span class="pnb-facts">{escape(took or "")}</span></div>'
     )
+
+
+def _inputs(task: TaskState) -> str:
+    """One line; those beyond the first few are behind it, and behind a gate before the first phase all are shown."""
+    line = words.inputs_line(task)
+    if line is None or words.starts_with_inputs(task):
+        return ""
+    if len(task.inputs) <= words.FEW_INPUTS:
+        return f'<p class="pnb-inputs" dir="auto" aria-label="inputs">{escape(line)}</p>'
+    rest = escape(", ".join(words.inputs(task)[words.FEW_INPUTS :]))
+    summary = f'<summary dir="auto" aria-label="inputs">{escape(line)}</summary>'
+    return f'<details class="pnb-inputs">{summary}<p dir="auto">{rest}</p></details>'
 
 
 def _step(task: TaskState, phase: Phase, now: datetime) -> str:
@@ -92,15 +106,20 @@ def _step(task: TaskState, phase: Phase, now: datetime) -> str:
 
 def _says(task: TaskState) -> str:
     activity = words.activity(task)
-    return f'<p class="pnb-says">{escape(activity)}</p>' if activity else ""
+    return f'<p class="pnb-says" dir="auto">{escape(activity)}</p>' if activity else ""
 
 
 def _gate(task: TaskState) -> str:
     """What there is to approve."""
+    if words.starts_with_inputs(task):
+        lines = words.inputs(task, LONGEST_INPUT)
+        return (
+            f'<pre dir="auto" aria-label="inputs to be approved">{escape(chr(10).join(lines))}</pre>' if lines else ""
+        )
     if task.approval is None or task.approval.output is None:
         return ""
     shown = words.plain(preview(task.approval.output) or "")
-    return f'<pre aria-label="to be approved">{escape(shown)}</pre>'
+    return f'<pre dir="auto" aria-label="to be approved">{escape(shown)}</pre>'
 
 
 def _error(task: TaskState) -> str:
@@ -111,7 +130,7 @@ def _error(task: TaskState) -> str:
     where = f" in {failure.phase}" if failure.phase else ""
     lines = [
         f"<p><b>{escape(error.type)}</b>{escape(where)}"
-        f"{escape(f': {words.plain(error.message)}' if error.message else '')}</p>"
+        f"{f': <bdi>{escape(words.plain(error.message))}</bdi>' if error.message else ''}</p>"
     ]
     own = words.own_line(error.traceback)
     if own is not None:
@@ -130,18 +149,19 @@ def _output(task: TaskState) -> str:
     preview = task.phases[-1].output_preview
     if preview is None or preview == "None":
         return ""
-    return f'<pre aria-label="result">{escape(words.plain(preview))}</pre>'
+    return f'<p class="pnb-well">Result</p><pre dir="auto" aria-label="result">{escape(words.plain(preview))}</pre>'
 
 
 def _log(log: Sequence[LogLine], unfinished: str | None) -> str:
     if not log and unfinished is None:
         return ""
     lines = [line.text for line in log[-SAVED_LINES:]] + (unfinished or "").splitlines()
-    text = f'<pre aria-label="log">{escape(chr(10).join(map(words.plain, lines)))}</pre>'
+    text = f'<pre dir="auto" aria-label="log">{escape(chr(10).join(map(words.plain, lines)))}</pre>'
     counted = "the last line" if len(lines) == 1 else f"the last {len(lines)} lines"
     return f"<details><summary>Log, {counted}</summary>{text}</details>"
 
 
 def _foot(task: TaskState, notes: Sequence[str]) -> str:
     told = "".join(f"<span>{escape(note)}</span>" for note in notes)
-    return f'<div class="pnb-foot"><code>{escape(task.task_id)}</code>{told}</div>'
+    known = f'<code title="{escape(task.task_id)}">{escape(words.short(task.task_id))}</code>'
+    return f'<div class="pnb-foot">{known}{told}</div>'

@@ -111,9 +111,8 @@ class LiveView:
             return ended
 
     @property
-    def unsettled(self) -> bool:
-        """Whether the output does not say yet that the task has ended."""
-        return self._task.state.terminal and not self._ended
+    def over(self) -> bool:
+        return self._task.state.terminal
 
     def _made(self, steer: Steer) -> TaskWidget:
         from phasenb.display.widget import TaskWidget  # imported late: ipywidgets takes its time
@@ -212,9 +211,9 @@ class Painter:
         self.wake()
 
     def settle(self) -> None:
-        """Paint now what has ended."""
+        """Return when what has ended is painted, here or by the thread, which may be about to."""
         with self._lock:
-            views = [view for view in self._views if view.unsettled]
+            views = [view for view in self._views if view.over]
         for view in views:
             self._painted(view)
 

@@ -34,7 +34,7 @@ def _roles(fallback: int) -> str:
 STYLE = f"""<style>
 .pnb{{{_roles(2)}}}
 @media (prefers-color-scheme:dark){{.pnb{{{_roles(3)}}}}}
-.pnb{{box-sizing:border-box;max-width:52rem;margin:2px 0;padding:12px 16px 13px;border:1px solid var(--pnb-line);
+.pnb{{box-sizing:border-box;margin:2px 0;padding:12px 16px 13px;border:1px solid var(--pnb-line);
 border-radius:8px;background:var(--pnb-ground);color:var(--pnb-ink);line-height:1.45;
 font:13px/1.45 var(--jp-ui-font-family,system-ui,-apple-system,"Segoe UI",sans-serif);
 font-variant-numeric:tabular-nums}}
@@ -57,18 +57,23 @@ list-style:none!important;margin:0!important;padding:0!important}}
 .pnb-fill{{height:100%;border-radius:3px;background:var(--pnb-tone)}}
 .pnb-counts .pnb-fill{{width:100%!important;opacity:.55;
 background:repeating-linear-gradient(115deg,var(--pnb-tone) 0 8px,transparent 8px 16px)}}
+.pnb-failed .pnb-bar{{background:color-mix(in srgb,var(--pnb-tone) 45%,var(--pnb-well))}}
+.pnb-inputs,.pnb-well{{color:var(--pnb-dim);font-size:12px}}
+.pnb p.pnb-inputs,.pnb details.pnb-inputs{{margin:-6px 0 10px!important;overflow-wrap:anywhere}}
+.pnb p.pnb-well{{margin:9px 0 -5px!important}}
 .pnb-sub{{margin-top:3px;color:var(--pnb-dim);font-size:12px}}
 .pnb-pending .pnb-phase,.pnb-pending.pnb-idle .pnb-mark{{color:var(--pnb-dim);font-weight:500}}
 .pnb-go{{--pnb-tone:var(--pnb-go)}}.pnb-good{{--pnb-tone:var(--pnb-good)}}.pnb-bad{{--pnb-tone:var(--pnb-bad)}}
 .pnb-warn{{--pnb-tone:var(--pnb-warn)}}.pnb-idle{{--pnb-tone:var(--pnb-dim)}}
-.pnb p{{margin:7px 0 0!important}}
+.pnb p{{max-width:52rem;margin:7px 0 0!important}}
 .pnb-says{{overflow-wrap:anywhere}}
 .pnb pre{{margin:8px 0 0!important;padding:7px 10px!important;border:0;border-radius:6px;
 background:var(--pnb-well)!important;color:var(--pnb-ink)!important;max-height:13.5em;overflow:auto;
 white-space:pre-wrap;overflow-wrap:anywhere;font:12px/1.5 var(--jp-code-font-family,ui-monospace,Menlo,monospace)}}
 .pnb-error{{margin-top:10px;padding:1px 0 2px 12px;border-left:3px solid var(--pnb-bad)}}
 .pnb-error b{{color:var(--pnb-bad)}}
-.pnb-error p:first-child{{margin-top:0!important;overflow-wrap:anywhere}}
+.pnb-error p:first-child{{max-height:5.8em;margin-top:0!important;overflow:auto;overflow-wrap:anywhere;
+white-space:pre-line}}
 .pnb details{{margin-top:8px}}
 .pnb summary{{cursor:pointer;color:var(--pnb-dim)}}
 .pnb-foot{{display:flex;flex-wrap:wrap;gap:2px 12px;margin-top:8px;color:var(--pnb-dim);font-size:12px}}

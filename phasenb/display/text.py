@@ -28,9 +28,15 @@ def task_line(task: TaskState) -> str:
     return f"{task.name} {task.task_id}: {told}"
 
 
-def task_text(task: TaskState, *, now: datetime, activity: str | None = None, notes: Sequence[str] = ()) -> str:
-    """A few lines: the task, its phases, its error. ``activity``: what it waits for, in other words than Python's."""
+def task_text(
+    task: TaskState, *, now: datetime, activity: str | None = None, notes: Sequence[str] = (), inputs: bool = True
+) -> str:
+    """A few lines: the task, its inputs, its phases, its error. ``activity``: what it waits for, in other words than
+    Python's.
+    """
     lines = [f"{task.name} {task.task_id}: {words.as_of(task, now)}"]
+    given = words.inputs_line(task) if inputs else None
+    lines += [f"  {given}"] if given else []
     width = max((len(phase.name) for phase in task.phases), default=0)
     lines += [_phase_line(task, phase, width, now) for phase in task.phases]
     activity = activity or words.activity(task)

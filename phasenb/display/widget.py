@@ -14,6 +14,7 @@ import anywidget
 import orjson
 import traitlets
 
+from phasenb.display.bundle import short_inputs
 from phasenb.display.surroundings import STATIC
 from phasenb.dto.base import format_time
 from phasenb.dto.phase import LogLine
@@ -102,9 +103,9 @@ class TaskWidget(anywidget.AnyWidget):
 
 
 def told(task: TaskState, log: Sequence[LogLine], notes: Sequence[str]) -> str:
-    """What the page is told, as JSON: ``{snapshot, tail, notes}``; without the inputs, which it does not show."""
+    """What the page is told, as JSON: ``{snapshot, tail, notes}``; long inputs as their size."""
     tail = ",".join(line.model_dump_json() for line in log[-LINES:])
-    snapshot = task.model_copy(update={"inputs": {}}).model_dump_json()
+    snapshot = task.model_copy(update={"inputs": short_inputs(task)}).model_dump_json()
     return f'{{"snapshot":{snapshot},"tail":[{tail}],"notes":{orjson.dumps(list(notes)).decode()}}}'
 
 

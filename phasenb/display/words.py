@@ -11,8 +11,11 @@ from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from math import ceil
 
+import orjson
+
 from phasenb.dto.phase import Phase, PhaseStatus
 from phasenb.dto.task_state import State, TaskFailure, TaskState
+from phasenb.dto.values import Json, as_reference
 
 STATE_WORDS: dict[State, str] = {
     State.QUEUED: "queued",
@@ -27,7 +30,10 @@ STATE_WORDS: dict[State, str] = {
 }
 
 
+FEW_INPUTS = 3
 _LONGEST = 2_000
+_INPUT_CHARACTERS = 40
+_TIMES = " \N{MULTIPLICATION SIGN} "
 _TENTH = Decimal("0.1")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # ECMA-48 control sequences (colours, cursor) and the characters that are none: a page shows boxes for them.
@@ -165,6 +171,33 @@ def activity(task: TaskState, now: datetime | None = None) -> str | None:
         undoing = f"undoing {task.running.name}, as {task.rolling_back} failed"
         return f"{undoing}: {plain(task.message)}" if task.message else undoing
     return None if task.state.terminal or not task.message else plain(task.message)
+
+
+def inputs(task: TaskState, longest: int = _INPUT_CHARACTERS) -> list[str]:
+    """``["path=x.csv", "alpha=0.1"]``: each on one line; of what is no JSON, what it is."""
+    return [f"{plain(name)}={_value(value, longest)}" for name, value in task.inputs.items()]
+
+
+def starts_with_inputs(task: TaskState) -> bool:
+    """Whether a gate before the first phase is open: the inputs are what there is to approve."""
+    return task.approval is not None and task.approval.phase == task.phases[0].name
+
+
+def inputs_line(task: TaskState) -> str | None:
+    """``"path=x.csv, alpha=0.1, depth=3, +2 more"``; None where it has none."""
+    all_ = inputs(task)
+    more = [f"+{len(all_) - FEW_INPUTS} more"] if len(all_) > FEW_INPUTS else []
+    return ", ".join([*all_[:FEW_INPUTS], *more]) or None
+
+
+def _value(value: Json, longest: int) -> str:
+    reference = as_reference(value)
+    if reference is not None:
+        text = f"{reference.type} {_TIMES.join(map(str, reference.shape or ()))}"
+    else:
+        text = value if isinstance(value, str) else orjson.dumps(value).decode(errors="replace")
+    line = " ".join(printable(text).split())
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
 def trouble(task: TaskState) -> TaskFailure | None:

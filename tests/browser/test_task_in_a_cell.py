@@ -180,7 +180,7 @@ def test_a_killed_server_is_told_of_and_the_task_goes_on_with_the_next_one(
     task.get_by_text("30% of the eggs counted").wait_for()
     notebook.process.kill()
     notebook.process.wait()
-    task.get_by_text("The connection to the server is lost; the task goes on. Reconnecting…").wait_for()
+    task.get_by_text("If the task stopped with it, it goes on when the server is back. Reconnecting…").wait_for()
     assert "as of" in task.locator(".phasenb-state").inner_text()
     assert task.get_by_role("button", name="Cancel").is_disabled()
     page.screenshot(path=picture("cell-reconnecting.png"))

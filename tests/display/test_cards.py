@@ -17,7 +17,23 @@ from phasenb.dto import events as ev
 from phasenb.dto.phase import LogLine
 from phasenb.dto.task_state import Approval
 
-OURS = {"style", "section", "div", "strong", "span", "ol", "li", "p", "b", "pre", "code", "time", "details", "summary"}
+OURS = {
+    "style",
+    "section",
+    "div",
+    "strong",
+    "span",
+    "ol",
+    "li",
+    "p",
+    "b",
+    "bdi",
+    "pre",
+    "code",
+    "time",
+    "details",
+    "summary",
+}
 
 
 class Tags(HTMLParser):
@@ -193,3 +209,21 @@ def test_no_percent_is_100_before_it_is(value):
 def test_a_list_of_tasks_says_which_attempt_comes_when(life):
     task = life().start("research").fail("research", then="retry").task
     assert "research: attempt 2 of 5, next in 8 s" in task_row(task, task.updated_at)
+
+
+def test_inputs_are_one_line_and_those_beyond_three_are_folded(life):
+    task = life(inputs={"path": "x.csv", "alpha": 0.1, "depth": 3, "seed": 7}).start("research").task
+    line = "path=x.csv, alpha=0.1, depth=3, +1 more"
+    assert line in task_text(task, now=task.updated_at).splitlines()[1]
+    page = task_html(task, now=task.updated_at)
+    assert f'<summary dir="auto" aria-label="inputs">{line}</summary>' in page
+    assert "seed=7" in read(page)
+    assert "pnb-inputs" not in task_html(life().task, now=task.updated_at, styled=False)
+
+
+def test_a_gate_before_the_first_phase_shows_the_inputs(life):
+    lived = life(inputs={"path": "x.csv", "alpha": 0.1})
+    task = lived.add(ev.ApprovalRequested, phase="research", output=None, revision=1).task
+    page = task_html(task, now=task.updated_at)
+    assert '<pre dir="auto" aria-label="inputs to be approved">path=x.csv\nalpha=0.1</pre>' in page
+    assert read(page).count("x.csv") == 1

@@ -32,6 +32,13 @@ TEXTS = [
     "turned \u202eround",
     "🐧" + "é" * 2500,
 ]
+_FRAME = {"codec": "parquet", "bytes": 9, "preview": "a", "$object": "sha256:" + "0" * 64}
+INPUTS = [
+    {},
+    {"path": "x.csv", "alpha": 0.1, "flags": [True, None], "deep": {"a": [1, "b"]}},
+    {"frame": _FRAME | {"type": "DataFrame", "shape": [344, 7]}, "model": _FRAME | {"type": "Net"}},
+    {"text": " two\n lines\x1b[0m ", "long": "é" * 41, "just": "x" * 40, "empty": "", "penguin \u202e": "🐧"},
+]
 TRACEBACKS = [
     "",
     """Traceback (most recent call last):
@@ -62,6 +69,7 @@ def said():
         "plain": [[text, words.plain(text)] for text in TEXTS],
         "own_line": [[text, line and {"where": line.where, "code": line.code}] for text, line in own],
         "as_of": [[task.as_json(), list(at.timetuple()[:6]), words.as_of(task, at)] for task, at in _copies()],
+        "inputs": [[_given(given).as_json(), words.inputs(_given(given))] for given in INPUTS],
         "task": [[task.as_json(), now.isoformat(), _of(task, now)] for task, now in _tasks()],
     }
 
@@ -95,6 +103,10 @@ def _tasks():
                 seen.add(kind)
                 found.append((task, task.updated_at + timedelta(seconds=2.5)))
     return found + _waiting(found[0][0]) + _due(next(task for task, _ in found if task.retry_at is not None))
+
+
+def _given(inputs):
+    return _tasks()[0][0].changed(inputs=inputs)
 
 
 def _counting():

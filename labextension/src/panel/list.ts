@@ -10,7 +10,7 @@ import { day } from '../words';
 import type { Known } from './listing';
 import { Row } from './row';
 
-export const ROW_HEIGHT = 54;
+export const ROW_HEIGHT = 70;
 const AROUND = 4; // rows beyond each edge
 const NO_LAYOUT_HEIGHT = 600; // where nothing is laid out, as in a test without a browser
 

@@ -6,7 +6,9 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { TaskModel } from '../model';
 import type { State, TaskState } from '../protocol';
-import { isTerminal } from '../words';
+import { inputs, isTerminal } from '../words';
+
+const LONGEST_SOUGHT = 2000; // characters of an input
 
 export const FILTERS = ['all', 'live', 'approval', 'completed', 'failed', 'cancelled'] as const;
 export type Filter = (typeof FILTERS)[number];
@@ -59,7 +61,8 @@ function passes(task: TaskState, { filter, notebook }: Query): boolean {
 function holds(task: TaskState, sought: string[]): boolean {
   const labels = Object.entries(task.labels).flat();
   const facts = [task.name, task.agent, task.session, task.task_id, task.key, task.notebook, task.state, ...labels];
-  const text = [...facts, task.error?.error.type, task.error?.error.message].join('\n').toLowerCase();
+  const given = inputs(task, LONGEST_SOUGHT);
+  const text = [...facts, ...given, task.error?.error.type, task.error?.error.message].join('\n').toLowerCase();
   return sought.every(word => text.includes(word));
 }
 

@@ -1,11 +1,12 @@
 // What becomes of tasks, told once, wherever they were launched.
 //
-// Rules: what had ended when this page first heard of it is not told; an approval that waits is told when it is first
+// Rules: what is on the screen, or was over before somebody could look away, needs no notice; what had ended when this page first heard of it is not told; an approval that waits is told when it is first
 // heard of; a notice is taken back when its task has gone on, so that there is one of a task at most; of many of a kind in a row a few are told, and the others counted in one more; what happened while the connection was lost is told when it is back.
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { TaskModel } from '../model';
 import type { TaskState } from '../protocol';
+import { isOnScreen } from '../sight';
 import type { TaskStore } from '../store';
 import * as words from '../words';
 
@@ -29,6 +30,7 @@ export type Tell = (notice: Notice) => Standing;
 /** So many of a kind are told one by one, until there was a pause. */
 const FEW = 3;
 const PAUSE_MS = 5000;
+const SHORT_MS = 5000;
 
 export class Notices {
   constructor(
@@ -66,6 +68,9 @@ export class Notices {
     this._open.delete(taskId);
     const notice = noticeOf(task, this._trans);
     if (notice === null || !this.wanted[notice.kind] || (before === undefined && notice.kind !== 'approval')) {
+      return;
+    }
+    if (isOnScreen(taskId) || wasShort(task)) {
       return;
     }
     this._open.set(taskId, this._told(notice));
@@ -137,6 +142,12 @@ class Others {
 
   private _count = 0;
   private _standing: Standing | null = null;
+}
+
+/** Who launched it has not looked away yet. */
+function wasShort(task: TaskState): boolean {
+  const end = task.ended_at;
+  return end !== null && Date.parse(end) - Date.parse(task.created_at) < SHORT_MS;
 }
 
 /** What is worth a word when it changes; each gate is another one. */

@@ -202,7 +202,7 @@ function tell(app: JupyterFrontEnd, { kind, message, taskId }: Notice, trans: Tr
   const show = () => void app.commands.execute(taskId === null ? COMMANDS.open : COMMANDS.show, { taskId });
   const types = { completed: 'success', failed: 'error', approval: 'warning' } as const;
   const id = Notification.emit(message, types[kind], {
-    autoClose: kind === 'completed' ? 6000 : false,
+    autoClose: kind === 'approval' ? false : 8000, // from then on it is behind the bell
     actions: [{ label: kind === 'approval' ? trans.__('Look and decide') : trans.__('Show'), callback: show }]
   });
   return { update: text => void Notification.update({ id, message: text }), takeBack: () => Notification.dismiss(id) };

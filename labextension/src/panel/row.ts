@@ -1,7 +1,7 @@
-// One task as two lines of a list.
+// One task as three lines of a list; two, where it has no inputs.
 
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { h, setAttribute, setHidden, setShare, setText } from '../dom';
+import { h, setAttribute, setHidden, setOptional, setShare, setText } from '../dom';
 import type { State, TaskState } from '../protocol';
 import { TONES } from '../view';
 import * as words from '../words';
@@ -24,14 +24,15 @@ export class Row {
   readonly node: HTMLElement;
 
   constructor(private _trans: TranslationBundle) {
-    this._name = h('span', { class: 'phasenb-row-name' });
+    this._name = h('span', { class: 'phasenb-row-name', dir: 'auto' });
+    this._inputs = h('span', { class: 'phasenb-row-inputs', dir: 'auto' });
     this._when = h('span', { class: 'phasenb-row-when' });
-    this._says = h('span', { class: 'phasenb-row-says' });
+    this._says = h('span', { class: 'phasenb-row-says', dir: 'auto' });
     this._fill = h('div', { class: 'phasenb-fill' });
     this._bar = h('div', { class: 'phasenb-bar', 'aria-hidden': 'true' }, this._fill);
     this._mark = h('span', { class: 'phasenb-mark', 'aria-hidden': 'true' });
     const first = h('div', { class: 'phasenb-row-first' }, this._mark, this._name, this._when);
-    this.node = h('div', { class: 'phasenb-row', role: 'option' }, first, this._says, this._bar);
+    this.node = h('div', { class: 'phasenb-row', role: 'option' }, first, this._inputs, this._says, this._bar);
   }
 
   update(model: Known, today: string): void {
@@ -48,7 +49,11 @@ export class Row {
     setText(this._name, words.plain(task.name));
     const launch = this._trans.__('launched %1', words.dateAndClock(new Date(task.created_at)));
     setAttribute(this.node, 'title', `${words.plain(task.name)}\n${launch}\n${task.task_id}`);
-    setText(this._when, ended || !live ? when(new Date(orderedBy(task)), today) : words.share(task, this._trans));
+    const at = new Date(orderedBy(task));
+    setText(this._when, ended || !live ? when(at, today) : words.share(task, this._trans));
+    setAttribute(this._when, 'title', words.dateAndClock(at));
+    setOptional(this._inputs, inputsLine(task, this._trans));
+    setAttribute(this._inputs, 'title', words.inputs(task).join('\n'));
     const says = rowSays(task, live ? null : model.asOf, this._trans);
     setText(this._says, says);
     setAttribute(this._says, 'title', says);
@@ -62,12 +67,21 @@ export class Row {
   private _mark: HTMLElement;
   private _name: HTMLElement;
   private _when: HTMLElement;
+  private _inputs: HTMLElement;
   private _says: HTMLElement;
   private _bar: HTMLElement;
   private _fill: HTMLElement;
 }
 
-/** The second line. `asOf`: nobody tells of the task any more since then. */
+/** `path=x.csv, alpha=0.1, depth=3, +2 more`; null where it has none. */
+function inputsLine(task: TaskState, trans: TranslationBundle): string | null {
+  const all = words.inputs(task);
+  const folded = all.length - words.FEW_INPUTS;
+  const more = folded > 0 ? [trans.__('+%1 more', folded)] : [];
+  return [...all.slice(0, words.FEW_INPUTS), ...more].join(', ') || null;
+}
+
+/** The last line. `asOf`: nobody tells of the task any more since then. */
 export function rowSays(task: TaskState, asOf: Date | null, trans: TranslationBundle): string {
   if (asOf !== null && !words.isTerminal(task.state)) {
     return words.asOf(task, asOf, trans);

@@ -77,7 +77,8 @@ export class Timeline {
       const own = all.filter(bar => bar.phase === name);
       this._lane(index).update(name, own, { start, length, now });
     });
-    setText(this._began, words.clock(new Date(start)));
+    setText(this._began, words.when(new Date(start), new Date(now)));
+    setAttribute(this._began, 'title', words.dateAndClock(new Date(start)));
     setText(
       this._took,
       tookWord(
