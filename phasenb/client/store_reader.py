@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,10 +27,12 @@ class StoreReader:
             self._saver = await asyncio.to_thread(
                 MemorySaver.open, place["url"], artifacts=place["artifacts"], reading=True
             )
+            atexit.register(self._saver.close_blocking)  # the last to close it leaves one file
         return self._saver.view(owner, session)
 
     async def close(self) -> None:
         """Idempotent."""
         saver, self._saver = self._saver, None
         if saver is not None:
+            atexit.unregister(saver.close_blocking)
             await saver.close()

@@ -4,7 +4,8 @@ Rules: the file is only ever added to, never deleted or replaced (where somebody
 is written to a file without a name is lost); one that is made here is its user's alone (0600), as it holds inputs,
 outputs and logs; readers have connections of their own and are never in the writer's way (WAL); a store in memory has
 one connection, so its readers go through the writer; a reader sees all that was handed to the writer
-before, log lines too.
+before, log lines too; the last connection of all processes that closes leaves one file (SQLite checkpoints then, where
+the connection may write), but what was taken away under a host is not written over.
 """
 
 from __future__ import annotations
@@ -12,38 +13,43 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import create_engine
 from sqlalchemy.pool import QueuePool
 
 from phasenb.errors import StoreUnavailable
 from phasenb.store import statements as sql
 from phasenb.store.faults import BUSY_S, unavailable
+from phasenb.store.guard import FileGuard
 from phasenb.store.heartbeat import Heartbeats
 from phasenb.store.location import Location, check
 from phasenb.store.migrations import MIGRATIONS, migrate, version_of
 from phasenb.store.statements import Cursor
-from phasenb.store.writer import Guard, Writer, nothing, nothing_against
+from phasenb.store.writer import Writer, nothing, nothing_against
 
 T = TypeVar("T")
 _WAL_RETRY_S = 0.02
+_READS_END_S = 10.0
 
 
 class Database:
     """``open`` it first; ``read`` from any thread; ``writer`` runs what changes it."""
 
-    def __init__(self, location: Location, writer: Writer, readers: Engine | None, epoch: str, guard: Guard) -> None:
+    def __init__(self, location: Location, writer: Writer, epoch: str, files: _Files | None) -> None:
         self.location = location
         self.writer = writer
         self.epoch = epoch
-        self._readers = readers
-        self._guard = guard
+        self._files = files
         self._closed = False
         self._version: int | None = None
+        self._reads = 0
+        self._turn = threading.Condition()
 
     @classmethod
     def open(cls, location: Location, *, reading: bool = False) -> Database:
@@ -55,7 +61,7 @@ class Database:
         if not reading:
             _make_private(location)
         try:
-            connection = _connect_to_read(location) if reading else _connect(location)
+            connection = _connect_to_look(location) if reading else _connection(location, "rwc")
         except sqlite3.Error as error:
             raise unavailable(location.shown, error) from error
         try:
@@ -63,41 +69,48 @@ class Database:
             # cursor that has not ended; the next try in this process would share its -shm.
             with closing(connection.cursor()) as cursor:
                 epoch = _look(cursor, location) if reading else _prepare(cursor, location)
+            files = None if location.path is None else _Files(location)
         except sqlite3.Error as error:
             connection.close()
             raise unavailable(location.shown, error) from error
         except BaseException:
             connection.close()
             raise
-        guard = _guard(location)
-        return cls(location, Writer(connection, location.shown, guard), _reader_pool(location), epoch, guard)
+        return cls(
+            location, Writer(connection, location.shown, files.guard if files else nothing_against), epoch, files
+        )
 
     def read(self, job: Callable[[Cursor], T]) -> T:
         """Run a reading job in the calling thread. Raises StoreUnavailable, and what the job raises."""
-        if self._readers is None:
+        if self._files is None:
             return self.writer.call(job)
         if self.writer.posted:
             self.writer.call(nothing)
-        return self._read(job)
+        return self._read(self._files, job)
 
-    def _read(self, job: Callable[[Cursor], T]) -> T:
-        assert self._readers is not None
-        if self._closed:
-            raise StoreUnavailable(self.location.shown, "it is closed")
-        self._guard()
+    def _read(self, files: _Files, job: Callable[[Cursor], T]) -> T:
+        with self._turn:
+            if self._closed:
+                raise StoreUnavailable(self.location.shown, "it is closed")
+            self._reads += 1
         try:
-            with closing(self._readers.raw_connection()) as connection:
+            files.guard()
+            with closing(files.readers.raw_connection()) as connection:
                 return job(connection.cursor())
         except sqlite3.Error as error:
             raise unavailable(self.location.shown, error) from error
+        finally:
+            with self._turn:
+                self._reads -= 1
+                self._turn.notify_all()
 
     async def aread(self, job: Callable[[Cursor], T]) -> T:
         """As ``read``, without blocking the loop."""
-        if self._readers is None:
+        if self._files is None:
             return await self.writer.run(job)
         if self.writer.posted:
             await self.writer.run(nothing)
-        return await asyncio.to_thread(self._read, job)
+        return await asyncio.to_thread(self._read, self._files, job)
 
     def quiet_until(self, cursor: Cursor) -> int | None:
         """A job for the writer: the newest event's number, or None where another connection may have committed since
@@ -114,46 +127,55 @@ class Database:
 
     def heartbeats(self, busy_s: float) -> Heartbeats | None:
         """A way of its own to the store's hosts, which waits for a lock at most ``busy_s``; None for one in memory."""
-        if self.location.path is None:
+        if self._files is None:
             return None
-        return Heartbeats(lambda: _connection(self.location, "rw", busy_s), self.location.shown, self._guard)
+        return Heartbeats(lambda: _connection(self.location, "rw", busy_s), self.location.shown, self._files.guard)
 
     def close(self) -> None:
-        """Commit what waits, then close all connections. Idempotent; blocks."""
-        self._closed = True  # a pool that was disposed of would connect anew
-        self.writer.close()
-        if self._readers is not None:
-            self._readers.dispose()
-
-
-def _guard(location: Location) -> Guard:
-    """Raises StoreUnavailable once the path is no longer the file that it is now."""
-    if location.path is None:
-        return nothing_against
-    path = str(location.path)
-    opened = os.stat(path)  # noqa: PTH116 - asked at each commit: a Path costs more than the stat
-
-    def guard() -> None:
-        try:
-            found = os.stat(path)  # noqa: PTH116
-        except OSError:
-            same = False
+        """Commit what waits and let reads end, then close all connections. Idempotent; blocks."""
+        with self._turn:
+            self._closed = True  # a pool that was disposed of would connect anew
+            self._turn.wait_for(lambda: not self._reads, _READS_END_S)
+        if self._files is None:
+            self.writer.close()
         else:
-            same = (found.st_ino, found.st_dev) == (opened.st_ino, opened.st_dev)
-        if not same:
-            raise StoreUnavailable(
-                location.shown,
-                "its file was removed or replaced while it was in use: put it back, or restart this host (the Jupyter "
-                "server; without one, the kernel or script) to go on with what is there now",
-            )
+            self._files.close(self.writer)
 
-    return guard
+
+class _Files:
+    """What keeps a store's files open beside the writer: connections that can't write."""
+
+    def __init__(self, location: Location) -> None:
+        # One from the start: at the end it may have to be the last one, and by then the files may be others.
+        self._anchor = _connection(location, "ro")
+        try:
+            with closing(self._anchor.cursor()) as cursor:
+                cursor.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            self.guard = FileGuard(location)
+        except BaseException:
+            self._anchor.close()
+            raise
+        self.readers = create_engine(
+            "sqlite://", creator=lambda: _connection(location, "ro"), poolclass=QueuePool, pool_size=4, max_overflow=-1
+        )
+
+    def close(self, writer: Writer) -> None:
+        """The last connection checkpoints if it may write, so the writer closes last. It may not where the files are
+        others' by now: they would be written over, so it closes first.
+        """
+        writer.finish()
+        if not self.guard.whole():
+            writer.close()
+        self.readers.dispose()
+        self._anchor.close()
+        writer.close()
 
 
 def _make_private(location: Location) -> None:
     """Make the file where there is none, before SQLite would with the umask; its -wal and -shm get the file's mode."""
     if location.path is None:
         return
+    _check_not_cut(location, location.path)
     try:
         os.close(os.open(location.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except FileExistsError:
@@ -162,12 +184,30 @@ def _make_private(location: Location) -> None:
         pass  # SQLite is about to fail at the same, and its errors have their sentences
 
 
-def _connect(location: Location) -> sqlite3.Connection:
-    return _connection(location, "rwc")
+def _check_not_cut(location: Location, path: Path) -> None:
+    """SQLite would remove the -wal of an empty file. Raises StoreUnavailable."""
+    try:
+        cut = path.stat().st_size == 0 < path.with_name(f"{path.name}-wal").stat().st_size
+    except OSError:
+        return
+    if cut:
+        problem = (
+            f"the file is empty, and {path.name}-wal beside it is not: both were left as they are; put a backup in the "
+            "place of the file, or move both away to begin anew"
+        )
+        raise StoreUnavailable(location.shown, problem)
 
 
-def _connect_to_read(location: Location) -> sqlite3.Connection:
-    return _connection(location, "ro")
+def _connect_to_look(location: Location) -> sqlite3.Connection:
+    """A connection that changes nothing, and yet leaves one file where it is the last: if it may write there."""
+    assert location.path is not None
+    effective = os.access in os.supports_effective_ids
+    places = (location.path, location.path.parent)
+    if not all(os.access(place, os.W_OK, effective_ids=effective) for place in places):
+        return _connection(location, "ro")
+    connection = _connection(location, "rw")
+    connection.execute("PRAGMA query_only = ON")
+    return connection
 
 
 def _connection(location: Location, mode: str, busy_s: float = BUSY_S) -> sqlite3.Connection:
@@ -234,12 +274,3 @@ def _use_wal(cursor: Cursor, store: str) -> None:
             break
     if mode != "wal":
         raise StoreUnavailable(store, "its file system has no shared memory: set store.url to a path on a local disk")
-
-
-def _reader_pool(location: Location) -> Engine | None:
-    if location.path is None:
-        return None
-
-    return create_engine(
-        "sqlite://", creator=lambda: _connect_to_read(location), poolclass=QueuePool, pool_size=4, max_overflow=-1
-    )

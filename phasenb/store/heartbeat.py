@@ -16,7 +16,7 @@ from contextlib import closing, suppress
 from phasenb.core import real_clock
 from phasenb.core.ports import HostInfo
 from phasenb.core.silence import LOOP_STANDS_S, Life, OwnLease
-from phasenb.errors import LeaseLost, PhasenbError
+from phasenb.errors import LeaseLost, PhasenbError, StoreUnavailable
 from phasenb.store import hosts
 from phasenb.store import statements as sql
 from phasenb.store.faults import unavailable
@@ -54,11 +54,12 @@ class Heartbeats:
             raise unavailable(self._store, error) from None
 
     def others(self, host: str) -> list[HostInfo] | None:
-        """The other hosts; None where they can't be read."""
+        """The other hosts; None where they can't be read, as of a store that was taken away: others may have it."""
         try:
+            self._guard()
             with closing(self._opened().cursor()) as cursor:
                 found = [HostInfo(*row) for row in sql.HOSTS.all(cursor)]
-        except sqlite3.Error:
+        except (sqlite3.Error, StoreUnavailable):
             return None
         return [each for each in found if each.host != host]
 

@@ -111,12 +111,16 @@ class MemorySaver:
 
     async def close(self) -> None:
         """Commit what waits and let go of the file. Idempotent; later uses raise StoreUnavailable."""
+        await asyncio.to_thread(self.close_blocking)
+
+    def close_blocking(self) -> None:
+        """As ``close``, where no event loop runs: at the end of a process."""
         with self._opening:
             self._closed = True
         if self._opened is not None:
             database, artifacts = self._opened
-            await asyncio.to_thread(database.close)
-            await asyncio.to_thread(artifacts.close)
+            database.close()
+            artifacts.close()
 
     def view(self, owner: str, session: str) -> MemoryView:
         """The frames and values of one session: the view can name no other."""

@@ -95,13 +95,18 @@ class Writer:
         """Whether something that was posted is not committed yet; ``run(nothing)`` then waits for it."""
         return self._posted > 0
 
-    def close(self) -> None:
-        """Run what waits, then end the thread and close the connection. Idempotent."""
+    def finish(self) -> None:
+        """Run what waits, then end the thread; the connection stays open. Idempotent."""
         with self._gate:
             if not self._closed:
                 self._closed = True
                 self._queue.put(None)
         self._thread.join()
+
+    def close(self) -> None:
+        """As ``finish``, and close the connection. Idempotent."""
+        self.finish()
+        self._connection.close()
 
     def _put(self, request: _Request) -> None:
         with self._gate:
@@ -120,7 +125,7 @@ class Writer:
             if group:
                 self._commit(cursor, group)
                 self._answer(group)
-        self._connection.close()
+        cursor.close()
 
     def _next_group(self) -> tuple[list[_Request], bool]:
         """The requests that wait, and whether more may come. Waits for the first, and a moment for company."""

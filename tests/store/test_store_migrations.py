@@ -6,7 +6,7 @@ import sqlite3
 import pytest
 
 from phasenb.store import migrations
-from phasenb.store.database import _connect
+from phasenb.store.database import _connection
 from phasenb.store.location import locate
 from phasenb.store.migrations import MIGRATIONS, Migration, migrate
 from phasenb.store.saver import MemorySaver
@@ -99,7 +99,7 @@ NEXT = (*MIGRATIONS, Migration(len(MIGRATIONS) + 1, "priorities", add_column))
 def test_a_migration_is_run_once_and_recorded(tmp_path):
     path = tmp_path / "phasenb.db"
     asyncio.run(MemorySaver.open(path).close())
-    connection = _connect(locate(path))
+    connection = _connection(locate(path), "rwc")
     for _ in range(2):
         migrate(connection.cursor(), str(path), NEXT)
     assert connection.execute("SELECT priority FROM tasks").fetchall() == []
@@ -116,7 +116,7 @@ def test_a_migration_that_fails_leaves_no_trace(tmp_path):
         add_column(cursor)
         raise RuntimeError("power cut")
 
-    connection = _connect(locate(path))
+    connection = _connection(locate(path), "rwc")
     with pytest.raises(RuntimeError, match="power cut"):
         migrate(connection.cursor(), str(path), (*MIGRATIONS, Migration(len(MIGRATIONS) + 1, "half", half)))
     assert "priority" not in {row[1] for row in connection.execute("PRAGMA table_info(tasks)")}

@@ -217,11 +217,11 @@ def test_a_store_that_is_read_only_is_found_out_at_once(tmp_path, monkeypatch):
     path = tmp_path / "phasenb.db"
     asyncio.run(MemorySaver.open(path).close())
 
-    def read_only(location):
+    def read_only(location, mode):
         return sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False)
 
     # As root every file is writable, so SQLite is told to open it as a plain user would find it.
-    monkeypatch.setattr(database, "_connect", read_only)
+    monkeypatch.setattr(database, "_connection", read_only)
     assert "can't be written" in refused(path)
 
 
@@ -307,11 +307,11 @@ def test_a_network_file_system_is_refused(tmp_path, monkeypatch):
 
 
 def test_a_file_system_without_shared_memory_is_refused(tmp_path, monkeypatch):
-    def connect(location):
+    def connect(location, mode):
         uri = f"file:{location.path}?vfs=unix-dotfile"  # SQLite's own way to do without: no WAL there
         return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
 
-    monkeypatch.setattr(database, "_connect", connect)
+    monkeypatch.setattr(database, "_connection", connect)
     assert "no shared memory: set store.url" in refused(tmp_path / "phasenb.db")
 
 

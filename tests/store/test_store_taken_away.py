@@ -1,6 +1,9 @@
 """A store's file that somebody removes or replaces while a host uses it: nothing is told that is not on disk."""
 
 import asyncio
+import os
+import shutil
+import sqlite3
 
 import pytest
 
@@ -20,13 +23,14 @@ def count(cursor):
     return cursor.execute("SELECT count(*) FROM tasks").fetchone()[0]
 
 
-def refused(database):
+def refused(database, told="was removed or replaced while it was in use: put it back"):
     for use in (
         lambda: database.read(count),
         lambda: database.writer.call(count),
         lambda: asyncio.run(aread(database)),
+        lambda: database.heartbeats(1.0).beat("me"),
     ):
-        with pytest.raises(StoreUnavailable, match="was removed or replaced while it was in use: put it back"):
+        with pytest.raises(StoreUnavailable, match=told):
             use()
 
 
@@ -49,3 +53,69 @@ def test_another_file_in_its_place_is_not_taken_for_it(database):
     path.unlink()
     Database.open(database.location).close()
     refused(database)
+
+
+# --- -wal and -shm ---------------------------------------------------------------------------------------------------
+
+
+def files(path):
+    return sorted(each.name for each in path.parent.glob(f"{path.name}*"))
+
+
+def beside(path, suffix):
+    return path.with_name(path.name + suffix)
+
+
+def keep(name):
+    return lambda cursor: cursor.execute("INSERT INTO phasenb_meta VALUES (?, 'kept')", (name,))
+
+
+def kept(path):
+    """What is in the store alone, as a copy of it would have it."""
+    copy = path.with_name("copy of it")
+    shutil.copy(path, copy)
+    with sqlite3.connect(copy) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        return {name for (name,) in connection.execute("SELECT name FROM phasenb_meta WHERE value = 'kept'")}
+
+
+@pytest.mark.parametrize("gone", [("-wal",), ("-shm",), ("-wal", "-shm")])
+def test_what_lies_beside_it_is_refused_when_it_was_taken_away_and_no_commit_is_lost(database, gone):
+    path = database.location.path
+    database.writer.call(keep("before"))
+    for suffix in gone:
+        beside(path, suffix).unlink()
+    refused(database, f"its file {path.name}{gone[0]} was removed or replaced while it was in use")
+    assert database.heartbeats(1.0).others("me") is None, "others may have it: nobody may say that there are none"
+    database.close()
+    assert files(path) == [path.name]
+    assert kept(path) == {"before"}
+
+
+def test_one_that_is_put_back_is_used_again(database, tmp_path):
+    wal = beside(database.location.path, "-wal")
+    database.writer.call(keep("before"))
+    wal.rename(tmp_path / "elsewhere")
+    refused(database)
+    (tmp_path / "elsewhere").rename(wal)
+    database.writer.call(keep("after"))
+    database.close()
+    assert kept(database.location.path) == {"before", "after"}
+
+
+def test_a_file_that_was_cut_short_is_refused_also_when_it_has_grown_again(database):
+    path = database.location.path
+    database.writer.call(keep("before"))
+    whole = path.read_bytes()
+    os.truncate(path, 0)
+    refused(database, "was cut short while it was in use: put a backup in its place")
+    path.write_bytes(whole)
+    refused(database, "was cut short")
+    os.truncate(path, 0)
+    database.close()
+    assert beside(path, "-wal").stat().st_size > 0
+    with pytest.raises(
+        StoreUnavailable, match=r"the file is empty, and store\.db-wal beside it is not: both were left"
+    ):
+        Database.open(database.location)
+    assert beside(path, "-wal").stat().st_size > 0

@@ -1,0 +1,70 @@
+"""FileGuard: whether the files of an open store are still those that it was opened with.
+
+SQLite holds three files: the store, and beside it -wal and -shm. Once one of them has another inode, a host that goes
+on writes where nobody will read, and two hosts that hold different ones damage the store. So each use asks first.
+"""
+
+from __future__ import annotations
+
+import os
+
+from phasenb.errors import StoreUnavailable
+from phasenb.store.location import Location
+
+_SUFFIXES = ("", "-wal", "-shm")
+_GO_ON = "restart this host (the Jupyter server; without one, the kernel or script) to go on with what is there now"
+
+
+class FileGuard:
+    """Make it while a connection holds the files open; call it from any thread. Raises StoreUnavailable."""
+
+    def __init__(self, location: Location) -> None:
+        assert location.path is not None
+        self._shown = location.shown
+        self._paths = [f"{location.path}{suffix}" for suffix in _SUFFIXES]
+        self._opened = [_file(path) for path in self._paths]
+        self._size = self._changed = 0
+        self._cut = False
+        self._note(os.stat(self._paths[0]))  # noqa: PTH116 - asked at each commit: a Path costs more than the stat
+
+    def __call__(self) -> None:
+        for path, opened in zip(self._paths, self._opened, strict=True):
+            found = _stat(path)
+            if opened is not None and (found is None or (found.st_ino, found.st_dev) != opened):
+                which = "" if path == self._paths[0] else f" {os.path.basename(path)}"  # noqa: PTH119
+                problem = f"its file{which} was removed or replaced while it was in use: put it back, or {_GO_ON}"
+                raise StoreUnavailable(self._shown, problem)
+            if path == self._paths[0] and found is not None:
+                self._note(found)
+
+    def _note(self, found: os.stat_result) -> None:
+        # In WAL mode nobody makes the file shorter but VACUUM. What a writer made of one that was cut is of no use.
+        self._cut = self._cut or found.st_size < self._size
+        if self._cut:
+            problem = f"its file was cut short while it was in use: put a backup in its place, or {_GO_ON}"
+            raise StoreUnavailable(self._shown, problem)
+        self._size, self._changed = found.st_size, found.st_mtime_ns
+
+    def whole(self) -> bool:
+        """Whether what is in the open -wal may be brought into the store: nothing was taken away, or only -wal and
+        -shm were and nobody has opened the store since. No commit of this host is lost then.
+        """
+        store = _stat(self._paths[0])
+        if self._cut or store is None or (store.st_ino, store.st_dev) != self._opened[0]:
+            return False
+        beside = [(_file(path), opened) for path, opened in zip(self._paths[1:], self._opened[1:], strict=True)]
+        if all(found == opened for found, opened in beside):
+            return store.st_size >= self._size
+        return store.st_mtime_ns == self._changed and all(found in (None, opened) for found, opened in beside)
+
+
+def _stat(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)  # noqa: PTH116
+    except OSError:
+        return None
+
+
+def _file(path: str) -> tuple[int, int] | None:
+    found = _stat(path)
+    return None if found is None else (found.st_ino, found.st_dev)
