@@ -101,7 +101,7 @@ def _stop(call: Call, store: str, served: Served | None) -> int:
 def _detached(call: Call, store: str) -> int:
     """Start it in a session of its own; when this returns it answers, or its last words are told."""
     log = _beside(store, ".log")
-    own = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    own = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     try:
         process = subprocess.Popen(
             [sys.executable, "-m", "phasenb", "--json", "serve", "--foreground"],
@@ -154,7 +154,7 @@ def _foreground(call: Call, store: str) -> int:
 def _alone(store: str) -> Iterator[bool]:
     """Whether this process is the one of its store; a lock that ends with the process, however it ends."""
     path = _beside(store, ".lock")
-    with path.open("w") as file:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600), "wb") as file:  # noqa: PTH123
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -165,7 +165,8 @@ def _alone(store: str) -> Iterator[bool]:
 
 def _beside(store: str, suffix: str) -> Path:
     from phasenb.client.served import runtime_file
+    from phasenb.config.places import make_private_folder
 
     path = runtime_file(store)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private_folder(path.parent)
     return path.with_suffix(suffix)

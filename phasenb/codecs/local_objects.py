@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from phasenb.config.places import create_private, make_private_folder
+
 _NAME = re.compile(r"[0-9a-f]{64}")
 _INCOMING = re.compile(r"[0-9a-f]{32}")
 
@@ -22,8 +24,8 @@ class LocalFiles:
 
     def start(self) -> BinaryIO:
         folder = self._root / "incoming"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return (folder / uuid.uuid4().hex).open("xb")
+        make_private_folder(folder)
+        return create_private(folder / uuid.uuid4().hex)
 
     def finish(self, file: BinaryIO, name: str) -> None:
         with file:

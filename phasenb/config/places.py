@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 from phasenb.errors import ConfigError
 
@@ -44,6 +44,23 @@ def data_path(folder: str) -> list[str]:
 def expanded(path: str | Path) -> Path:
     """With the home folder in the place of ``~``. Raises ConfigError."""
     return _asked(Path(path).expanduser)
+
+
+def make_private_folder(path: Path) -> None:
+    """Make a folder and those above it that are missing, all of them their user's alone. Raises OSError."""
+    # mkdir(parents=True) gives its mode to the last one only.
+    for missing in reversed([each for each in (path, *path.parents) if not each.exists()]):
+        missing.mkdir(mode=0o700, exist_ok=True)
+    path.mkdir(mode=0o700, exist_ok=True)
+
+
+def create_private(path: Path) -> BinaryIO:
+    """A new file, its user's alone, to be written. Raises FileExistsError, OSError."""
+    return open(path, "xb", opener=_private)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
 
 
 def _asked(ask: Callable[[], T]) -> T:

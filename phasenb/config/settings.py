@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr
 
+from phasenb.config.places import make_private_folder
 from phasenb.dto.base import Frozen
 from phasenb.dto.policies import Number, RecoveryPolicy, Seconds, Whole
 from phasenb.errors import StoreUnavailable
@@ -105,7 +106,7 @@ def make_data_dir(settings: Settings) -> None:
     """
     if settings.store.url is None:
         try:
-            default_data_dir().mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private_folder(default_data_dir())
         except OSError as error:
             problem = f"its folder can't be made ({error.strerror}): set store.url (PHASENB_STORE_URL) to another place"
             raise StoreUnavailable(settings.store_url, problem) from error

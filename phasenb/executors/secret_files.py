@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
+from phasenb.config.places import create_private, make_private_folder
 from phasenb.errors import LaunchError
 
 _YOUNG_S = 600.0  # another host may be about to store the task
@@ -54,7 +55,7 @@ class SecretFiles:
                 _own_folder(each)
             for name, value in values.items():
                 whole = folder / f".{uuid.uuid4().hex}"
-                with open(os.open(whole, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123
+                with create_private(whole) as file:
                     file.write(value.encode())
                 whole.replace(folder / name)
         except OSError as error:
@@ -64,7 +65,7 @@ class SecretFiles:
 
 def _own_folder(path: Path) -> None:
     """Make a folder, or take one that is this user's alone. Raises PermissionError for another's."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private_folder(path)
     found = path.lstat()
     if found.st_uid != os.getuid():
         raise PermissionError(1, "it belongs to another user")

@@ -34,6 +34,7 @@ from tornado.iostream import IOStream
 from tornado.web import Application, RequestHandler
 
 from phasenb.client.own_socket import is_private, socket_place
+from phasenb.config.places import make_private_folder
 
 log = logging.getLogger(__name__)
 
@@ -143,7 +144,7 @@ class OwnSocket:
         system that has none, in a folder of our own, to which a link leads. Raises OSError.
         """
         place = self._place
-        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(place.parent)
         if is_private(place.parent):
             try:
                 return _bound(place)

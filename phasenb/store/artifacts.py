@@ -22,7 +22,7 @@ from typing import BinaryIO
 
 from phasenb.codecs.local_objects import LocalFiles
 from phasenb.codecs.objects import PREFIX, ObjectFolder
-from phasenb.config.places import expanded
+from phasenb.config.places import create_private, expanded, make_private_folder
 from phasenb.errors import StoreUnavailable
 
 CHUNK_BYTES = 1024 * 1024
@@ -135,10 +135,11 @@ class Artifacts:
 
 def _written_once(file: Path, text: str) -> str:
     """Write a file whole, unless it is there; what is in it."""
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private_folder(file.parent)
     if not file.exists():
         whole = file.with_name(f"{file.name}.{uuid.uuid4().hex}")
-        whole.write_text(text)
+        with create_private(whole) as begun:
+            begun.write(text.encode())
         try:
             os.link(whole, file)
         except FileExistsError:

@@ -28,7 +28,7 @@ from phasenb.store import statements as sql
 from phasenb.store.faults import BUSY_S, unavailable
 from phasenb.store.guard import FileGuard
 from phasenb.store.heartbeat import Heartbeats
-from phasenb.store.location import Location, check
+from phasenb.store.location import Location, check, check_links
 from phasenb.store.migrations import MIGRATIONS, migrate, version_of
 from phasenb.store.statements import Cursor
 from phasenb.store.writer import Writer, nothing, nothing_against
@@ -61,15 +61,16 @@ class Database:
         if not reading:
             _make_private(location)
         try:
-            connection = _connect_to_look(location) if reading else _connection(location, "rwc")
+            connection = _connection(location, "ro" if reading else "rwc")
         except sqlite3.Error as error:
             raise unavailable(location.shown, error) from error
         try:
             # Closed at once: a connection lives on, and holds its files as they were, while an error's frames hold a
             # cursor that has not ended; the next try in this process would share its -shm.
             with closing(connection.cursor()) as cursor:
+                _check_not_led_away(cursor, location)
                 epoch = _look(cursor, location) if reading else _prepare(cursor, location)
-            files = None if location.path is None else _Files(location)
+            files = None if location.path is None else _Files(location, reading=reading)
         except sqlite3.Error as error:
             connection.close()
             raise unavailable(location.shown, error) from error
@@ -143,11 +144,12 @@ class Database:
 
 
 class _Files:
-    """What keeps a store's files open beside the writer: connections that can't write."""
+    """What keeps a store's files open beside the writer. ``reading``: the writer may not write, and this one may."""
 
-    def __init__(self, location: Location) -> None:
-        # One from the start: at the end it may have to be the last one, and by then the files may be others.
-        self._anchor = _connection(location, "ro")
+    def __init__(self, location: Location, *, reading: bool) -> None:
+        # From the start: at the end it may have to be the last one, and by then the files may be others.
+        self._anchor = _connect_to_look(location) if reading else _connection(location, "ro")
+        self._reading = reading
         try:
             with closing(self._anchor.cursor()) as cursor:
                 cursor.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -160,15 +162,16 @@ class _Files:
         )
 
     def close(self, writer: Writer) -> None:
-        """The last connection checkpoints if it may write, so the writer closes last. It may not where the files are
-        others' by now: they would be written over, so it closes first.
+        """The last connection checkpoints if it may write, so the one that may closes last. Where the files are others'
+        by now they would be written over: there it closes first.
         """
         writer.finish()
+        last, first = (self._anchor.close, writer.close) if self._reading else (writer.close, self._anchor.close)
         if not self.guard.whole():
-            writer.close()
+            first, last = last, first
+        first()
         self.readers.dispose()
-        self._anchor.close()
-        writer.close()
+        last()
 
 
 def _make_private(location: Location) -> None:
@@ -182,6 +185,19 @@ def _make_private(location: Location) -> None:
         pass  # whoever made it chose its mode
     except OSError:
         pass  # SQLite is about to fail at the same, and its errors have their sentences
+
+
+def _check_not_led_away(cursor: Cursor, location: Location) -> None:
+    """A link may have come since it was looked for. SQLite resolves links when it opens, and follows none then.
+
+    Raises StoreUnavailable.
+    """
+    if location.path is None:
+        return
+    check_links(location, location.path)
+    opened = cursor.execute("PRAGMA database_list").fetchone()[2]
+    if Path(opened) != location.path.resolve():
+        raise StoreUnavailable(location.shown, "a link was put in its place while it was opened")
 
 
 def _check_not_cut(location: Location, path: Path) -> None:

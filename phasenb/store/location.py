@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +53,7 @@ def check(location: Location) -> None:
     path = location.path
     if path is None:
         return
+    check_links(location, path)
     try:
         if not path.parent.is_dir():
             raise StoreUnavailable(location.shown, "its folder does not exist")
@@ -63,6 +65,29 @@ def check(location: Location) -> None:
     if network:
         problem = f"it lies on a network file system ({network}): set store.url to a path on a local disk"
         raise StoreUnavailable(location.shown, problem)
+
+
+def check_links(location: Location, path: Path) -> None:
+    """In a folder that everybody may write to, a link may lead to a file of its maker's choice.
+
+    Raises StoreUnavailable where ``path``, or a folder that it lies in, is such a link.
+    """
+    try:
+        planted = next(
+            (each for each in (path, *path.parents) if _open_to_all(each.parent) and each.is_symlink()), None
+        )
+    except OSError:
+        return  # what is wrong with the path is said by those who look at it next
+    if planted is not None:
+        problem = (
+            f"{planted} is a symbolic link in a folder that everybody may write to, and was not followed: remove it, "
+            "or set store.url to a path in a folder of your own"
+        )
+        raise StoreUnavailable(location.shown, problem)
+
+
+def _open_to_all(folder: Path) -> bool:
+    return folder.is_dir() and bool(folder.stat().st_mode & stat.S_IWOTH)
 
 
 def network_file_system(folder: Path, mounts: str) -> str | None:

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import orjson
 
@@ -31,7 +31,8 @@ from phasenb.store.appends import PreparedAppend, known_task
 from phasenb.store.artifacts import Artifacts
 from phasenb.store.database import Database
 from phasenb.store.heartbeat import Heartbeats
-from phasenb.store.location import Location, locate
+from phasenb.store.location import Location, check_links, locate
+from phasenb.store.lost_lines import LostLines
 from phasenb.store.references import oldest_attempt, references
 from phasenb.store.statements import Cursor
 from phasenb.store.view import MemoryView
@@ -54,6 +55,7 @@ class MemorySaver:
         self._opening = threading.Lock()
         self._opened: tuple[Database, Artifacts] | None = None
         self._closed = False
+        self._lost_lines = LostLines()
 
     @classmethod
     def open(cls, url: str | Path, *, artifacts: str | None = None, reading: bool = False) -> Self:
@@ -76,9 +78,12 @@ class MemorySaver:
 
     def _open(self) -> tuple[Database, Artifacts]:
         database, path = Database.open(self._location, reading=self._reading), self._location.path
-        if self._artifacts_url is None:
-            return database, Artifacts(None if path is None else str(path.parent / "artifacts" / database.epoch))
+        beside = None if path is None else path.parent / "artifacts" / database.epoch
         try:
+            if self._artifacts_url is None:
+                if beside is not None:
+                    check_links(self._location, beside)
+                return database, Artifacts(None if beside is None else str(beside))
             artifacts = Artifacts(self._artifacts_url)
             if not self._reading:
                 artifacts.claim(database.epoch, self._location.shown)
@@ -130,7 +135,9 @@ class MemorySaver:
 
     async def append(self, append: Append) -> Appended:
         """See ports.Store: durable when it returns. Raises Conflict, StoreUnavailable."""
-        return await self._database.writer.run(PreparedAppend(append))
+        prepared = PreparedAppend(append)
+        self._say_lost(append.task.task_id)  # an attempt's last lines may have been the lost ones
+        return await self._database.writer.run(prepared)
 
     async def launched(self, owner: str, session: str, launch: Launch) -> str | None:
         return await self._database.aread(lambda cursor: known_task(cursor, owner, session, launch))
@@ -176,10 +183,28 @@ class MemorySaver:
         return await self._database.writer.run(lambda cursor: artifacts.remove(unnamed - references(cursor), before))
 
     async def add_log(self, log: PhaseLog) -> None:
-        """Queue lines for the next commit; ``logs`` sees them at once, and they are never after a later append."""
+        """Queue lines for the next commit; ``logs`` sees them at once, and they are never after a later append.
+
+        Lines that the store could not take are counted, and said in the log once it can.
+        """
         values = rows.log_values(log)
         if values:
-            self._database.writer.post(lambda cursor: sql.INSERT_LOG.run_many(cursor, values))
+            self._say_lost(log.task_id)
+            self._post_lines(values, len(log.lines) + log.dropped)
+
+    def _say_lost(self, task_id: str) -> None:
+        for told, count in self._lost_lines.taken(task_id):
+            self._post_lines([told], count)
+
+    def _post_lines(self, values: list[dict[str, Any]], count: int) -> None:
+        def lost() -> None:
+            self._lost_lines.add(values[-1], count)
+
+        try:
+            self._database.writer.post(lambda cursor: sql.INSERT_LOG.run_many(cursor, values), lost)
+        except StoreUnavailable:
+            lost()
+            raise
 
     async def add_checkpoint(
         self, task_id: str, phase: str, attempt: int, value: Json, lease: Lease | None = None

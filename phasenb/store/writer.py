@@ -47,13 +47,14 @@ def nothing(cursor: Cursor) -> None:
 
 @dataclass(slots=True)
 class _Request:
-    """``future`` is an asyncio one where ``loop`` is given; None where nobody waits."""
+    """``future`` is an asyncio one where ``loop`` is given; None where nobody waits: ``lost`` hears of a failure."""
 
     job: Job
     future: Any = None
     loop: asyncio.AbstractEventLoop | None = None
     result: Any = None
     error: BaseException | None = None
+    lost: Callable[[], None] | None = None
 
 
 class Writer:
@@ -86,9 +87,9 @@ class Writer:
         self._put(_Request(job, future))
         return future.result()
 
-    def post(self, job: Job) -> None:
-        """Run a job in some later group, soon. A failure is logged."""
-        self._put(_Request(job))
+    def post(self, job: Job, lost: Callable[[], None] | None = None) -> None:
+        """Run a job in some later group, soon. A failure is logged, and ``lost`` called in the writer's thread."""
+        self._put(_Request(job, lost=lost))
 
     @property
     def posted(self) -> bool:
@@ -205,6 +206,8 @@ class Writer:
                 _settle(request)
             elif request.error is not None:
                 log.error("store %s: not kept: %s", self._store, request.error)
+                if request.lost is not None:
+                    request.lost()
         for loop, requests in by_loop.items():
             try:
                 loop.call_soon_threadsafe(_settle_all, requests)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from phasenb.config.places import make_private_folder
 from phasenb.errors import StoreUnavailable
 from phasenb.store import database, location
 from phasenb.store.location import locate, network_file_system
@@ -61,6 +62,45 @@ def test_what_is_made_is_its_users_alone_and_what_was_there_keeps_its_mode(tmp_p
         assert set(asyncio.run(modes(shared)).values()) == {0o640}
     finally:
         os.umask(umask)
+
+
+def test_folders_and_objects_are_their_users_alone_all_the_way(tmp_path, story):
+    umask = os.umask(0o022)
+    try:
+        data = tmp_path / "share" / "phasenb"
+        make_private_folder(data)
+        saver = MemorySaver.open(data / "phasenb.db", artifacts=str(tmp_path / "objects" / "of mine"))
+        saver._artifacts.folder("ada").put(b"bytes")
+        beside = MemorySaver.open(data / "other.db")
+        beside._artifacts.folder("ada").put(b"bytes")
+    finally:
+        os.umask(umask)
+    for each in (saver, beside):
+        asyncio.run(each.close())
+    found = {str(each.relative_to(tmp_path)): mode(each) for each in tmp_path.rglob("*")}
+    assert {name for name, own in found.items() if own != (0o700 if (tmp_path / name).is_dir() else 0o600)} == set()
+    assert len(found) > 12
+
+
+@pytest.mark.parametrize("planted", ["store.db", "artifacts"])
+@pytest.mark.parametrize("there", [True, False])
+def test_no_link_is_followed_in_a_folder_that_everybody_may_write_to(tmp_path, planted, there):
+    victim, folder = tmp_path / "victim", tmp_path / "open"
+    folder.mkdir()
+    folder.chmod(0o1777)
+    if there:
+        victim.touch() if planted == "store.db" else victim.mkdir()
+    (folder / planted).symlink_to(victim)
+    told = refused(folder / "store.db")
+    assert f"{folder / planted} is a symbolic link in a folder that everybody may write to, and was not" in told
+    assert victim.exists() is there
+    assert not there or not (victim.stat().st_size if victim.is_file() else list(victim.iterdir()))
+
+
+def test_a_link_in_a_folder_of_ones_own_is_followed(tmp_path):
+    (tmp_path / "store.db").symlink_to(tmp_path / "elsewhere.db")
+    asyncio.run(MemorySaver.open(tmp_path / "store.db").close())
+    assert (tmp_path / "elsewhere.db").stat().st_size
 
 
 @pytest.mark.parametrize("closed", [True, False])
