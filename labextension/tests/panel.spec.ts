@@ -4,7 +4,7 @@ import { ServerError } from '../src/errors';
 import { TaskModel } from '../src/model';
 import { formSchema, launchInputs, type Schema } from '../src/panel/form';
 import { ROW_HEIGHT, TaskList } from '../src/panel/list';
-import { Census, counted, EVERYTHING, type Known, listed, statusText } from '../src/panel/listing';
+import { Census, counted, EVERYTHING, type Known, launchedBefore, listed, statusText } from '../src/panel/listing';
 import { originOf, pathBelow, pathOf } from '../src/panel/notebook';
 import { type Notice, Notices } from '../src/panel/notices';
 import { rowSays } from '../src/panel/row';
@@ -53,6 +53,13 @@ describe('the listing', () => {
     expect(names({ text: 'nightly task' })).toEqual(['task 4']);
     expect(names({ text: 'nightly task 2 birds' })).toEqual([]);
     expect(names({ text: 'alpha=0.25 penguins.csv' })).toEqual(['task 4']);
+  });
+
+  it('has the newest task of each agent and notebook as launched before', () => {
+    const more = [...models, known(5, { agent: 'weather' }), known(6, { agent: 'weather', session: 'other' })];
+    const before = launchedBefore(more).map(task => task.name);
+    expect(before).toEqual(['task 6', 'task 5', 'task 4', 'task 3', 'task 2']);
+    expect(launchedBefore(more, 1).length).toBe(1);
   });
 
   it('leaves out what nothing is known of, and what only a notebook told', () => {
@@ -260,7 +267,7 @@ describe('the notices', () => {
   let notices: Notices;
 
   /** The server tells how a task is now, as a feed's page or, `event`, as an event. */
-  const hear = (change: Partial<TaskState>, event = true, number = 1) => {
+  const hear = (change: Partial<TaskState>, event = true, number = 1, wait = 1000) => {
     const model = tasks.get(known(number).taskId) ?? known(number);
     tasks.set(model.taskId, model);
     model.reset(snapshot({ ...(model.state as TaskState), seq: model.seq + 1, ...change }));
@@ -270,6 +277,7 @@ describe('the notices', () => {
     } else {
       signals.changed.emit();
     }
+    jest.advanceTimersByTime(wait); // its card may be about to stand on the page
   };
   const gate = (seq: number): Partial<TaskState> => ({
     state: 'awaiting_approval',
@@ -277,6 +285,7 @@ describe('the notices', () => {
   });
 
   beforeEach(() => {
+    jest.useFakeTimers({ now: 0 });
     told.length = takenBack.length = 0;
     tasks = new Map();
     const owner = {};
@@ -290,6 +299,8 @@ describe('the notices', () => {
     };
     notices = new Notices(store, tell, trans);
   });
+
+  afterEach(() => jest.useRealTimers());
 
   it('tell of an end once, however it was heard of', () => {
     hear({ state: 'running' }, false);
@@ -311,6 +322,20 @@ describe('the notices', () => {
     hear({ state: 'running', ended_at: null }, true, 2);
     hear({ ...ENDED, ended_at: '2026-01-01T00:00:04.900000Z' }, true, 2);
     expect(told).toEqual([]);
+  });
+
+  it('wait for a card that is about to be seen, and go when somebody sees the task', () => {
+    const { taskId } = known(1);
+    hear(gate(5), true, 1, 300);
+    seen(taskId, true);
+    jest.advanceTimersByTime(5000);
+    expect(told).toEqual([]);
+    seen(taskId, false);
+    hear(gate(9));
+    expect(told.length).toBe(1);
+    seen(taskId, true);
+    expect(takenBack.length).toBe(1);
+    seen(taskId, false);
   });
 
   it('say nothing of what had ended before', () => {
@@ -341,7 +366,6 @@ describe('the notices', () => {
   });
 
   it('count the others of many in one, until there was a pause', () => {
-    jest.useFakeTimers({ now: 0 });
     const many = [1, 2, 3, 4, 5, 6];
     for (const number of many) {
       hear({ state: 'running' }, false, number);
@@ -358,10 +382,9 @@ describe('the notices', () => {
     hear({ state: 'queued' }, true, 4);
     hear({ state: 'queued' }, true, 6);
     expect(takenBack).toHaveLength(1);
-    jest.setSystemTime(6000);
+    jest.advanceTimersByTime(6000);
     hear({ state: 'failed', error: null }, true, 5);
     expect(told.at(-1)?.message).toBe('task 5 failed: ');
-    jest.useRealTimers();
   });
 
   it('say nothing of a gate that only a notebook told', () => {

@@ -57,7 +57,7 @@ list-style:none!important;margin:0!important;padding:0!important}}
 .pnb-fill{{height:100%;border-radius:3px;background:var(--pnb-tone)}}
 .pnb-counts .pnb-fill{{width:100%!important;opacity:.55;
 background:repeating-linear-gradient(115deg,var(--pnb-tone) 0 8px,transparent 8px 16px)}}
-.pnb-failed .pnb-bar{{background:color-mix(in srgb,var(--pnb-tone) 45%,var(--pnb-well))}}
+.pnb-failed .pnb-bar{{background:color-mix(in srgb,var(--pnb-tone) 60%,var(--pnb-well))}}
 .pnb-inputs,.pnb-well{{color:var(--pnb-dim);font-size:12px}}
 .pnb p.pnb-inputs,.pnb details.pnb-inputs{{margin:-6px 0 10px!important;overflow-wrap:anywhere}}
 .pnb p.pnb-well{{margin:9px 0 -5px!important}}

@@ -68,6 +68,11 @@ class Lab:
         body = {"agent": "penguins", "inputs": inputs, "options": {"name": name, **options}, "session": session}
         return self.server.request("phasenb/api/tasks", body)["task_id"]
 
+    def grow_old(self, task_id):
+        """Wait until a task has taken so long that its end is worth a word."""
+        created = self.server.request(f"phasenb/api/tasks/{task_id}")["created_at"]
+        self.page.wait_for_function("created => Date.now() - Date.parse(created) > 5000", arg=created)
+
     def open(self, page, path=""):
         """A page without what an earlier one left: no documents, no side bar as it was."""
         self.page = page
@@ -214,11 +219,16 @@ def test_what_is_told_and_found(lab, page):
     lab.open(page)
     panel = lab.panel()
     lab.row("before the page").get_by_text("completed in").wait_for()
+    lab.launch("too short")
+    lab.row("too short").get_by_text("completed in").wait_for()
+    lab.progress(0.5)
     lab.launch("while it was open")
+    many = [lab.launch(f"of many {number}") for number in range(8)]
+    lab.grow_old(many[-1])
+    lab.progress(1)
     page.locator(".Toastify__toast", has_text="while it was open is complete").wait_for()
     assert page.locator(".Toastify__toast", has_text="before the page").count() == 0
-    for number in range(8):
-        lab.launch(f"of many {number}")
+    assert page.locator(".Toastify__toast", has_text="too short").count() == 0
     page.locator(".Toastify__toast", has_text="more tasks are complete.").wait_for()
 
     page.evaluate(
@@ -232,7 +242,9 @@ def test_what_is_told_and_found(lab, page):
     page.locator(".Toastify__toast", has_text="without a method waits").wait_for()
     seq = lab.server.request(f"phasenb/api/tasks/{failing}")["approval"]["seq"]
     answer = {"phase": "implementation", "if_seq": seq, "edit": {"method": "none", "of": "x"}}
-    lab.launch("told to nobody")
+    lab.progress(0.5)
+    lab.grow_old(lab.launch("told to nobody"))
+    lab.progress(1)
     lab.row("told to nobody").get_by_text("completed in").wait_for()
     lab.server.request(f"phasenb/api/tasks/{failing}/approve", answer)
     told = "without a method failed in implementation: ValueError: there is nothing to fit with"

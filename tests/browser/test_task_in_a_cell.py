@@ -165,7 +165,7 @@ def test_a_task_that_ended_while_nobody_looked_shows_its_end(notebook, progress,
     task.wait_for()
     task.locator("table").wait_for()
     assert task.locator("tr").all_inner_texts() == ["species\teggs", "Adelie\t2", "Gentoo\t1"]
-    assert task_id in task.inner_text()
+    assert task_id[-8:] in task.inner_text()
     page.screenshot(path=picture("cell-completed.png"))
 
 

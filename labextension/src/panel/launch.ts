@@ -11,11 +11,13 @@ import type { IChangeEvent } from '@rjsf/core';
 import { customizeValidator } from '@rjsf/validator-ajv8';
 import { createElement as e, type FormEvent, type ReactElement, useEffect, useRef, useState } from 'react';
 import { ServerError } from '../errors';
-import type { AgentDescription, AgentList, Launched } from '../protocol';
+import type { AgentDescription, AgentList, Launched, TaskState } from '../protocol';
 import { refusalSentence } from '../sentences';
 import type { TaskStore } from '../store';
+import { inputs, plain } from '../words';
 import { detailBar } from './detail';
 import { formSchema, launchInputs, type Schema } from './form';
+import { launchedBefore } from './listing';
 
 export namespace LaunchForm {
   export interface IOptions {
@@ -42,6 +44,8 @@ export class LaunchForm extends ReactWidget {
       this._names = agents.map(each => each.name);
       if (this._names[0] !== undefined) {
         await this._choose(this._names[0]);
+      } else {
+        this._before = launchedBefore(_options.store.tasks.values());
       }
     });
   }
@@ -56,9 +60,29 @@ export class LaunchForm extends ReactWidget {
       e('h3', null, trans.__('Launch a task')),
       this._names.length > 0 ? this._chooser(this._names) : null,
       this._says === null ? null : e('p', { role: 'status', className: 'phasenb-sub' }, this._says),
+      this._before.length === 0 ? null : this._launchedBefore(),
       agent === null ? null : e(AgentForm, { ...this._options, agent, key: agent.name }),
       this._problem === null ? null : e('p', { role: 'alert', className: 'phasenb-refusal' }, this._problem)
     );
+  }
+
+  /** What ran before: each opens its newest task, with its inputs, its notebook and what can be done with it. */
+  private _launchedBefore(): ReactElement {
+    const { trans, launched } = this._options;
+    const rows = this._before.map(task =>
+      e(
+        'li',
+        { key: task.task_id },
+        e(
+          'button',
+          { type: 'button', className: 'phasenb-before', onClick: () => launched(task.task_id) },
+          e('strong', { dir: 'auto' }, plain(task.name)),
+          e('span', { className: 'phasenb-sub', dir: 'auto' }, inputs(task).join(', '))
+        )
+      )
+    );
+    const heading = e('h4', { id: 'phasenb-before' }, trans.__('Launched before'));
+    return e('div', null, heading, e('ul', { 'aria-labelledby': 'phasenb-before' }, ...rows));
   }
 
   private _chooser(names: string[]): ReactElement {
@@ -87,7 +111,9 @@ export class LaunchForm extends ReactWidget {
     this._problem = null;
     this._says = trans.__('Asking the agent what it takes…');
     this.update();
-    const none = trans.__('No agents are registered on this server: name them in `agents` of server_config.json.');
+    const none = trans.__(
+      'No agents are registered on this server: name them in `agents` of server_config.json. What a notebook launches is launched again there.'
+    );
     try {
       await asking();
       this._says = this._names.length === 0 ? none : null;
@@ -102,6 +128,7 @@ export class LaunchForm extends ReactWidget {
   }
 
   private _names: string[] = [];
+  private _before: TaskState[] = [];
   private _chosen: string | null = null;
   private _agent: AgentDescription | null = null;
   private _says: string | null = null;

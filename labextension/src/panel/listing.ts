@@ -66,6 +66,20 @@ function holds(task: TaskState, sought: string[]): boolean {
   return sought.every(word => text.includes(word));
 }
 
+/** The newest task of each agent and notebook, the newest first, at most `most`. */
+export function launchedBefore(models: Iterable<TaskModel>, most = 10): TaskState[] {
+  const known = [...models].filter(isKnown).map(model => model.state);
+  known.sort((one, other) => (one.task_id < other.task_id ? 1 : -1)); // ULIDs, which sort by time
+  const newest = new Map<string, TaskState>();
+  for (const task of known) {
+    const origin = `${task.agent}\n${task.notebook ?? task.session}`;
+    if (!newest.has(origin)) {
+      newest.set(origin, task);
+    }
+  }
+  return [...newest.values()].slice(0, most);
+}
+
 function byNeedThenAge({ state: one }: Known, { state: other }: Known): number {
   const need = RANKS[one.state] - RANKS[other.state];
   if (need !== 0 || one.task_id === other.task_id) {

@@ -1,12 +1,12 @@
 // What becomes of tasks, told once, wherever they were launched.
 //
 // Rules: what is on the screen, or was over before somebody could look away, needs no notice; what had ended when this page first heard of it is not told; an approval that waits is told when it is first
-// heard of; a notice is taken back when its task has gone on, so that there is one of a task at most; of many of a kind in a row a few are told, and the others counted in one more; what happened while the connection was lost is told when it is back.
+// heard of; a notice is taken back when its task has gone on, so that there is one of a task at most; and when somebody sees its task; of many of a kind in a row a few are told, and the others counted in one more; what happened while the connection was lost is told when it is back.
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { TaskModel } from '../model';
 import type { TaskState } from '../protocol';
-import { isOnScreen } from '../sight';
+import { cameIntoSight, isOnScreen } from '../sight';
 import type { TaskStore } from '../store';
 import * as words from '../words';
 
@@ -31,6 +31,8 @@ export type Tell = (notice: Notice) => Standing;
 const FEW = 3;
 const PAUSE_MS = 5000;
 const SHORT_MS = 5000;
+/** A card of what was launched just now may not stand on the page yet. */
+const PATIENCE_MS = 1000;
 
 export class Notices {
   constructor(
@@ -38,6 +40,7 @@ export class Notices {
     private _tell: Tell,
     private _trans: TranslationBundle
   ) {
+    cameIntoSight.connect((_, taskId) => this._takeBack(taskId));
     _store.happened.connect((_, { model }) => this._see(model));
     _store.changed.connect(() => this._seeAll());
   }
@@ -64,16 +67,26 @@ export class Notices {
     if (now === before) {
       return;
     }
-    this._open.get(taskId)?.();
-    this._open.delete(taskId);
+    this._takeBack(taskId);
     const notice = noticeOf(task, this._trans);
     if (notice === null || !this.wanted[notice.kind] || (before === undefined && notice.kind !== 'approval')) {
       return;
     }
-    if (isOnScreen(taskId) || wasShort(task)) {
+    if (wasShort(task)) {
       return;
     }
-    this._open.set(taskId, this._told(notice));
+    const timer = setTimeout(() => {
+      this._open.delete(taskId);
+      if (!isOnScreen(taskId)) {
+        this._open.set(taskId, this._told(notice));
+      }
+    }, PATIENCE_MS);
+    this._open.set(taskId, () => clearTimeout(timer));
+  }
+
+  private _takeBack(taskId: string): void {
+    this._open.get(taskId)?.();
+    this._open.delete(taskId);
   }
 
   /** Tell of it, alone or among others; gives back what takes it back. */
