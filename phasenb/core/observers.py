@@ -25,9 +25,9 @@ class Observers:
     def began(self, task: TaskState, launch: Launch) -> None:
         self._each(lambda observer: observer.began(task, launch))
 
-    def events(self, task: TaskState, events: Sequence[Event]) -> None:
+    def events(self, owner: str, task: TaskState, events: Sequence[Event]) -> None:
         if self._observers:
-            self._each(lambda observer: observer.events(task, events))
+            self._each(lambda observer: observer.events(owner, task, events))
 
     def gone(self, task_id: str) -> None:
         self._each(lambda observer: observer.gone(task_id))

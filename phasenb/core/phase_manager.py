@@ -122,6 +122,10 @@ class PhaseManager:
         """How many tasks this host carries now, waiting ones included."""
         return len(self._live)
 
+    def carried(self, owner: str) -> int:
+        """How many of them are an owner's."""
+        return sum(live.owner == owner for live in self._live.values())
+
     @property
     def waiting(self) -> int:
         """How many of them wait for a person."""

@@ -458,8 +458,8 @@ class Observer(Protocol):
         """This host carries the task from now on: launched, retried, or taken over from a host that is gone."""
         ...
 
-    def events(self, task: TaskState, events: Sequence[Event]) -> None:
-        """Events of the task, durable already; ``task`` is as they left it."""
+    def events(self, owner: str, task: TaskState, events: Sequence[Event]) -> None:
+        """Events of an owner's task, durable already; ``task`` is as they left it."""
         ...
 
     def gone(self, task_id: str) -> None:

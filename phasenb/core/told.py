@@ -34,7 +34,7 @@ class Told:
             self._last.popitem(last=False)
         self._publisher.events(owner, task, fresh)
         if carried:
-            self._observers.events(task, fresh)
+            self._observers.events(owner, task, fresh)
 
     def progress(self, owner: str, task: TaskState, update: PhaseUpdate) -> None:
         self._publisher.progress(owner, task, update)

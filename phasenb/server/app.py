@@ -28,6 +28,7 @@ from phasenb.errors import ConfigError, PhasenbError, StoreUnavailable
 from phasenb.host import Host
 from phasenb.server.contents import Contents, root_of
 from phasenb.server.handlers import HANDLERS
+from phasenb.server.identities import only_owner
 from phasenb.server.own_socket import OwnSocket
 from phasenb.server.state_events import StateEvents
 from phasenb.telemetry.metrics import Metrics
@@ -196,9 +197,10 @@ class PhaseNB(ExtensionApp):
         metrics = self._metrics = Metrics(self._numbers)
         REGISTRY.register(metrics)  # jupyter_server shows what is in this registry
         observers: list[Observer] = [metrics, TaskLog()]
-        logger = self.serverapp.event_logger if self.serverapp is not None else None
-        if logger is not None:
-            observers.append(StateEvents(logger))
+        server = self.serverapp
+        if server is not None and server.event_logger is not None:
+            owner = only_owner(server.identity_provider, self.owner)
+            observers += [StateEvents(server.event_logger, owner)] if owner is not None else []
         if find_spec("opentelemetry") is not None:
             from phasenb.telemetry.spans import Spans
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jupyter_core.utils import ensure_async
+from jupyter_server.auth.identity import IdentityProvider
 from jupyter_server.base.handlers import JupyterHandler
 
 from phasenb.web.identity import Action, Identity, operating_system_user
@@ -19,7 +20,7 @@ def identity_of(
     handler's attributes before anybody asked who it is, where that is to be asked again.
     """
     user: Any = handler.current_user
-    invented = _invents_users(handler)
+    invented = _invents_users(handler.identity_provider)
 
     async def known() -> bool:
         again: Any = await _user_of(handler, unasked) if unasked is not None else user
@@ -57,9 +58,14 @@ async def _user_of(handler: JupyterHandler, unasked: dict[str, Any]) -> Any:
     return await ensure_async(handler.identity_provider.get_user(asked))
 
 
-def _invents_users(handler: JupyterHandler) -> bool:
+def only_owner(provider: IdentityProvider, configured: str | None) -> str | None:
+    """The owner that everybody is who comes to a server; None where its provider tells users apart."""
+    return configured or (operating_system_user() if _invents_users(provider) else None)
+
+
+def _invents_users(provider: IdentityProvider) -> bool:
     """jupyter_server's own providers make a new anonymous user of each token: such a server has one owner."""
-    return type(handler.identity_provider).__module__.partition(".")[0] == "jupyter_server"
+    return type(provider).__module__.partition(".")[0] == "jupyter_server"
 
 
 async def _authorized(handler: JupyterHandler, action: str, resource: str) -> bool:

@@ -1,6 +1,7 @@
 """StateEvents: state changes of tasks as Jupyter events, for ``{base_url}api/events/subscribe`` and event handlers.
 
 Rules: only changes of state, since every listener gets every event; nothing of a task that another user may not see.
+Jupyter gives an event to whoever listens, so that nothing is told where users are told apart by the server.
 """
 
 from __future__ import annotations
@@ -21,10 +22,13 @@ _SCHEMA = Path(__file__).parent / "event_schemas" / "task_state.yaml"
 
 
 class StateEvents:
-    """ports.Observer that emits to a Jupyter server's event logger."""
+    """ports.Observer that emits to a Jupyter server's event logger. ``owner``: the one of all who come to that server;
+    tasks of others, which a shared store may have, are left out.
+    """
 
-    def __init__(self, logger: EventLogger) -> None:
+    def __init__(self, logger: EventLogger, owner: str) -> None:
         self._logger = logger
+        self._owner = owner
         self._states: dict[str, State] = {}
         if SCHEMA_ID not in logger.schemas:
             logger.register_event_schema(_SCHEMA)
@@ -32,8 +36,10 @@ class StateEvents:
     def began(self, task: TaskState, launch: Launch) -> None:
         """See ports.Observer."""
 
-    def events(self, task: TaskState, events: Sequence[Event]) -> None:
+    def events(self, owner: str, task: TaskState, events: Sequence[Event]) -> None:
         """See ports.Observer."""
+        if owner != self._owner:
+            return
         # A launch and a retry queue a task, though it may run at once, by events of the same decision.
         queued = next((event for event in events if isinstance(event, TaskCreated | TaskRetried)), None)
         if queued is not None:

@@ -1,8 +1,8 @@
 """Metrics of one host for Prometheus: attempts, failures, waiting, and what the wire carries.
 
 Rules: counted once, by the host that carries the task; what is a number already (a queue's length, connections) is
-read when it is asked for, so counting costs nothing between two scrapes. Label values are phase names, statuses and
-types of errors: as many as people's workflows have, never one for each task.
+read when it is asked for, so counting costs nothing between two scrapes. Label values are words of ours, never a name
+of a client's: their number is bounded, and nobody reads there what others work on.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from prometheus_client import Counter, Histogram
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from phasenb import errors
 from phasenb.core.history import seconds_between
 from phasenb.dto.events import Event, PhaseComplete, PhaseFailed, TaskRecovered
 from phasenb.dto.launch import Launch
@@ -20,6 +21,7 @@ from phasenb.dto.task_state import TaskState
 Numbers = Callable[[], Mapping[str, float]]
 # From a no-op to a night: attempts are as long as people's work.
 _BUCKETS = (0.01, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 12 * 3600)
+_OURS = frozenset(f"phasenb.{name}" for name in errors.__all__)
 _ENDS = {"task_complete": "completed", "task_error": "failed", "task_cancelled": "cancelled"}
 
 GAUGES = {
@@ -48,11 +50,11 @@ class Metrics:
         self._durations = Histogram(
             "phasenb_attempt_duration_seconds",
             "How long attempts at a phase took",
-            ("phase", "status"),
+            ("status",),
             registry=None,
             buckets=_BUCKETS,
         )
-        self._attempts = Counter("phasenb_attempts", "Attempts that ended", ("phase", "status"), registry=None)
+        self._attempts = Counter("phasenb_attempts", "Attempts that ended", ("status",), registry=None)
         self._failures = Counter("phasenb_failures", "Failed attempts", ("type",), registry=None)
         self._ended = Counter("phasenb_tasks_ended", "Tasks that ended", ("state",), registry=None)
 
@@ -61,17 +63,17 @@ class Metrics:
     def began(self, task: TaskState, launch: Launch) -> None:
         """See ports.Observer."""
 
-    def events(self, task: TaskState, events: Sequence[Event]) -> None:
+    def events(self, owner: str, task: TaskState, events: Sequence[Event]) -> None:
         """See ports.Observer."""
         for event in events:
             if isinstance(event, PhaseComplete):
-                self._attempt(event.phase, "complete", event.result.duration_s)
+                self._attempt("complete", event.result.duration_s)
             elif isinstance(event, PhaseFailed) and not event.given_up:
                 started = task.phase_named(event.phase).started_at or event.at
-                self._attempt(event.phase, "failed", seconds_between(started, event.at))
-                self._failures.labels(event.error.type).inc()
+                self._attempt("failed", seconds_between(started, event.at))
+                self._failures.labels(_kind(event.error.type)).inc()
             elif isinstance(event, TaskRecovered) and event.lost_attempt is not None:
-                self._attempt(task.phase or "", "lost", None)
+                self._attempt("lost", None)
             elif event.type in _ENDS:
                 self._ended.labels(_ENDS[event.type]).inc()
 
@@ -93,7 +95,12 @@ class Metrics:
             else:
                 yield CounterMetricFamily(f"phasenb_{name}", COUNTERS[name], value)
 
-    def _attempt(self, phase: str, status: str, duration_s: float | None) -> None:
-        self._attempts.labels(phase, status).inc()
+    def _attempt(self, status: str, duration_s: float | None) -> None:
+        self._attempts.labels(status).inc()
         if duration_s is not None:
-            self._durations.labels(phase, status).observe(duration_s)
+            self._durations.labels(status).observe(duration_s)
+
+
+def _kind(error_type: str) -> str:
+    """An error's class where it is ours; all of people's own code are one."""
+    return error_type if error_type in _OURS else "exception"

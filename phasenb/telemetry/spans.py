@@ -52,7 +52,7 @@ class Spans:
         span = self._tracer.start_span(f"task {task.name}", parent, attributes=attributes, start_time=started)
         self._open[task.task_id] = _Open(span)
 
-    def events(self, task: TaskState, events: Sequence[ev.Event]) -> None:
+    def events(self, owner: str, task: TaskState, events: Sequence[ev.Event]) -> None:
         """See ports.Observer."""
         spans = self._open.get(task.task_id)
         if spans is None:

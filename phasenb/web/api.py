@@ -69,7 +69,7 @@ class TaskApi:
             version=self._version,
             epoch=self._store.epoch,
             host=manager.host,
-            tasks=manager.running,
+            tasks=manager.carried(identity.owner),
             store=self._place if near else None,
         )
 

@@ -171,9 +171,9 @@ class StorePlace(Frozen):
 
 
 class Health(Frozen):
-    """``tasks``: how many this host carries. ``problem``: why its store can't be written to, as it found at its newest
-    beat (four in ``lease_s``). ``store``: told to who may run code here, and asks as ``machine``, which must be the
-    server's own. ``anywidget``: whether the pages of this server can draw an anywidget.
+    """``tasks``: how many of the caller's this host carries. ``problem``: why its store can't be written to, as it
+    found at its newest beat (four in ``lease_s``). ``store``: told to who may run code here, and asks as ``machine``,
+    which must be the server's own. ``anywidget``: whether the pages of this server can draw an anywidget.
     """
 
     status: Literal["ok", "store_unavailable"] = "ok"

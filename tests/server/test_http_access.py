@@ -11,6 +11,8 @@ import pytest
 from jupyter_server.auth import Authorizer
 from jupyter_server.auth.identity import IdentityProvider, PasswordIdentityProvider, User
 from jupyter_server.auth.security import passwd
+from tornado.httpclient import HTTPRequest
+from tornado.websocket import websocket_connect
 
 from phasenb.client.http_backend import HttpBackend
 from phasenb.errors import Forbidden
@@ -225,6 +227,7 @@ class Roles(Authorizer):
         return action not in self.DENIED.get(user.username, ())
 
 
+MARK = {"$id": "https://test.example/mark/v1", "version": "1", "title": "mark", "properties": {}}
 ADA, EVE = {"Authorization": "token ada"}, {"Authorization": "token eve"}
 
 
@@ -279,6 +282,35 @@ class TestNamedUsers:
             }.values()
             assert listed == [], path
             assert (await self._json(door, path, ADA)) != (await self._json(door, path, EVE))
+
+    async def test_nothing_beside_the_tasks_tells_of_another_users(self, door, jp_base_url, jp_http_port, jp_serverapp):
+        """Jupyter's events and metrics, health, and what every other door answers."""
+        jp_serverapp.event_logger.register_event_schema(MARK)
+        where = f"ws://127.0.0.1:{jp_http_port}{jp_base_url}api/events/subscribe"
+        listener = await websocket_connect(HTTPRequest(where, headers=EVE))
+        body = {"agent": "slow", "session": "nb:adas", "options": {"name": "adas-plan", "labels": {"adas": "own"}}}
+        adas = json.loads((await door.fetch("phasenb/api/tasks", "POST", ADA, json.dumps(body))).body)["task_id"]
+        await door.launch(ADA, session="nb:adas")
+        carried = {user["Authorization"]: (await self._json(door, "health", user))["tasks"] for user in (ADA, EVE)}
+        assert list(carried.values()) == [1, 0]
+        door.told.clear()
+
+        metrics = (await door.fetch("metrics", headers=EVE)).body.decode()
+        ours = [line for line in metrics.splitlines() if line.startswith("phasenb_")]
+        assert ours
+        assert not [line for line in ours if "research" in line or "planning" in line]
+        for path in ("api", "api/status", "api/sessions", "api/kernels", "phasenb/api/agents", "phasenb/api/health"):
+            await door.fetch(path, headers=EVE)
+        await door.ask_all(EVE)
+        told = " ".join(door.told)
+        assert not [private for private in (adas, "nb:adas", "adas-plan") if private in told]
+
+        await door.fetch(f"phasenb/api/tasks/{adas}/cancel", "POST", ADA, "{}")
+        jp_serverapp.event_logger.emit(schema_id=MARK["$id"], data={})
+        async with asyncio.timeout(10):
+            first = json.loads(await listener.read_message())
+        assert first["schema_id"] == MARK["$id"], "no event of a task came before"
+        listener.close()
 
     async def test_objects_belong_to_who_uploaded_them(self, door):
         await door.launch(ADA)

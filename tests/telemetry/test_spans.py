@@ -117,7 +117,7 @@ def test_a_task_belongs_under_its_launcher_and_a_worker_under_its_attempt(spans,
 
 def test_an_observer_that_fails_harms_no_task(exporter, caplog):
     class Broken(Spans):
-        def events(self, task, events):
+        def events(self, owner, task, events):
             raise KeyError("a bug of its own")
 
     _, task = carried(None, Broken())
