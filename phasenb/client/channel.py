@@ -26,6 +26,7 @@ import orjson
 from pydantic import SecretStr
 
 from phasenb.client.backend import Backend, JsonObject, Link
+from phasenb.client.pacing import Pacing
 from phasenb.dto.base import Frozen
 from phasenb.errors import (
     AccessDenied,
@@ -103,6 +104,7 @@ class Channel:
         self._back = back
         self._ended = ended
         self._notice = notice
+        self._pacing = Pacing(notice)
         self._link: Link | None = None
         self._noted: str | None = None
         self._made = 0
@@ -138,15 +140,23 @@ class Channel:
         Raises the error that was answered, TooLarge before anything is sent, ServerUnreachable where the host is away
         for PATIENCE_S, and ``problem`` once there is one.
         """
+        if kind == "launch" and self._pacing.holds:
+            await self._its_turn(kind, 0.0)
         while True:
             try:
                 reply, taken = await self._ask(kind, fields)
             except RateLimited as error:
-                await asyncio.sleep(error.retry_after_s)
+                await self._its_turn(kind, error.retry_after_s)
                 continue
             if not isinstance(reply, answer):
                 raise BadMessage(f"the answer to `{kind}` is a {type(reply).__name__}")
             return reply, taken
+
+    async def _its_turn(self, kind: str, wait_s: float) -> None:
+        if kind == "launch" and self.welcome is not None:
+            await self._pacing.turn(wait_s, self.welcome.limits.commands_per_second)
+        else:
+            await asyncio.sleep(wait_s)
 
     async def _ask(self, kind: str, fields: dict[str, Any]) -> Answer:
         if self.problem is not None:

@@ -49,6 +49,10 @@ class ExecutorSettings(_Section):
 
 
 class WebSocketSettings(_Section):
+    """``commands_per_second``: of one connection, with one second's worth saved up. A client waits for it with its
+    launches, and says so.
+    """
+
     updates_per_second: Number = Field(default=10, gt=0)
     commands_per_second: Number = Field(default=50, gt=0)
     max_message_bytes: Whole = Field(default=4_194_304, ge=1024)

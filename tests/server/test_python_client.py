@@ -174,3 +174,52 @@ async def test_a_token_is_not_sent_where_a_server_leads_to() -> None:
         far.stop()
         near.stop()
     assert seen == []
+
+
+class TestPace:
+    """500 launches at once on a server that takes fewer: they wait in order, and the client says so."""
+
+    RATE = 10
+
+    @pytest.fixture
+    def phasenb_config(self, phasenb_config: Any) -> Any:
+        phasenb_config["websocket"] = {**phasenb_config.get("websocket", {}), "commands_per_second": self.RATE}
+        return phasenb_config
+
+    @pytest.fixture
+    def told(self) -> list[str]:
+        return []
+
+    @pytest.fixture
+    def client(self, app: Any, url: Any, jp_serverapp: Any, told: list[str]) -> AsyncClient:
+        base, token = url("").removesuffix("phasenb/"), jp_serverapp.identity_provider.token
+        return AsyncClient(base, token=token, session="py:one", notice=told.append)
+
+    async def test_many_launches_at_once_go_one_after_the_other_and_it_is_said_once(
+        self, client: AsyncClient, told: list[str], app: Any
+    ) -> None:
+        many = 3 * self.RATE
+        async with client:
+            host = app.host.hub
+            before = host.numbers()["messages_received"]
+            async with asyncio.timeout(60):
+                launching = [asyncio.create_task(client.launch("three", path=str(n))) for n in range(many)]
+                await asyncio.wait(launching, return_when=asyncio.FIRST_COMPLETED)
+                await client.ping()  # it does not wait behind them
+                assert not all(task.done() for task in launching)
+                handles = await asyncio.gather(*launching)
+            assert len({handle.task_id for handle in handles}) == many
+            [line] = told
+            assert line.endswith(
+                f" launches are being sent, the server takes {self.RATE} a second (commands_per_second)"
+            )
+            sent = host.numbers()["messages_received"] - before
+            assert sent < 4 * many, "nothing is sent again and again"
+
+    async def test_one_after_the_other_in_a_loop_is_said_too(self, client: AsyncClient, told: list[str]) -> None:
+        async with client, asyncio.timeout(60):
+            for n in range(4 * self.RATE):
+                await client.launch("three", path=str(n))
+                if told:
+                    break
+        assert told == [f"launches wait a moment each: the server takes {self.RATE} a second (commands_per_second)"]
