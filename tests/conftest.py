@@ -105,6 +105,15 @@ def config_without(folder, parts):
     return folder
 
 
+def reply_to(kernel, asked, timeout=120):
+    """The content of the reply to a request that was sent. A kernel that was slow to start is asked more than once
+    whether it is ready, and answers each time.
+    """
+    while (reply := kernel.get_shell_msg(timeout=timeout))["parent_header"].get("msg_id") != asked:
+        pass
+    return reply["content"]
+
+
 def run_cell(kernel, source, timeout=120):
     """(its reply, its messages with the updates of any cell's displays): an update that comes between two cells has the
     one before as its parent.
@@ -114,7 +123,7 @@ def run_cell(kernel, source, timeout=120):
         message = kernel.get_iopub_msg(timeout=timeout)
         own = message["parent_header"].get("msg_id") == asked
         if own and message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
-            return kernel.get_shell_msg(timeout=timeout)["content"], messages
+            return reply_to(kernel, asked, timeout), messages
         if own or message["msg_type"] == "update_display_data":
             messages.append(message)
 

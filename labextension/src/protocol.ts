@@ -221,6 +221,7 @@ export interface KeptObject {
 export interface LaunchBody {
   agent?: string | null;
   code?: Json;
+  source?: { [name: string]: string };
   inputs?: { [name: string]: Json };
   options?: LaunchOptions;
   runtime?: Runtime | null;
@@ -235,6 +236,7 @@ export interface LaunchCommand {
   id: string;
   agent?: string | null;
   code?: Json;
+  source?: { [name: string]: string };
   inputs?: { [name: string]: Json };
   options?: LaunchOptions;
   runtime?: Runtime | null;
@@ -463,7 +465,10 @@ export interface PhasePolicy {
   rollback?: Rollback | null;
 }
 
-/** The outcome of one attempt. `output`: inline JSON or an object reference (dto.values). */
+/**
+ * The outcome of one attempt. `output`: inline JSON or an object reference (dto.values). `revision`: counted
+ * from 1, one more for each time that a person edited the output. `code`: which code ran (dto.launch.code_id).
+ */
 export interface PhaseResult {
   phase: string;
   attempt: number;
@@ -481,6 +486,7 @@ export interface PhaseResult {
   metrics: { [name: string]: number | null };
   artifacts: Artifact[];
   fallback: string | null;
+  code: string | null;
 }
 
 /** `attempt` is the next one; it starts at `due_at`. */
@@ -507,6 +513,17 @@ export interface PhaseRolledBack {
   to: string;
   compensated: string[];
   not_undone: string[];
+}
+
+/**
+ * The text of a phase's function. `attempt` None: the phase has not been run. `text` None: it is not kept, as
+ * of a registered agent, or of a function whose text Python could not tell. `code`: which code it is of.
+ */
+export interface PhaseSource {
+  phase: string;
+  attempt: number | null;
+  code: string | null;
+  text: string | null;
 }
 
 export interface PhaseStarted {
@@ -637,6 +654,7 @@ export interface RetryTask {
   from_phase?: string | null;
   if_seq?: number | null;
   code?: Json;
+  source?: { [name: string]: string };
   runtime?: Runtime | null;
   secret_values?: { [name: string]: string };
 }
@@ -760,6 +778,7 @@ export interface TaskComplete {
 /**
  * `notebook`: the path of the notebook that launched it, on the machine of its kernel. `secrets`: the variables
  * whose values the launcher gave, which are stored nowhere. `parent`: the task in whose phase it was launched.
+ * `code`: which code it is (dto.launch.code_id), where it came with the launch.
  */
 export interface TaskCreated {
   task_id: string;
@@ -776,6 +795,7 @@ export interface TaskCreated {
   notebook: string | null;
   secrets: string[];
   parent: string | null;
+  code: string | null;
 }
 
 export interface TaskError {
@@ -842,6 +862,7 @@ export interface TaskResult {
   metrics: { [name: string]: number | null };
   artifacts: Artifact[];
   fallback: string | null;
+  code: string | null;
   task_id: string;
 }
 
@@ -863,6 +884,7 @@ export interface TaskRetried {
   type: 'task_retried';
   from_phase: string;
   new_code: boolean;
+  code: string | null;
 }
 
 /**
@@ -874,6 +896,7 @@ export interface TaskRetried {
  * written that is no line of its log yet, such as a bar that is being drawn.
  * `secrets` are the variables whose values the launcher gave: a retry and a resume may give them again.
  * `given_up`: the phase whose retry a person gave up, until what follows is decided.
+ * `code`: which code its next attempt runs (dto.launch.code_id).
  * `recent` are the last five events as `"seq type"`: an error names them.
  */
 export interface TaskState {
@@ -902,6 +925,7 @@ export interface TaskState {
   notebook: string | null;
   secrets: string[];
   parent: string | null;
+  code: string | null;
   retry_at: string | null;
   given_up: string | null;
   failures: Failures | null;

@@ -24,6 +24,9 @@ class Answers:
     async def logs(self, task_id: str, after: int) -> JsonObject:
         return await self._asked("logs", task_id=task_id, after=after)
 
+    async def source(self, task_id: str, phase: str, attempt: int | None) -> JsonObject:
+        return await self._asked("source", task_id=task_id, phase=phase, attempt=attempt)
+
     async def results(self, *, task_id: str | None = None, session: str | None = None) -> JsonObject:
         return await self._asked("results", task_id=task_id, session=session)
 

@@ -69,6 +69,10 @@ class Backend(Protocol):
         """``{"lines": [line], "next"}``, a page. Raises UnknownTask."""
         ...
 
+    async def source(self, task_id: str, phase: str, attempt: int | None) -> JsonObject:
+        """A web.http_protocol.PhaseSource. Raises UnknownTask, BadMessage."""
+        ...
+
     async def results(self, *, task_id: str | None = None, session: str | None = None) -> JsonObject:
         """``{"results": [{"task_id", ...}]}``. Raises UnknownTask."""
         ...

@@ -138,6 +138,12 @@ class TaskHandle(TaskFacts):
 
         show_again(self, self._model, self._client, self.note)
 
+    def source(self, phase: str, attempt: int | None = None) -> str:
+        """The text of the phase's function, as its newest attempt ran it, or ``attempt``; ``results()`` has which code
+        each one ran. Raises NotThere (a KeyError).
+        """
+        return self._client.run(self._task.source(phase, attempt))
+
     def arguments(self, phase: str) -> dict[str, Any]:
         """What a phase was given, decoded: the launch's inputs, and the outputs before it. Raises KeyError."""
         return self._client.run(self._task.arguments(phase))

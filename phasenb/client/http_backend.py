@@ -241,6 +241,10 @@ class HttpBackend:
     async def logs(self, task_id: str, after: int) -> JsonObject:
         return await self._get(f"tasks/{quote(task_id, safe='')}/logs", after=after)
 
+    async def source(self, task_id: str, phase: str, attempt: int | None) -> JsonObject:
+        path = f"tasks/{quote(task_id, safe='')}/source/{quote(phase, safe='')}"
+        return await self._get(path, **({} if attempt is None else {"attempt": attempt}))
+
     async def results(self, *, task_id: str | None = None, session: str | None = None) -> JsonObject:
         return await self._get(_results_path(task_id, session))
 

@@ -18,6 +18,7 @@ from typing import Any
 from pydantic import SecretStr, ValidationError
 
 from phasenb.agents.packing import code_json, pack
+from phasenb.agents.sources import sources
 from phasenb.client.captured_secrets import captured_notes, refuse_captured
 from phasenb.client.runtime import runtime
 from phasenb.client.values import Values
@@ -159,7 +160,7 @@ def prepare_code(agent: Any, values: Values, secrets: Collection[str]) -> Prepar
     def code(folder: ObjectFolder, written: list[ObjectRef]) -> tuple[str, dict[str, Any]]:
         packed = pack(extended)
         refuse_captured(extended, packed, named)
-        command = {"code": _code(packed, folder, written)}
+        command = {"code": _code(packed, folder, written), "source": sources(extended)}
         return extended.name, {**command, "runtime": runtime()} if values.near else command
 
     return _with_variables(_staged(values, code), values, {}, named)
@@ -206,6 +207,7 @@ def _launch(
         refuse_captured(extended, code, said.secrets)
         packed.append((extended, code))
         command["code"] = _code(code, folder, written)
+        command["source"] = sources(extended)
         command["runtime"] = runtime()
     command["inputs"] = _inputs(inputs, folder, written)
     values = secret_values(given_names(command["options"]))

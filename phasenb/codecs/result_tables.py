@@ -34,7 +34,7 @@ def _schema() -> pa.Schema:
         "task_id": text, "phase": text, "attempt": count, "kind": text, "revision": count, "status": text,
         "started_at": time, "ended_at": time, "duration_s": seconds, "output": text, "output_type": text,
         "output_bytes": count, "error_type": text, "error_message": text, "worker": text,
-        "metrics": pa.map_(text, seconds),
+        "code": text, "metrics": pa.map_(text, seconds),
     }  # fmt: skip
     return pa.schema(list(kinds.items()))
 

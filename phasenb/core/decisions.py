@@ -20,7 +20,7 @@ from phasenb.core.secrets import given_names
 from phasenb.core.task_schema import apply
 from phasenb.core.transitions import next_phase
 from phasenb.dto import events as ev
-from phasenb.dto.launch import Launch
+from phasenb.dto.launch import Launch, code_id
 from phasenb.dto.phase import AttemptKind, Phase, PhaseStatus
 from phasenb.dto.phase_result import ErrorInfo, PhaseResult, ResultStatus
 from phasenb.dto.task_state import State, TaskState
@@ -87,6 +87,7 @@ class Decision:
             notebook=launch.runtime.notebook if launch.runtime else None,
             secrets=given_names(options),
             parent=launch.parent,
+            code=code_id(launch.code),
         )
 
     def proceed(self, worker: str | None, values: Mapping[str, Json]) -> Running | None:
@@ -220,13 +221,13 @@ class Decision:
         if redo is None:
             self._end_cancelled(by)
 
-    def retry(self, by: str, from_phase: str | None, new_code: bool) -> str:
+    def retry(self, by: str, from_phase: str | None, code: Json = None) -> str:
         """Run a task that failed or was cancelled again, from a phase on, which is returned; None: from the first that
-        is not complete.
+        is not complete. ``code``: what it runs from now on, where that is new.
         """
         first = next_phase(self.state)
         start = from_phase or (first.name if first else self.state.phases[-1].name)
-        self.add(ev.TaskRetried, from_phase=start, new_code=new_code, by=by)
+        self.add(ev.TaskRetried, from_phase=start, new_code=code is not None, code=code_id(code), by=by)
         return start
 
     # --- what happens to it ----------------------------------------------------------------------------------------
@@ -425,6 +426,7 @@ class Decision:
             metrics=outcome.metrics,
             artifacts=outcome.artifacts,
             fallback=self.history.fallbacks.get(ended.phase.name) if ended.kind == "phase" else None,
+            code=self.state.code,
         )
         self.results.append(result)
         return result

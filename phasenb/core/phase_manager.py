@@ -292,14 +292,15 @@ class PhaseManager:
         if_seq: int | None = None,
         code: Json = None,
         runtime: Runtime | None = None,
+        source: Mapping[str, str] = NONE,
         secret_values: Mapping[str, str] = NONE,
     ) -> TaskState:
         """Run a task that failed or was cancelled again, here: finished phases before ``from_phase`` stay.
 
-        ``code`` and ``runtime`` replace the launch's; ``secret_values`` are what is known of the secrets that its
-        launcher gave, which were forgotten when it ended. Raises IllegalTransition (it has not ended, or is complete),
-        Conflict (``if_seq`` is not the newest), LaunchError (as for code that lacks a phase still to run). With
-        ``if_seq`` the same may be asked twice.
+        ``code``, with its ``source``, and ``runtime`` replace the launch's; ``secret_values`` are what is known of the
+        secrets that its launcher gave, which were forgotten when it ended. Raises IllegalTransition (it has not ended,
+        or is complete), Conflict (``if_seq`` is not the newest), LaunchError (as for code that lacks a phase still to
+        run). With ``if_seq`` the same may be asked twice.
         """
         stored = await self._stored(owner, task_id)
         task_id = stored.task.task_id
@@ -316,7 +317,7 @@ class PhaseManager:
             if secret_values:
                 undo.callback(self._forget_secrets, task_id)
                 await self._secrets.keep(task_id, secret_values)
-            return await self._retry(stored, by, from_phase, if_seq, code, runtime, undo)
+            return await self._retry(stored, by, from_phase, if_seq, code, runtime, source, undo)
 
     async def _retry(
         self,
@@ -326,13 +327,14 @@ class PhaseManager:
         if_seq: int | None,
         code: Json,
         runtime: Runtime | None,
+        source: Mapping[str, str],
         undo: ExitStack,
     ) -> TaskState:
         owner, task_id = stored.owner, stored.task.task_id
         given = await self.store.launch(task_id)
         kind = self._launching.executor_of(given)
         if code is not None:
-            given = given.changed(agent=None, code=code)
+            given = given.changed(agent=None, code=code, source=dict(source))
         if runtime is not None:
             given = given.changed(runtime=runtime)
         changed = code is not None or runtime is not None
@@ -343,7 +345,7 @@ class PhaseManager:
             raise Conflict(task_id, f"it is at event {state.seq} now, not at {if_seq}")
         plan = self._launching.plan_of(launch, history.phases)
         decision = Decision(state, self._carrier.clock.now(), history, plan)
-        start = decision.retry(by, from_phase, new_code=code is not None)
+        start = decision.retry(by, from_phase, code)
         if code is not None:
             await self._launching.check_code(owner, launch, kind, history.phases, start)
         undo.pop_all()  # whoever retries it at the same moment may need them

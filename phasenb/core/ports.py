@@ -166,6 +166,10 @@ class Store(Protocol):
         """
         ...
 
+    async def source(self, code: str) -> dict[str, str]:
+        """{phase: the text of its function} of the code that dto.launch.code_id calls so; empty where none is kept."""
+        ...
+
     async def launch(self, task_id: str) -> Launch:
         """Raises UnknownTask."""
         ...

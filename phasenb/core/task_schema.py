@@ -208,6 +208,7 @@ _FOLDS: dict[str, Callable[[TaskState, Any], dict[str, Any]]] = {
         "ended_at": None,
         "rolling_back": None,
         "stopped": None,
+        "code": event.code or task.code,
     },
 }
 
@@ -228,6 +229,7 @@ def _created(event: ev.TaskCreated) -> TaskState:
         notebook=event.notebook,
         secrets=event.secrets,
         parent=event.parent,
+        code=event.code,
         **_derived(State.QUEUED, event, ()),
     )
 

@@ -15,6 +15,7 @@ PLACE = 4096  # of a path (Linux' PATH_MAX), or of where something is imported f
 TEXT = 1000  # of a label's value
 REMARK = 10_000  # of what a person says of a decision
 VARIABLE = 65_536  # of an environment variable: Linux takes twice as much
+SOURCE = 65_000  # of the text of a phase's function, which is cut there
 INPUTS = 1000
 LABELS = 64
 VARIABLES = 256

@@ -30,6 +30,7 @@ class BaseEvent(Message):
 class TaskCreated(BaseEvent):
     """``notebook``: the path of the notebook that launched it, on the machine of its kernel. ``secrets``: the variables
     whose values the launcher gave, which are stored nowhere. ``parent``: the task in whose phase it was launched.
+    ``code``: which code it is (dto.launch.code_id), where it came with the launch.
     """
 
     type: Literal["task_created"] = "task_created"
@@ -42,6 +43,7 @@ class TaskCreated(BaseEvent):
     notebook: str | None = None
     secrets: tuple[str, ...] = ()
     parent: str | None = None
+    code: str | None = None
 
 
 class _AttemptEvent(BaseEvent):
@@ -185,6 +187,7 @@ class TaskRetried(_ByEvent):
     type: Literal["task_retried"] = "task_retried"
     from_phase: PhaseName
     new_code: bool = False
+    code: str | None = None
 
 
 Event = (

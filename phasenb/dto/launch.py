@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, field_validator
@@ -9,7 +10,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, fiel
 from phasenb.dto import bounds
 from phasenb.dto.base import Frozen, PhaseName
 from phasenb.dto.policies import LONGEST_S, RecoveryPolicy, Seconds, Timeouts, Whole, parse_duration
-from phasenb.dto.values import Json
+from phasenb.dto.values import Json, as_reference
 
 ExecutorKind = Literal["inline", "process"]
 Name = Annotated[str, Field(max_length=bounds.NAME)]
@@ -24,8 +25,11 @@ Place = Annotated[str, Field(max_length=bounds.PLACE)]
 # A part of a policy; what it is laid over is the host's, which checks the whole (core.launching).
 Recovery = Annotated[dict[str, Any], BeforeValidator(lambda said: said, json_schema_input_type=RecoveryPolicy)]
 Inputs = Annotated[dict[Name, Json], Field(max_length=bounds.INPUTS)]
+# The text of the functions of phases: cut by the client where it is longer.
+Source = Annotated[dict[PhaseName, Annotated[str, Field(max_length=bounds.SOURCE)]], Field(max_length=bounds.PHASES)]
 ObjectName = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 
+CODE_ID = 16  # hexadecimal digits
 LAUNCHER = "launcher"  # the source of a secret whose value comes with the launch
 MOST_ATTEMPTS = 1_000_000  # far beyond any use: a bound for what a host is asked to count
 SHORTEST_SECRET = 6  # characters: a shorter text could not be told from others where it is to be hidden
@@ -125,16 +129,26 @@ class Runtime(Frozen):
 class Launch(Frozen):
     """A launch as the engine takes it. Exactly one of ``agent`` (a registered name) and ``code``.
 
-    ``code``: base64 text of a cloudpickled agent, or an object reference (dto.values). ``inputs``: values by name.
+    ``code``: base64 text of a cloudpickled agent, or an object reference (dto.values); ``source``: the text of the
+    functions of its phases, for people. ``inputs``: values by name.
     ``traceparent``: the span of the launcher that the task belongs under (W3 Trace Context). ``parent``: the task in
     whose phase it was launched.
     """
 
     agent: Name | None = None
     code: Json = None
+    source: Source = Field(default_factory=dict)
     inputs: Inputs = Field(default_factory=dict)
     options: LaunchOptions = LaunchOptions()
     runtime: Runtime | None = None
     idempotency_key: str | None = None
     traceparent: str | None = None
     parent: str | None = None
+
+
+def code_id(code: Json) -> str | None:
+    """What tells one code from another: the first 16 hexadecimal digits of the SHA-256 of its text or object."""
+    if isinstance(code, str):
+        return sha256(code.encode()).hexdigest()[:CODE_ID]
+    reference = as_reference(code)
+    return None if reference is None else reference.hash.removeprefix("sha256:")[:CODE_ID]

@@ -54,7 +54,9 @@ class ErrorInfo(Frozen):
 
 
 class PhaseResult(Frozen):
-    """The outcome of one attempt. ``output``: inline JSON or an object reference (dto.values)."""
+    """The outcome of one attempt. ``output``: inline JSON or an object reference (dto.values). ``revision``: counted
+    from 1, one more for each time that a person edited the output. ``code``: which code ran (dto.launch.code_id).
+    """
 
     phase: PhaseName
     attempt: int
@@ -72,6 +74,7 @@ class PhaseResult(Frozen):
     metrics: dict[str, Metric] = Field(default_factory=dict)
     artifacts: tuple[Artifact, ...] = ()
     fallback: str | None = None
+    code: str | None = None
 
     @property
     def counts_as_failure(self) -> bool:

@@ -92,6 +92,7 @@ class TaskState(Frozen):
     written that is no line of its log yet, such as a bar that is being drawn.
     ``secrets`` are the variables whose values the launcher gave: a retry and a resume may give them again.
     ``given_up``: the phase whose retry a person gave up, until what follows is decided.
+    ``code``: which code its next attempt runs (dto.launch.code_id).
     ``recent`` are the last five events as ``"seq type"``: an error names them.
     """
 
@@ -120,6 +121,7 @@ class TaskState(Frozen):
     notebook: str | None = None
     secrets: tuple[str, ...] = ()
     parent: str | None = None
+    code: str | None = None
     retry_at: Time | None = None
     given_up: str | None = None
     failures: Failures | None = None

@@ -25,6 +25,7 @@ _HANDLERS: dict[str, type[Any]] = {
     "logs": tasks.LogsHandler,
     "task_results": tasks.ResultsHandler,
     "results": tasks.ResultsHandler,
+    "source": tasks.SourceHandler,
     "artifact": tasks.ArtifactHandler,
     **dict.fromkeys(("put_object", "get_object", "has_object"), ObjectHandler),
     **dict.fromkeys(("cancel", "pause", "resume", "approve", "deny", "retry", "give_up"), tasks.SteeringHandler),

@@ -21,6 +21,7 @@ from phasenb.web.http_protocol import (
     LogsQuery,
     Query,
     ResultsQuery,
+    SourceQuery,
     TasksQuery,
 )
 from phasenb.web.negotiation import preferred
@@ -103,6 +104,13 @@ class ResultsHandler(PhaseHandler):
         self.set_header("Vary", "Accept")
         arrow = content_type == ARROW
         await self.stream(await api.results(identity, task_id=task_id, session=session, arrow=arrow), content_type)
+
+
+class SourceHandler(PhaseHandler):
+    @permitted("read")
+    async def get(self, task_id: str, phase: str) -> None:
+        api, identity, query = await self.caller(SourceQuery)
+        self.answer(await api.source(identity, task_id, phase, query))
 
 
 class SteeringHandler(PhaseHandler):

@@ -15,6 +15,7 @@ import orjson
 
 from phasenb.core.ports import Append, Appended, Lease
 from phasenb.dto.launch import Launch
+from phasenb.dto.values import as_reference
 from phasenb.errors import Conflict, LeaseLost
 from phasenb.store import rows
 from phasenb.store import statements as sql
@@ -84,7 +85,7 @@ class PreparedAppend:
         except sqlite3.IntegrityError:
             raise self._conflict(cursor) from None
         if self._code is not None:
-            sql.INSERT_CODE.run(cursor, hash=self._launch["code_hash"], body=self._code)
+            sql.INSERT_CODE.run(cursor, **self._code)
         sql.INSERT_LAUNCH.run(cursor, **where, **self._launch)
 
     def _move(self, cursor: Cursor) -> None:
@@ -107,7 +108,7 @@ class PreparedAppend:
     def _replace_code(self, cursor: Cursor) -> None:
         """A retry brought other code: inputs, key and idempotency key stay the launch's."""
         if self._code is not None:
-            sql.INSERT_CODE.run(cursor, hash=self._launch["code_hash"], body=self._code)
+            sql.INSERT_CODE.run(cursor, **self._code)
         sql.REPLACE_CODE.run(
             cursor,
             of_task=self._append.task.task_id,
@@ -140,21 +141,30 @@ def known_task(cursor: Cursor, owner: str, session: str, launch: Launch) -> str 
     return str(row[0]) if row else None
 
 
-def _launch_values(append: Append) -> tuple[dict[str, Any], str | None]:
-    """The columns of ``launches``, and the code that goes into its own table."""
+def _launch_values(append: Append) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """The columns of ``launches``, and those of ``code``, where the launch brings any."""
     inputs = orjson.dumps(append.task.inputs).decode()
     launch = append.launch
     empty = {"idempotency_key": None, "key": None, "inputs": inputs, "body": None, "code_hash": None}
     if launch is None:
         return empty, None
     code = launch.code if isinstance(launch.code, str) else None
-    left_out = {"code"} if code is not None else set()
+    kept = _code_values(launch)
+    left_out = {"source"} if code is None else {"code", "source"}
     if orjson.dumps(launch.inputs).decode() == inputs:
         left_out.add("inputs")
     known = {
         "idempotency_key": launch.idempotency_key,
         "key": launch.options.key,
         "body": launch.model_dump_json(exclude=left_out),
-        "code_hash": hashlib.sha256(code.encode()).hexdigest() if code is not None else None,
+        "code_hash": kept["hash"] if kept is not None and code is not None else None,
     }
-    return {**empty, **known}, code
+    return {**empty, **known}, kept
+
+
+def _code_values(launch: Launch) -> dict[str, Any] | None:
+    source = orjson.dumps(launch.source).decode() if launch.source else None
+    if isinstance(launch.code, str):
+        return {"hash": hashlib.sha256(launch.code.encode()).hexdigest(), "body": launch.code, "source": source}
+    reference = as_reference(launch.code)
+    return None if reference is None else {"hash": reference.hash.removeprefix("sha256:"), "body": "", "source": source}

@@ -48,7 +48,7 @@ TASK_COLUMNS = {
 RESULT_COLUMNS = {
     "task_id": TEXT, "phase": TEXT, "attempt": COUNT, "kind": TEXT, "revision": COUNT, "status": TEXT,
     "started_at": TIME, "ended_at": TIME, "duration_s": SECONDS, "output": VALUE, "output_type": TEXT,
-    "output_bytes": COUNT_OR_NA, "error_type": TEXT, "error_message": TEXT, "worker": TEXT,
+    "output_bytes": COUNT_OR_NA, "error_type": TEXT, "error_message": TEXT, "worker": TEXT, "code": TEXT,
 }  # fmt: skip
 EVENT_COLUMNS = {
     "task_id": TEXT, "seq": COUNT, "type": TEXT, "at": TIME, "phase": TEXT, "attempt": COUNT_OR_NA,

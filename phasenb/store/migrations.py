@@ -84,8 +84,9 @@ def add_notebooks(cursor: Cursor) -> None:
 
 
 def add_names(cursor: Cursor) -> None:
-    """Tasks are found by their names."""
+    """Tasks are found by their names, and code has its source."""
     for ddl in (
+        "ALTER TABLE code ADD COLUMN source TEXT",
         "ALTER TABLE tasks ADD COLUMN name TEXT DEFAULT '' NOT NULL",
         "UPDATE tasks SET name = json_extract(snapshot, '$.name')",
         "CREATE INDEX tasks_named ON tasks (owner, name, task_id)",
@@ -99,7 +100,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(2, "hosts and their leases", add_hosts),
     Migration(3, "what changed since", index_changes),
     Migration(4, "notebooks and their sessions", add_notebooks),
-    Migration(5, "tasks by their names", add_names),
+    Migration(5, "tasks by their names, and the source of code", add_names),
 )
 
 

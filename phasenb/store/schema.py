@@ -87,7 +87,14 @@ launches = Table(
     Index("launches_by_key", "owner", "session", "key", "id"),
 )
 
-code = Table("code", metadata, Column("hash", Text, primary_key=True), Column("body", Text, nullable=False))
+# ``body`` is empty where the code is an object. ``source``: {phase: the text of its function} as JSON, for people.
+code = Table(
+    "code",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    Column("body", Text, nullable=False),
+    Column("source", Text),
+)
 
 events = Table(
     "events",

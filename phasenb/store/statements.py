@@ -166,6 +166,9 @@ LAUNCH = Statement(
     .outerjoin(code, launches.c.code_hash == code.c.hash)
     .where(launches.c.task_id == bindparam("task_id"))
 )
+SOURCE = Statement(
+    select(code.c.source).where(code.c.hash >= bindparam("low"), code.c.hash < bindparam("high")).limit(1)
+)
 EVENTS = Statement(
     select(events.c.body)
     .where(events.c.task_id == bindparam("task_id"), events.c.seq > bindparam("after_seq"))

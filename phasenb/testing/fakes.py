@@ -19,7 +19,7 @@ from phasenb.core.reports import Attempt, Outcome, Report
 from phasenb.core.task_names import MOST_NAMED
 from phasenb.dto.agent_spec import AgentSpec, FunctionSpec
 from phasenb.dto.events import Event, PhaseLog, PhaseUpdate
-from phasenb.dto.launch import Launch, Runtime
+from phasenb.dto.launch import Launch, Runtime, code_id
 from phasenb.dto.phase import Checkpoint
 from phasenb.dto.phase_result import ErrorInfo, PhaseResult, ResultStatus
 from phasenb.dto.task_state import State, TaskState
@@ -366,6 +366,10 @@ class FakeStore:
         mine = [kept.stored.task for kept in reversed(self._kept.values()) if kept.stored.owner == owner]
         named = [task for task in mine if task.name == text] or [task for task in mine if task.task_id.endswith(text)]
         return sorted(named, key=lambda task: task.session != session)[:MOST_NAMED]
+
+    async def source(self, code: str) -> dict[str, str]:
+        found = [kept.launch.source for kept in self._kept.values() if code_id(kept.launch.code) == code]
+        return dict(found[0]) if found else {}
 
     async def launch(self, task_id: str) -> Launch:
         return self._of(task_id).launch

@@ -34,7 +34,9 @@ from phasenb.web.http_protocol import (
     LaunchesBody,
     LaunchingSession,
     LogsQuery,
+    PhaseSource,
     RegisteredAgent,
+    SourceQuery,
     StorePlace,
     TasksQuery,
 )
@@ -159,6 +161,24 @@ class TaskApi:
         if task_id is not None:
             task_id = (await self.task(identity, task_id)).task_id
         return await encoded_results(self._store, identity.owner, session=session, task_id=task_id, arrow=arrow)
+
+    async def source(self, identity: Identity, task_id: str, phase: str, query: SourceQuery) -> PhaseSource:
+        """The text of a phase's function, as its newest attempt ran it, or ``query.attempt``; of a phase that has not
+        run: as the next one will. Raises UnknownTask, BadMessage.
+        """
+        task = await self.task(identity, task_id)
+        known = next((each for each in task.phases if each.name == phase), None)
+        if known is None:
+            names = ", ".join(each.name for each in task.phases)
+            raise BadMessage("there is no such phase", {"phase": f"the task has {names}"})
+        results = await self._store.results(identity.owner, task_id=task.task_id)
+        ended = {r.attempt: r.code for _, r in results if (r.phase, r.kind, r.revision) == (phase, "phase", 1)}
+        attempt = query.attempt or known.attempt or None
+        if query.attempt is not None and query.attempt > known.attempt:
+            raise BadMessage("there is no such attempt", {"attempt": f"{phase} has had {known.attempt}"})
+        code = ended.get(attempt, task.code) if attempt is not None else task.code
+        texts = await self._store.source(code) if code is not None else {}
+        return PhaseSource(phase=phase, attempt=attempt, code=code, text=texts.get(phase))
 
     # --- objects ---------------------------------------------------------------------------------------------------
 

@@ -88,6 +88,23 @@ class LaunchBody(protocol.LaunchRequest):
     session: SessionName = HTTP_SESSION
 
 
+class SourceQuery(Query):
+    """``attempt``: None is the newest."""
+
+    attempt: int | None = Field(default=None, ge=1)
+
+
+class PhaseSource(Frozen):
+    """The text of a phase's function. ``attempt`` None: the phase has not been run. ``text`` None: it is not kept, as
+    of a registered agent, or of a function whose text Python could not tell. ``code``: which code it is of.
+    """
+
+    phase: str
+    attempt: int | None
+    code: str | None
+    text: str | None
+
+
 class LaunchesBody(Frozen):
     """Whose launches are meant."""
 
@@ -326,6 +343,10 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "results", "GET", "/phasenb/api/results", "The outcome of each attempt of all tasks", "read", ResultList,
         ("not_acceptable",), query=ResultsQuery, arrow=True,
+    ),
+    Operation(
+        "source", "GET", _TASK + "/source/{phase}", "The text of a phase's function, as an attempt ran it", "read",
+        PhaseSource, _TASK_ERRORS, query=SourceQuery,
     ),
     Operation(
         "artifact", "GET", _TASK + "/artifacts/{phase}/{attempt}/{name}", "What `ctx.artifact` kept", "read",

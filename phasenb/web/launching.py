@@ -37,6 +37,7 @@ async def launch(
     launch = Launch.model_construct(
         agent=command.agent,
         code=command.code,
+        source=command.source,
         inputs=await kept(manager.store, identity.owner, command.inputs, manager.inline_bytes),
         options=command.options,
         runtime=runtime,

@@ -24,7 +24,7 @@ from pydantic.config import JsonDict
 from phasenb.dto import bounds, problems
 from phasenb.dto.base import Frozen, Message, PhaseName, SessionName
 from phasenb.dto.events import EVENT_CLASSES, Event, PhaseLog, PhaseUpdate, parse_event
-from phasenb.dto.launch import Inputs, LaunchOptions, Name, Runtime, VariableName
+from phasenb.dto.launch import Inputs, LaunchOptions, Name, Runtime, Source, VariableName
 from phasenb.dto.task_state import State, TaskState
 from phasenb.dto.values import Json
 from phasenb.errors import BadMessage, UnknownType
@@ -114,6 +114,7 @@ class LaunchRequest(Frozen):
 
     agent: Name | None = None
     code: Json = None
+    source: Source = Field(default_factory=dict)
     inputs: Inputs = Field(default_factory=dict)
     options: LaunchOptions = LaunchOptions()
     runtime: Runtime | None = None
@@ -231,6 +232,7 @@ class RetryTask(Command):
     from_phase: PhaseName | None = None
     if_seq: Number | None = None
     code: Json = None
+    source: Source = Field(default_factory=dict)
     runtime: Runtime | None = None
     secret_values: SecretValues = Field(default_factory=dict)
 

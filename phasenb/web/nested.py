@@ -27,7 +27,7 @@ from phasenb.core.reports import Attempt
 from phasenb.errors import BadMessage, RateLimited, TooLarge
 from phasenb.web.api import TaskApi
 from phasenb.web.connection import TOO_SLOW, Frame, text_of
-from phasenb.web.http_protocol import EventsQuery, LogsQuery
+from phasenb.web.http_protocol import EventsQuery, LogsQuery, SourceQuery
 from phasenb.web.identity import Action, Identity
 from phasenb.web.message_handler import WebSocketMessageHandler, error_message
 from phasenb.web.websocket_manager import WebSocketManager
@@ -160,6 +160,10 @@ async def answer(api: TaskApi, identity: Identity, name: str, arguments: dict[st
         yield await api.events(identity, arguments["task_id"], EventsQuery(after_seq=arguments["after_seq"]))
     elif name == "logs":
         yield await api.logs(identity, arguments["task_id"], LogsQuery(after=arguments["after"]))
+    elif name == "source":
+        query = SourceQuery(attempt=arguments["attempt"])
+        found = await api.source(identity, arguments["task_id"], arguments["phase"], query)
+        yield found.model_dump_json().encode()
     elif name == "results":
         chunks = await api.results(identity, task_id=arguments["task_id"], session=arguments["session"])
         async for chunk in chunks:

@@ -54,7 +54,15 @@ async def steer(manager: PhaseManager, identity: Identity, session: str, command
         await _check_retry(manager, identity, command)
         secrets = protocol.plain(command.secret_values)
         await manager.retry(
-            owner, task_id, by, command.from_phase, command.if_seq, command.code, command.runtime, secrets
+            owner,
+            task_id,
+            by,
+            command.from_phase,
+            command.if_seq,
+            command.code,
+            command.runtime,
+            command.source,
+            secrets,
         )
 
 

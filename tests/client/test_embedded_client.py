@@ -89,7 +89,7 @@ def test_a_failure_shows_the_persons_own_lines(script):
          "pn.launch(lambda goal: lock, goal=1)", "factory"),
         ("import numpy; big = numpy.zeros(2_000_000)\n"
          "pn.launch(lambda goal: big.sum(), goal=1)", "uses notebook variable `big` (16"),
-        ("pn.task('ZZZZZZ')", "there is no task ZZZZZZ here"),
+        ("pn.task('ZZZZZZ')", "there is no task 'ZZZZZZ' here"),
         ("pn.connect('http://127.0.0.1:9/', 'x')", "does not answer"),
     ],
 )  # fmt: skip

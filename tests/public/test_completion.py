@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.conftest import run_cell
+from tests.conftest import reply_to, run_cell
 
 FLOW = """
 import phasenb as pn
@@ -27,15 +27,8 @@ def kernel(module_jupyter_process):
     return found
 
 
-def asked(kernel, request):
-    """The content of the reply to a request that was just sent."""
-    while (reply := kernel.get_shell_msg(timeout=60))["parent_header"]["msg_id"] != request:
-        pass
-    return reply["content"]
-
-
 def completions(kernel, code):
-    return asked(kernel, kernel.complete(code))["matches"]
+    return reply_to(kernel, kernel.complete(code))["matches"]
 
 
 def shown(kernel, code):
@@ -49,7 +42,7 @@ def test_a_launch_knows_its_inputs(kernel):
     found = completions(kernel, "flow.launch(")
     assert {"path=", "depth=", "alpha="} <= set(found)
     assert not {"ctx=", "research="} & set(found)
-    told = asked(kernel, kernel.inspect("flow.launch"))["data"]["text/plain"]
+    told = reply_to(kernel, kernel.inspect("flow.launch"))["data"]["text/plain"]
     assert "(*, path: str, alpha, depth=3)" in re.sub(r"\x1b\[[0-9;]*m", "", told)
 
 
