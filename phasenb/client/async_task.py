@@ -19,7 +19,7 @@ from phasenb.client.task_model import TaskModel
 from phasenb.core.parent import waiting_for
 from phasenb.dto.task_state import Approval
 from phasenb.dto.values import Json, is_reference
-from phasenb.errors import AccessDenied, BadMessage, Conflict, NotThere, ServerUnreachable, StoreUnavailable
+from phasenb.errors import AccessDenied, Conflict, NotThere, ServerUnreachable, StoreUnavailable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -169,10 +169,7 @@ class AsyncTaskHandle(TaskFacts):
 
         Raises NotThere for another phase or attempt, and where the text was not kept.
         """
-        try:
-            found = await self._client.backend.source(self.task_id, phase, attempt)
-        except BadMessage as error:
-            raise NotThere(f"task {self.task_id}: {error}") from None
+        found = await self._client.backend.source(self.task_id, phase, attempt)
         if found["text"] is None:
             raise NotThere(f"task {self.task_id} has no source of `{phase}`: it came with no text that was kept")
         return str(found["text"])

@@ -70,7 +70,7 @@ class Backend(Protocol):
         ...
 
     async def source(self, task_id: str, phase: str, attempt: int | None) -> JsonObject:
-        """A web.http_protocol.PhaseSource. Raises UnknownTask, BadMessage."""
+        """A web.http_protocol.PhaseSource. Raises UnknownTask, NotThere."""
         ...
 
     async def results(self, *, task_id: str | None = None, session: str | None = None) -> JsonObject:

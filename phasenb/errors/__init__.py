@@ -39,7 +39,7 @@ The tree (stable wire codes in brackets; protocol.md "Errors")::
     ├── AccessDenied                      the server refused the token or the user
     ├── WrongValue (ValueError)           an argument that can't have this value
     ├── NoSuchName (AttributeError)       an attribute that an object does not have, and what to write instead
-    ├── NotThere (KeyError)               a phase, output or artifact that a task does not have
+    ├── NotThere (KeyError) [not_there]   a phase, output or artifact that a task does not have
     ├── NotInTime (TimeoutError)          ``task.wait(timeout)`` of a task that goes on
     └── ProtocolError                     a frame that breaks protocol.md
         ├── BadMessage [bad_message]
@@ -163,9 +163,9 @@ __all__ = [
 ]
 
 _WIRE: tuple[type[PhasenbError], ...] = (
-    LaunchError, UnknownTask, AmbiguousTask, UnknownAgent, UnknownObject, IllegalTransition, Conflict, QueueFull,
-    LaunchesPaused, CodeNotAllowed, Forbidden, AuthenticationExpired, RuntimeMismatch, SecretUnavailable, WorkerLost,
-    StoreUnavailable, BadMessage, UnknownType, HelloRequired, UnsupportedProtocol, TooLarge, RateLimited,
+    LaunchError, UnknownTask, AmbiguousTask, NotThere, UnknownAgent, UnknownObject, IllegalTransition, Conflict,
+    QueueFull, LaunchesPaused, CodeNotAllowed, Forbidden, AuthenticationExpired, RuntimeMismatch, SecretUnavailable,
+    WorkerLost, StoreUnavailable, BadMessage, UnknownType, HelloRequired, UnsupportedProtocol, TooLarge, RateLimited,
     ConnectionGone,
 )  # fmt: skip
 BY_CODE: Mapping[str, type[PhasenbError]] = {cls.code: cls for cls in _WIRE}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from phasenb.errors.base import PhasenbError
 
@@ -33,6 +34,7 @@ class NoSuchName(PhasenbError, AttributeError):
 class NotThere(PhasenbError, KeyError):
     """A phase, an output or an artifact that a task does not have (yet); ``problem`` says which it has."""
 
+    code: ClassVar[str] = "not_there"
     problem: str
 
     def __str__(self) -> str:

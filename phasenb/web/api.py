@@ -21,7 +21,7 @@ from phasenb.core.ports import Store
 from phasenb.dto import problems
 from phasenb.dto.task_state import TaskState
 from phasenb.dto.values import Artifact
-from phasenb.errors import BadMessage, UnknownObject
+from phasenb.errors import BadMessage, NotThere, UnknownObject
 from phasenb.web.http_protocol import (
     HTTP_SESSION,
     AgentDescription,
@@ -164,18 +164,18 @@ class TaskApi:
 
     async def source(self, identity: Identity, task_id: str, phase: str, query: SourceQuery) -> PhaseSource:
         """The text of a phase's function, as its newest attempt ran it, or ``query.attempt``; of a phase that has not
-        run: as the next one will. Raises UnknownTask, BadMessage.
+        run: as the next one will. Raises UnknownTask, NotThere.
         """
         task = await self.task(identity, task_id)
         known = next((each for each in task.phases if each.name == phase), None)
         if known is None:
             names = ", ".join(each.name for each in task.phases)
-            raise BadMessage("there is no such phase", {"phase": f"the task has {names}"})
+            raise NotThere(f"task {task.task_id} has no phase {phase[:100]!r} (it has {names})")
         results = await self._store.results(identity.owner, task_id=task.task_id)
         ended = {r.attempt: r.code for _, r in results if (r.phase, r.kind, r.revision) == (phase, "phase", 1)}
         attempt = query.attempt or known.attempt or None
         if query.attempt is not None and query.attempt > known.attempt:
-            raise BadMessage("there is no such attempt", {"attempt": f"{phase} has had {known.attempt}"})
+            raise NotThere(f"task {task.task_id} has had {known.attempt} attempts at {phase}, and no {query.attempt}")
         code = ended.get(attempt, task.code) if attempt is not None else task.code
         texts = await self._store.source(code) if code is not None else {}
         return PhaseSource(phase=phase, attempt=attempt, code=code, text=texts.get(phase))

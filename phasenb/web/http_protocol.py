@@ -243,6 +243,7 @@ STATUS: dict[str, int] = {
     "forbidden": 403,
     "authentication_expired": 403,
     "unknown_task": 404,
+    "not_there": 404,
     "ambiguous_task": 409,
     "unknown_object": 404,
     "connection_gone": 404,
@@ -346,7 +347,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "source", "GET", _TASK + "/source/{phase}", "The text of a phase's function, as an attempt ran it", "read",
-        PhaseSource, _TASK_ERRORS, query=SourceQuery,
+        PhaseSource, (*_TASK_ERRORS, "not_there"), query=SourceQuery,
     ),
     Operation(
         "artifact", "GET", _TASK + "/artifacts/{phase}/{attempt}/{name}", "What `ctx.artifact` kept", "read",

@@ -73,7 +73,7 @@ COMMANDS = {
     "cancel": lambda decision: decision.cancel("bob"),
     "pause": lambda decision: decision.pause("bob"),
     "resume": lambda decision: decision.resume("bob"),
-    "retry": lambda decision: decision.retry("bob", None, new_code=False),
+    "retry": lambda decision: decision.retry("bob", None),
     "give_up": lambda decision: decision.give_up("bob"),
 }
 S = State

@@ -23,6 +23,7 @@ RESULTS = {
     "status": "string", "started_at": TIME, "ended_at": TIME, "duration_s": "float64", "output": "object",
     "output_type": "string", "output_bytes": "Int64", "error_type": "string", "error_message": "string",
     "worker": "string",
+    "code": "string",
 }  # fmt: skip
 EVENTS = {
     "task_id": "string", "seq": "int64", "type": "string", "at": TIME, "phase": "string", "attempt": "Int64",
