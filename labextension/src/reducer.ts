@@ -162,7 +162,7 @@ function changeOf(task: TaskState, event: TaskEvent): Change {
     case 'task_retried':
       return {
         ...{ phases: resetFrom(task, event.from_phase, 'pending'), error: null, ended_at: null },
-        ...{ failures: null, rolling_back: null, stopped: null }
+        ...{ failures: null, rolling_back: null, stopped: null, code: event.code ?? task.code }
       };
     default:
       return {};
@@ -184,7 +184,7 @@ function failuresAfter(before: Failures | null, { phase, attempt, error, at }: P
 }
 
 function created(event: TaskCreated): TaskState {
-  const { task_id, session, name, agent, at, inputs, labels, key, notebook, secrets, parent } = event;
+  const { task_id, session, name, agent, at, inputs, labels, key, notebook, secrets, parent, code } = event;
   const phases = event.phases.map(phase => ({
     name: phase,
     status: 'pending' as const,
@@ -210,6 +210,7 @@ function created(event: TaskCreated): TaskState {
       notebook,
       secrets,
       parent,
+      code,
       created_at: at,
       updated_at: at
     },

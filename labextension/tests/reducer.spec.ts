@@ -28,7 +28,8 @@ const CREATED: TaskCreated = {
   key: null,
   notebook: null,
   secrets: [],
-  parent: null
+  parent: null,
+  code: null
 };
 const BASE = { task_id: CREATED.task_id, session: 'test', at: '2026-01-01T00:00:01.000000Z' };
 

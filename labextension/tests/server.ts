@@ -224,6 +224,7 @@ export function snapshot(change: Partial<TaskState> = {}): TaskState {
     notebook: null,
     secrets: [],
     parent: null,
+    code: null,
     retry_at: null,
     queue: null,
     approval: null,
