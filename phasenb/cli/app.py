@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from phasenb.cli import doctor, exporting, following, launching, listing, serving, steering
+from phasenb.cli import backups, doctor, exporting, following, launching, listing, serving, steering
 from phasenb.cli.frame import Call, JsonOption, SessionOption, TokenOption, UrlOption
 
 app = typer.Typer(
@@ -15,7 +15,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for commands in (launching, following, listing, steering, exporting, serving, doctor):
+for commands in (launching, following, listing, steering, exporting, serving, backups, doctor):
     commands.add(app)
 
 

@@ -62,7 +62,8 @@ class AsyncClient(AsyncVerbs):
     """``async with AsyncClient(url, token=..., session="nightly") as client``.
 
     ``url`` None: as discovery finds it (client.discovery). ``session`` None: this notebook's or script's own.
-    ``notice`` gets one line when a connection is lost for longer, and when it is back.
+    ``notice`` gets one line when a connection is lost for longer, and when it is back. ``allow_pickle`` False: no value
+    is unpickled, which could run code of whoever wrote it; loading one raises PickleRefused.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class AsyncClient(AsyncVerbs):
         session: str | None = None,
         notice: Callable[[str], None] = to_stderr,
         backend: Backend | None = None,
+        allow_pickle: bool = True,
     ) -> None:
         self.backend: Backend = backend or backend_for(url, token)
         notebook = current_place()
@@ -80,7 +82,7 @@ class AsyncClient(AsyncVerbs):
         chosen = chosen or own_session(self.backend.url, notebook)
         self._asked = chosen or current_session()
         self._place = notebook if chosen is None else None
-        self.values = Values(self.backend)
+        self.values = Values(self.backend, allow_pickle=allow_pickle)
         self._models: WeakValueDictionary[str, TaskModel] = WeakValueDictionary()
         self._live: dict[str, TaskModel] = {}
         self._feeds: list[FeedCallback] = []

@@ -144,7 +144,7 @@ class AsyncTaskHandle(TaskFacts):
     # --- values ----------------------------------------------------------------------------------------------------
 
     async def output(self, phase: str) -> Any:
-        """The output of a phase, decoded. Raises KeyError where it has none (yet)."""
+        """The output of a phase, decoded: a pickle runs code of its writer (``allow_pickle``). Raises KeyError."""
         encoded = await self.encoded_output(phase)
         with reading(self.task_id, phase):
             return await self._load(encoded)

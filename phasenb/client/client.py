@@ -35,7 +35,8 @@ T = TypeVar("T")
 class Client:
     """Connected when it is made. ``url`` None: as client.discovery finds it; ``session`` None: this process's own.
 
-    Raises ServerUnreachable, AccessDenied, StoreUnavailable.
+    ``allow_pickle`` False: no value is unpickled, which could run code of whoever wrote it; loading one raises
+    PickleRefused. Raises ServerUnreachable, AccessDenied, StoreUnavailable.
     """
 
     def __init__(
@@ -46,9 +47,12 @@ class Client:
         *,
         notice: Callable[[str], None] = to_stderr,
         backend: Backend | None = None,
+        allow_pickle: bool = True,
     ) -> None:
         self._thread = shared_loop()
-        self.on_loop = AsyncClient(url, token=token, session=session, notice=notice, backend=backend)
+        self.on_loop = AsyncClient(
+            url, token=token, session=session, notice=notice, backend=backend, allow_pickle=allow_pickle
+        )
         self.run(self.on_loop.open())
 
     def __repr__(self) -> str:
@@ -212,7 +216,9 @@ class Client:
 
         Raises StoreUnavailable where the store is not on this machine, or not this user's to read.
         """
-        return self.run(self.on_loop.backend.memory(self.owner, self.session))
+        view = self.run(self.on_loop.backend.memory(self.owner, self.session))
+        view.allow_pickle = self.values.allow_pickle
+        return view
 
     def feed(self, callback: Callable[[TaskState], None], *, scope: str = "session") -> Callable[[], None]:
         """Have ``callback(task)`` called, on the client's thread, for live tasks and after each change of any task in

@@ -94,9 +94,15 @@ def last_of(agent: ExtendedAgent, options: Mapping[str, Any]) -> TaskHandle | No
 # --- pn.* --------------------------------------------------------------------------------------------------------
 
 
-def connect(url: str | None = None, token: str | None = None, session: str | None = None) -> Client:
-    """A client of its own, connected. ``url`` None: the server of this kernel, else this process."""
-    return Client(url, token, session)
+def connect(
+    url: str | None = None, token: str | None = None, session: str | None = None, *, allow_pickle: bool = True
+) -> Client:
+    """A client of its own, connected. ``url`` None: the server of this kernel, else this process.
+
+    ``allow_pickle`` False, for a server that others write to: loading a pickled value, which could run code of whoever
+    wrote it, raises PickleRefused. Raises ServerUnreachable, AccessDenied, StoreUnavailable.
+    """
+    return Client(url, token, session, allow_pickle=allow_pickle)
 
 
 def launch(agent: Any, /, **inputs: Any) -> TaskHandle:

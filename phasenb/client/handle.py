@@ -170,7 +170,7 @@ class TaskHandle(TaskFacts):
     # --- values and frames -----------------------------------------------------------------------------------------
 
     def output(self, phase: str) -> Any:
-        """The output of a phase, decoded. Raises KeyError where it has none (yet)."""
+        """The output of a phase, decoded: a pickle runs code of its writer (``allow_pickle``). Raises KeyError."""
         known = self._model.results.get(phase)
         value = known.output if known is not None else self._client.run(self._task.encoded_output(phase))
         with reading(self.task_id, phase):

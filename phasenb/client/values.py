@@ -22,8 +22,9 @@ from phasenb.dto.values import Json, as_reference
 class Values:
     """The values of one backend. ``near``: whether its host is on this machine."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, *, allow_pickle: bool = True) -> None:
         self._backend = backend
+        self.allow_pickle = allow_pickle
         self._lock = threading.Lock()
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self.near = backend.embedded
@@ -32,12 +33,13 @@ class Values:
     def load(self, value: Json) -> Any:
         """The value that inline JSON or a reference stands for; always a fresh object.
 
-        Raises UnknownObject, ServerUnreachable, and what unpickling raises.
+        Raises UnknownObject, ServerUnreachable, and what unpickling raises. That can run code of whoever wrote the
+        value; PickleRefused without ``allow_pickle``.
         """
         reference = as_reference(value)
         if reference is None:
             return decode(value, _NOWHERE)
-        return decode(value, self._holding(reference.hash))
+        return decode(value, self._holding(reference.hash), allow_pickle=self.allow_pickle)
 
     def open(self, hash: str) -> BinaryIO:
         """The bytes of an object as they are stored. Blocks. Raises UnknownObject, ServerUnreachable."""

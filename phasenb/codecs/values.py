@@ -28,7 +28,7 @@ from phasenb.codecs.png import PNG, is_picture
 from phasenb.codecs.previews import clip, head, preview
 from phasenb.codecs.text import BYTES, TEXT
 from phasenb.dto.values import OBJECT_KEY, Artifact, Json, ObjectRef, as_reference
-from phasenb.errors import PhasenbError, UnknownObject, ValueNotStorable
+from phasenb.errors import PhasenbError, PickleRefused, UnknownObject, ValueNotStorable
 
 if TYPE_CHECKING:
     from phasenb.codecs.objects import ObjectFolder
@@ -88,9 +88,9 @@ def encode_artifact(name: str, value: Any, folder: ObjectFolder, codec: str | No
     return Artifact.model_validate({**encoded.value, "name": name})
 
 
-def decode(value: Json, folder: ObjectFolder) -> Any:
+def decode(value: Json, folder: ObjectFolder, *, allow_pickle: bool = True) -> Any:
     """The value again: always a fresh object. Raises UnknownObject, also for a damaged file, and whatever unpickling a
-    person's class raises.
+    person's class raises. Unpickling can run any code: without ``allow_pickle`` such a value raises PickleRefused.
     """
     reference = as_reference(value)
     if reference is None:
@@ -99,6 +99,8 @@ def decode(value: Json, folder: ObjectFolder) -> Any:
     if codec is None:
         problem = f"its codec {reference.codec!r} is of another release"
         raise ValueNotStorable("the stored value", reference.type, problem)
+    if codec is PICKLE and not allow_pickle:
+        raise PickleRefused(reference.type, codec.name)
     with folder.open(reference.hash) as file:
         _check_whole(file, reference)
         return codec.read(file)

@@ -28,6 +28,7 @@ The tree (stable wire codes in brackets; protocol.md "Errors")::
     ├── AgentStopped                      an agent at the bound of its steps or cost, or that asks a person
     ├── AgentCrashed                      an agent that gave up, by its own account
     ├── ValueNotStorable                  an output or artifact that no codec can keep
+    ├── PickleRefused                     a pickled value, for a client with allow_pickle=False
     ├── TaskFailed                        ``task.result()`` of a task that failed
     ├── TaskCancelled                     ``task.result()`` of a task that was cancelled
     ├── ApprovalNeeded                    ``task.result(on_approval="raise")`` of a task that waits for approval
@@ -92,6 +93,7 @@ from phasenb.errors.tasks import (
     NoServer,
     OutOfMemory,
     PhaseRaised,
+    PickleRefused,
     ProxyRefused,
     QueueFull,
     RuntimeMismatch,
@@ -137,6 +139,7 @@ __all__ = [
     "OutOfMemory",
     "PhaseRaised",
     "PhasenbError",
+    "PickleRefused",
     "ProtocolError",
     "ProxyRefused",
     "QueueFull",

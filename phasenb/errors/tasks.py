@@ -314,6 +314,21 @@ class ValueNotStorable(PhasenbError):
 
 
 @dataclass(eq=False)
+class PickleRefused(PhasenbError):
+    """A value that only unpickling gives back, for a client that was told ``allow_pickle=False``."""
+
+    type: str
+    codec: str
+
+    def __str__(self) -> str:
+        return (
+            f"the value is a {self.type}, kept by codec {self.codec!r}, and this client was told allow_pickle=False: "
+            "loading it can run any code of whoever wrote it; if you trust them, connect without allow_pickle=False, "
+            "else have the phase return plain data, a DataFrame or an array"
+        )
+
+
+@dataclass(eq=False)
 class PhaseRaised(PhasenbError):
     """What a phase raised in its worker, as text; the user's own lines are in ``traceback``."""
 

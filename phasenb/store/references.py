@@ -31,6 +31,19 @@ def references(cursor: Cursor) -> set[str]:
     return found
 
 
+def references_of_owners(cursor: Cursor) -> dict[str, set[str]]:
+    """As ``references``, by the owner in whose folder each is."""
+    found: dict[str, set[str]] = {}
+    for table, column in _COLUMNS:
+        cursor.execute(
+            f"SELECT owner_of.owner, named.{column} FROM {table} AS named "  # noqa: S608 - constants
+            f"JOIN tasks AS owner_of ON owner_of.task_id = named.task_id WHERE named.{column} LIKE '%sha256:%'"
+        )
+        while (row := cursor.fetchone()) is not None:
+            found.setdefault(row[0], set()).update(_NAME.findall(row[1]))
+    return found
+
+
 def oldest_attempt(cursor: Cursor) -> float | None:
     """When the attempt began (seconds since the epoch) that runs longest of all that run."""
     snapshots = (orjson.loads(snapshot) for (snapshot,) in sql.LIVE_SNAPSHOTS.all(cursor))

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import math
+import sqlite3
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar, cast
 
 import orjson
 
@@ -36,6 +37,8 @@ from phasenb.store.lost_lines import LostLines
 from phasenb.store.references import oldest_attempt, references
 from phasenb.store.statements import Cursor
 from phasenb.store.view import MemoryView
+
+T = TypeVar("T")
 
 
 class MemorySaver:
@@ -218,6 +221,35 @@ class MemorySaver:
             sql.KEEP_CHECKPOINT.run(cursor, task_id=task_id, phase=phase, attempt=attempt, body=body)
 
         await self._database.writer.run(job)
+
+    # --- backups -------------------------------------------------------------------------------------------------
+
+    @property
+    def artifacts(self) -> Artifacts:
+        return self._artifacts
+
+    def copy_to(self, target: sqlite3.Connection) -> None:
+        """Copy the store as it is at this moment. Nobody who writes waits for it. Blocks."""
+
+        def copy(cursor: Cursor) -> None:
+            cast("sqlite3.Cursor", cursor).connection.backup(target)
+
+        self._database.read(copy)
+
+    def change(self, job: Callable[[Cursor], T]) -> T:
+        """Run a job in a transaction. Blocks."""
+        return self._database.writer.call(job)
+
+    def found(self, task_id: str) -> StoredTask:
+        """As ``find`` by the full id. Blocks. Raises UnknownTask."""
+        stored = self._database.read(lambda cursor: queries.find(cursor, task_id))
+        if stored is None:
+            raise UnknownTask(task_id)
+        return stored
+
+    def append_blocking(self, append: Append) -> Appended:
+        """As ``append``, where no event loop runs."""
+        return self._database.writer.call(PreparedAppend(append))
 
     # --- reading -------------------------------------------------------------------------------------------------
 

@@ -44,6 +44,7 @@ class MemoryView:
         self._folder = folder
         self._owner = owner
         self._session = session
+        self.allow_pickle = True  # False: PickleRefused for a value that only unpickling gives
 
     def __repr__(self) -> str:
         return f"<MemoryView of session {self._session!r}>"
@@ -75,7 +76,7 @@ class MemoryView:
         return logs_frame(full, [rows.log_line(row) for row in found])
 
     def output(self, task_id: str, phase: str) -> Any:
-        """The output of a phase as it counts now, decoded. Raises KeyError where it has none."""
+        """The output of a phase as it counts now, decoded: a pickle runs its writer's code. KeyError without one."""
         task = self._task(task_id)
         full = task.task_id
         found = self._read(lambda cursor: queries.results(cursor, self._owner, session=self._session, task_id=full))
@@ -96,4 +97,4 @@ class MemoryView:
         return the_one(task_id, found, session=session, changes=False)
 
     def _load(self, value: Json) -> Any:
-        return decode(value, self._folder)
+        return decode(value, self._folder, allow_pickle=self.allow_pickle)

@@ -14,6 +14,7 @@ TEXT = PAGE.read_text()
 COMMANDS = {
     "launch", "watch", "tasks", "show", "results", "logs", "agents", "cancel", "pause", "resume", "give-up", "retry",
     "approve", "deny", "export", "serve", "doctor",
+    "backup", "restore",
 }  # fmt: skip
 
 

@@ -1,0 +1,75 @@
+"""The commands ``backup`` and ``restore``: the configured store in one file, and a store made from one.
+
+Rules: they work on this machine's store, whether hosts run or not; no file is ever replaced.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from phasenb.cli.frame import Call, command
+from phasenb.errors import StoreUnavailable
+
+
+def add(app: typer.Typer) -> None:
+    command(app)(backup)
+    command(app)(restore)
+
+
+def backup(
+    call: Call,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to make, a .zip; never one that exists.")],
+) -> None:
+    """Copy the store and all that it names into one file, also while hosts run.
+
+    With --json: {"path", "store", "tasks", "objects", "missing"}.
+    """
+    from phasenb.config.jupyter_files import settings_here
+    from phasenb.store.backup import back_up
+    from phasenb.store.location import locate
+    from phasenb.store.saver import MemorySaver
+
+    settings = settings_here()
+    location = locate(settings.store_url)
+    if location.path is None or not location.path.exists():
+        raise StoreUnavailable(location.shown, "there is none to back up: see store.url (PHASENB_STORE_URL)")
+    saver = MemorySaver.open(settings.store_url, artifacts=settings.store.artifacts, reading=True)
+    try:
+        copied = back_up(saver, file.absolute())
+    finally:
+        saver.close_blocking()
+    if call.json:
+        about = {"tasks": copied.tasks, "objects": copied.objects, "missing": copied.missing}
+        call.line({"path": str(file), "store": location.shown, **about})
+        return
+    typer.echo(f"phasenb: {file} holds {location.shown}: {copied.tasks:,} tasks and {copied.objects:,} objects")
+    if copied.missing:
+        call.say(f"phasenb: {copied.missing:,} objects that the store names are not there any more")
+
+
+def restore(
+    call: Call, file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that `phasenb backup` made.")]
+) -> None:
+    """Make the configured store from a backup, where there is none yet. Its live tasks come back paused.
+
+    With --json: {"path", "store", "tasks", "objects", "paused"}.
+    """
+    from phasenb.config.jupyter_files import settings_here
+    from phasenb.config.settings import make_data_dir
+    from phasenb.store import backup as backups
+    from phasenb.store.location import locate
+
+    settings = settings_here()
+    make_data_dir(settings)
+    made = backups.restore(file, settings.store_url, settings.store.artifacts)
+    store = locate(settings.store_url).shown
+    if call.json:
+        about = {"tasks": made.tasks, "objects": made.objects, "paused": made.paused}
+        call.line({"path": str(file), "store": store, **about})
+        return
+    typer.echo(f"phasenb: {store} is made from {file}: {made.tasks:,} tasks and {made.objects:,} objects")
+    if made.paused:
+        call.say(f"phasenb: {made.paused:,} of them were live and are paused: `phasenb resume TASK` goes on")
