@@ -159,9 +159,9 @@ def _fold_cancelled(task: TaskState, event: ev.TaskCancelled) -> dict[str, Any]:
 
 
 def _fold_given(task: TaskState, event: ev.ApprovalGiven) -> dict[str, Any]:
-    if event.revision is None:
-        return {"approval": None}
     before = [phase.name for phase in task.phases].index(event.phase) - 1
+    if event.revision is None or before < 0:  # before the first phase there is no output to be edited
+        return {"approval": None}
     phases = _with_phase(task, task.phases[before].name, output_preview=preview(event.edited))
     return {"approval": None, "phases": phases}
 
