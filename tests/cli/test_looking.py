@@ -72,7 +72,10 @@ def test_tasks_are_picked(run, task):
 
 def test_what_is_not_there(run, task):
     missing = run("show", "0000")
-    assert (missing.code, missing.err) == (Exit.NOT_FOUND, "phasenb: there is no task 0000 here\n")
+    assert (missing.code, missing.err) == (
+        Exit.NOT_FOUND,
+        "phasenb: there is no task '0000' here: no id, no name and no end of an id is this\n",
+    )
     for command in ("results", "logs"):
         assert run(command, "0000").code == Exit.NOT_FOUND
 
