@@ -42,7 +42,7 @@ PASSES = [
     error("__main__.Busy", retry_after_s=2.0),
     error("__main__.Busy", retry_after_s=0.0),
     *[error("requests.exceptions.HTTPError", "requests.exceptions.RequestException", http_status=status)
-      for status in TRANSIENT_STATUS],
+      for status in sorted(TRANSIENT_STATUS)],
     error("requests.exceptions.ReadTimeout", "requests.exceptions.Timeout", "OSError"),
     error("httpx.ConnectError", "httpx.NetworkError", "httpx.TransportError"),
     error("httpx.RemoteProtocolError", "httpx.ProtocolError"),
