@@ -12,6 +12,7 @@ import pytest
 
 from phasenb.dto import bounds
 from phasenb.dto.agent_spec import AgentSpec, FunctionSpec
+from phasenb.dto.problems import PATTERNS
 from phasenb.testing import ScriptedExecutor
 from phasenb.web.documents.schemas import COMMANDS as MODELS
 from phasenb.web.documents.schemas import COMPONENTS, all_schemas, type_of
@@ -269,7 +270,7 @@ def test_what_is_larger_is_refused_with_the_field_the_bound_and_what_to_do(make_
     if "secret_values" in field.path:
         told = [str(bounds.SECRETS), f"{bounds.VARIABLE:,}", "required"]
     elif "pattern" in field.schema_of and "maxLength" not in field.schema_of:
-        told = ["match pattern"]
+        told = [PATTERNS[field.schema_of["pattern"]]]
     elif r"\d" in field.schema_of.get("pattern", ""):
         told = ["is not a duration"]
     else:
@@ -346,6 +347,6 @@ def test_the_errors_of_many_fields_are_told_in_a_few_words(make_world):
         answer = await client.ask("launch", agent="penguins", options={"labels": labels})
         assert answer["code"] == "bad_message"
         assert len(json.dumps(answer)) < 10_000
-        assert "and 100 more" in answer["message"]
+        assert "and 40 more" in answer["message"]
 
     asyncio.run(main())
