@@ -34,6 +34,7 @@ TEMPLATES = {
     "approve": {"task_id": ULID, "phase": "planning", "if_seq": 3, "edit": {"a": [1]}, "note": "n"},
     "deny": {"task_id": ULID, "phase": "planning", "if_seq": 3, "reason": "no", "redo": "research"},
     "retry": {"task_id": ULID, "from_phase": "planning", "if_seq": 3},
+    "give_up": {"task_id": ULID, "if_seq": 3},
     "list": {"scope": "user", "state": "running", "limit": 3, "before": ULID},
     "ping": {},
 }
