@@ -20,7 +20,7 @@ export class TaskId {
       this._taskId = taskId;
       setText(this._text, short(taskId));
       setAttribute(this.node, 'title', this._trans.__('%1\nClick to copy', taskId));
-      setAttribute(this.node, 'aria-label', this._trans.__('Copy the id %1', taskId));
+      setAttribute(this.node, 'aria-label', this._trans.__('Copy the id %1', short(taskId)));
     }
   }
 
