@@ -86,11 +86,10 @@ def __getattr__(name: str) -> Any:
 def _no_such_name(name: str) -> Exception:
     if name.startswith("_"):
         return AttributeError(f"module 'phasenb' has no attribute {name!r}")
-    from phasenb.core.launch_check import nearest
+    from phasenb.core.launch_check import suggestion
     from phasenb.errors import NoSuchName
 
-    close = nearest(name, __all__)
-    return NoSuchName("phasenb", name, f"did you mean `{close}`?" if close else "")
+    return NoSuchName("phasenb", name, suggestion(name, __all__))
 
 
 def __dir__() -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from phasenb.client.task_model import TaskModel
 from phasenb.client.values import Values
-from phasenb.core.launch_check import nearest
+from phasenb.core.launch_check import suggestion
 from phasenb.dto.task_state import State, TaskFailure, TaskState
 from phasenb.errors import NoSuchName, PhasenbError
 
@@ -22,10 +22,7 @@ _MEANT = {
 
 def _instead(name: str, known: Iterable[str]) -> str:
     meant = _MEANT.get(name)
-    if meant is not None:
-        return f"write `{meant}`"
-    close = nearest(name, known)
-    return f"did you mean `{close}`?" if close else ""
+    return suggestion(name, known) if meant is None else f"write `{meant}`"
 
 
 class TaskFacts:

@@ -35,7 +35,7 @@ from phasenb.core.context import Cancelled, Context
 from phasenb.core.driving import drive
 from phasenb.core.endless import bounds_over, checked_bounds
 from phasenb.core.injection import INJECTED
-from phasenb.core.launch_check import CONTEXT, PHASE, nearest
+from phasenb.core.launch_check import CONTEXT, PHASE, nearest, suggestion
 from phasenb.core.launchers import hook
 from phasenb.core.options import Options, check_options, options_signature
 from phasenb.core.phase_functions import (
@@ -332,8 +332,7 @@ class ExtendedAgent(Generic[H]):
             raise NoSuchName(f"{type(self).__name__} {vars(self).get('name', '')!r}", name, self._instead(name))
 
     def _instead(self, name: str) -> str:
-        close = nearest(name, self._PUBLIC)
-        return f"did you mean `{close}`?" if close else ""
+        return suggestion(name, self._PUBLIC)
 
     def __repr__(self) -> str:
         if not self.built:

@@ -22,6 +22,12 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return close[0] if close else None
 
 
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """A question for who wrote ``name``; empty where no known name is near."""
+    close = nearest(name, known)
+    return f"did you mean `{close}`?" if close else ""
+
+
 def check_launch(spec: AgentSpec, inputs: Collection[str]) -> None:
     """Raises LaunchError where ``spec`` can't be launched with inputs of these names.
 
