@@ -56,7 +56,10 @@ describe('the view of a task', () => {
     Object.defineProperty(globalThis, 'navigator', { value: { clipboard: { writeText } }, configurable: true });
     await open();
     const id = view.node.querySelector<HTMLButtonElement>('.phasenb-id');
-    expect([id?.textContent, id?.getAttribute('aria-label')]).toEqual([TASK_ID.slice(-8), `Copy the id ${TASK_ID.slice(-8)}`]);
+    expect([id?.textContent, id?.getAttribute('aria-label')]).toEqual([
+      TASK_ID.slice(-8),
+      `Copy the id ${TASK_ID.slice(-8)}`
+    ]);
     id?.click();
     await until(() => id?.textContent === 'copied');
     expect(writeText).toHaveBeenCalledWith(TASK_ID);
