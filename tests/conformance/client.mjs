@@ -229,6 +229,22 @@ const steps = {
     await client.close();
   },
 
+  async "a retry that waits is given up, and the failure stands"() {
+    const client = await Connection.open();
+    await client.hello();
+    const retry = { maximum_attempts: 3, initial_interval: 60, retryable: "any" };
+    const id = await client.launch("fragile", { options: { recovery: { defaults: { retry } } } });
+    const retrying = await client.event(id, "phase_retrying");
+    await client.refused("conflict", "give_up", { task_id: id, if_seq: retrying.seq - 1 });
+    assert.equal((await client.ask("give_up", { task_id: id, if_seq: retrying.seq })).type, "ok");
+    assert.equal((await client.event(id, "retry_given_up")).phase, "act");
+    const ended = await client.event(id, "task_error");
+    assert.deepEqual([ended.phase, ended.error.message.split("\n")[0]], ["act", "it never works"]);
+    client.assertWhole(id);
+    await client.refused("illegal_transition", "give_up", { task_id: id });
+    await client.close();
+  },
+
   async "what fails for good is done by its fallback"() {
     const client = await Connection.open();
     await client.hello();
@@ -288,7 +304,7 @@ const steps = {
     assert.deepEqual(Object.keys(bad.details.fields).toSorted(), ["after_seq", "loud", "task_id"]);
     await client.refused("unknown_agent", "launch", { agent: "nobody" });
     await client.refused("invalid_launch", "launch", { agent: "three", inputs: { paht: 1 } });
-    for (const type of ["subscribe", "cancel", "pause", "resume", "retry"]) await client.refused("unknown_task", type, { task_id: nobodys });
+    for (const type of ["subscribe", "cancel", "pause", "resume", "retry", "give_up"]) await client.refused("unknown_task", type, { task_id: nobodys });
     const gate = { task_id: nobodys, phase: "planning", if_seq: 1 };
     await client.refused("unknown_task", "approve", gate);
     await client.refused("unknown_task", "deny", { ...gate, reason: "no" });
