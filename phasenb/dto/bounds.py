@@ -3,11 +3,18 @@
 A value of any size goes into ``inputs``: a client keeps a large one as an object. Everything else of a command is read,
 checked and stored by the server itself, while others wait, and so has a bound. They are far above what people write;
 what they keep small together is measured (``make bench``: "the largest launch").
+
+A launch in the store was taken once, under the bounds of its day, and is read whatever they are now (``AtMost``).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 ID = 64  # characters of a client's own id of a command, an epoch, a cursor
 NAME = 200  # of a name: a task's, an agent's, a key, a label's, an input's
@@ -29,7 +36,33 @@ THRESHOLDS = 20
 DEPTH = 200  # of arrays and objects within each other: what a server may have to write, orjson writes to 254
 NUMBER = 2**53 - 1  # as far as every JSON reader counts
 
+STORED = {"stored": True}  # the context in which a model reads what the store has
+
 _PART = 60  # characters of a part of a path: it may be the client's own text
+
+
+@dataclass(frozen=True)
+class AtMost:
+    """A bound of a text, a list or a map, for ``Annotated``; not asked of what is read in the context ``STORED``."""
+
+    limit: int
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_info_before_validator_function(self._checked, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        found = handler(schema)
+        word = {"string": "maxLength", "array": "maxItems", "object": "maxProperties"}[found["type"]]
+        return {**found, word: self.limit}
+
+    def _checked(self, value: Any, info: ValidationInfo) -> Any:
+        """Before the entries are looked at, which may be many."""
+        if not isinstance(value, str | list | tuple | dict) or len(value) <= self.limit or info.context == STORED:
+            return value
+        if isinstance(value, str):
+            raise PydanticKnownError("string_too_long", {"max_length": self.limit})
+        facts = {"field_type": "Value", "max_length": self.limit, "actual_length": len(value)}
+        raise PydanticKnownError("too_long", facts)
 
 
 def place(parts: tuple[int | str, ...]) -> str:

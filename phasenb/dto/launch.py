@@ -9,24 +9,28 @@ from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, fiel
 
 from phasenb.dto import bounds
 from phasenb.dto.base import Frozen, PhaseName
+from phasenb.dto.bounds import AtMost
 from phasenb.dto.policies import LONGEST_S, RecoveryPolicy, Seconds, Timeouts, Whole, parse_duration
 from phasenb.dto.values import Json, as_reference
 
 ExecutorKind = Literal["inline", "process"]
-Name = Annotated[str, Field(max_length=bounds.NAME)]
+Name = Annotated[str, AtMost(bounds.NAME)]
 VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,254}$")]
 SecretSource = Annotated[
     str,
-    StringConstraints(pattern=r"^(launcher|env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$", max_length=bounds.PLACE),
+    StringConstraints(pattern=r"^(launcher|env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"),
+    AtMost(bounds.PLACE),
 ]
-Variable = Annotated[str, Field(max_length=bounds.VARIABLE)]
-Label = Annotated[str, Field(max_length=bounds.TEXT)]
-Place = Annotated[str, Field(max_length=bounds.PLACE)]
+SomeName = Annotated[str, Field(min_length=1), AtMost(bounds.NAME)]
+Variable = Annotated[str, AtMost(bounds.VARIABLE)]
+Label = Annotated[str, AtMost(bounds.TEXT)]
+Place = Annotated[str, AtMost(bounds.PLACE)]
 # A part of a policy; what it is laid over is the host's, which checks the whole (core.launching).
 Recovery = Annotated[dict[str, Any], BeforeValidator(lambda said: said, json_schema_input_type=RecoveryPolicy)]
-Inputs = Annotated[dict[Name, Json], Field(max_length=bounds.INPUTS)]
+Inputs = Annotated[dict[Name, Json], AtMost(bounds.INPUTS)]
 # The text of the functions of phases: cut by the client where it is longer.
-Source = Annotated[dict[PhaseName, Annotated[str, Field(max_length=bounds.SOURCE)]], Field(max_length=bounds.PHASES)]
+Source = Annotated[dict[PhaseName, Annotated[str, AtMost(bounds.SOURCE)]], AtMost(bounds.PHASES)]
+Phases = Annotated[tuple[PhaseName, ...], AtMost(bounds.PHASES)]
 ObjectName = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 CODE_ID = 16  # hexadecimal digits
@@ -41,8 +45,8 @@ NO_SECRETS = frozenset(
 
 
 Attempts = Annotated[int, Field(ge=1, le=MOST_ATTEMPTS)]
-AttemptsByPhase = Annotated[dict[PhaseName, Attempts], Field(max_length=bounds.PHASES)]
-SecondsByPhase = Annotated[dict[PhaseName, Seconds], Field(max_length=bounds.PHASES)]
+AttemptsByPhase = Annotated[dict[PhaseName, Attempts], AtMost(bounds.PHASES)]
+SecondsByPhase = Annotated[dict[PhaseName, Seconds], AtMost(bounds.PHASES)]
 
 
 class LaunchOptions(Frozen):
@@ -59,20 +63,20 @@ class LaunchOptions(Frozen):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str | None = Field(default=None, min_length=1, max_length=bounds.NAME)
-    agent: str | None = Field(default=None, min_length=1, max_length=bounds.NAME)
-    key: str | None = Field(default=None, min_length=1, max_length=bounds.NAME)
+    name: SomeName | None = None
+    agent: SomeName | None = None
+    key: SomeName | None = None
     if_exists: Literal["attach", "new", "error"] = "attach"
-    phases: tuple[PhaseName, ...] | None = Field(default=None, min_length=1, max_length=bounds.PHASES)
-    approve_before: tuple[PhaseName, ...] = Field(default=(), max_length=bounds.PHASES)
+    phases: Annotated[tuple[PhaseName, ...], Field(min_length=1), AtMost(bounds.PHASES)] | None = None
+    approve_before: Phases = ()
     executor: ExecutorKind | None = None
     recovery: Recovery | None = None
     timeouts: Timeouts | None = None
     retry: Attempts | AttemptsByPhase | None = None
     timeout: Seconds | SecondsByPhase | None = None
-    env: dict[VariableName, Variable] = Field(default_factory=dict, max_length=bounds.VARIABLES)
-    secrets: dict[VariableName, SecretSource] = Field(default_factory=dict, max_length=bounds.SECRETS)
-    labels: dict[Name, Label] = Field(default_factory=dict, max_length=bounds.LABELS)
+    env: Annotated[dict[VariableName, Variable], AtMost(bounds.VARIABLES)] = Field(default_factory=dict)
+    secrets: Annotated[dict[VariableName, SecretSource], AtMost(bounds.SECRETS)] = Field(default_factory=dict)
+    labels: Annotated[dict[Name, Label], AtMost(bounds.LABELS)] = Field(default_factory=dict)
     priority: Whole = Field(default=0, ge=-100, le=100)
     fresh_worker: bool = False
 
@@ -120,7 +124,7 @@ class Runtime(Frozen):
     python: Name
     executable: Place
     cwd: Place
-    sys_path: tuple[Place, ...] = Field(default=(), max_length=bounds.PATHS)
+    sys_path: Annotated[tuple[Place, ...], AtMost(bounds.PATHS)] = ()
     host: Name
     notebook: Place | None = None
     variables: ObjectName | None = None

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from phasenb.core.ports import StoredTask
+from phasenb.dto import bounds
 from phasenb.dto.base import format_time
 from phasenb.dto.events import PhaseLog
 from phasenb.dto.launch import Launch
@@ -44,7 +45,7 @@ def launch(row: Row) -> Launch:
     fields.setdefault("inputs", orjson.loads(inputs))
     if code is not None:
         fields["code"] = code
-    return Launch.model_validate(fields)
+    return Launch.model_validate(fields, context=bounds.STORED)
 
 
 def result(body: str) -> PhaseResult:

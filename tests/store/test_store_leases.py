@@ -6,11 +6,14 @@ import time
 from dataclasses import replace
 
 import pytest
+from pydantic import ValidationError
 
 from phasenb.codecs import encode
 from phasenb.codecs.objects import ObjectFolder
 from phasenb.core.ports import HostInfo, Taking
+from phasenb.dto import bounds
 from phasenb.dto import events as ev
+from phasenb.dto.launch import Launch
 from phasenb.errors import LeaseLost, StoreUnavailable
 from phasenb.store import statements as sql
 from phasenb.store.saver import MemorySaver
@@ -60,6 +63,52 @@ def test_what_is_adopted_is_not_terminal_of_an_executor_that_is_offered_and_come
         ]
         assert await saver.adopt("b", ("process",)) == []
         assert [each.task.task_id for each in await saver.adopt("b", ("inline",))] == [stories[1].task_id]
+
+    asyncio.run(scenario())
+
+
+def test_a_launch_that_is_more_than_is_taken_today_is_adopted_as_it_is(saver, story):
+    """Bounds are for what clients send: a task of an earlier release, or of a larger bound, goes on."""
+    said = {
+        "code": "aGk=",
+        "source": {f"p{n}": "x" for n in range(300)},
+        "inputs": {f"{n}".ljust(300, "x"): n for n in range(1100)},
+        "options": {
+            "name": "n" * 300,
+            "key": "k" * 300,
+            "phases": [f"p{n}" for n in range(300)],
+            "approve_before": [f"p{n}" for n in range(300)],
+            "retry": {f"p{n}": 2 for n in range(300)},
+            "timeout": {f"p{n}": 2.0 for n in range(300)},
+            "env": {f"V{n}": "x" * (70_000 if n == 0 else 1) for n in range(300)},
+            "secrets": {f"S{n}": "file:/" + "x" * 5000 for n in range(100)},
+            "labels": {f"{n}".ljust(300, "x"): "x" * 2000 for n in range(100)},
+        },
+        "runtime": {
+            "python": "3" * 300,
+            "executable": "/" * 5000,
+            "cwd": "/" * 5000,
+            "host": "h" * 300,
+            "sys_path": ["/" * 5000, *["/"] * 1100],
+            "notebook": "/" * 5000,
+        },
+    }
+    with pytest.raises(ValidationError) as refused:
+        Launch.model_validate(said)
+    too_much = [error for error in refused.value.errors() if error["type"] in ("too_long", "string_too_long")]
+    assert len(too_much) >= 15
+    launch = Launch.model_validate(said, context=bounds.STORED)
+
+    async def scenario():
+        await saver.join(A)
+        one, other = story(), story()
+        one.launch = launch
+        for each in (one, other):
+            await saver.append(replace(each.created(), take=Taking("a", "process")))
+        await saver.join(B)
+        adopted = await saver.adopt("b", ("process",), dead="a")
+        assert [each.task.task_id for each in adopted] == [one.task_id, other.task_id]
+        assert adopted[0].launch.changed(source={}) == launch.changed(source={})
 
     asyncio.run(scenario())
 
