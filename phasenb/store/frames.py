@@ -4,8 +4,9 @@ Rules: the columns are there for no rows too, in this order, with these dtypes (
 
 ========  ==============================================================================================================
 text      ``string`` (missing is ``<NA>``)
-times     ``datetime64[us, UTC]`` (missing is ``NaT``)
-seconds   ``float64`` (missing is ``NaN``): duration_s, percent too, 0..100
+times     ``datetime64[us, UTC]`` (missing is ``NaT``), of whole milliseconds: an event's ``body`` has the microseconds
+seconds   ``float64`` (missing is ``NaN``): duration_s, to the millisecond
+numbers   ``float64`` (missing is ``NaN``): percent, 0..100
 counts    ``int64``; ``Int64`` where one may be missing (events.attempt, results.output_bytes)
 values    ``object``: results.output, events.body; a big value is a LazyValue
 added     ``input.*``, ``output.*``: what pandas infers of the values; ``label.*``: string; ``metric.*``: float64
@@ -37,11 +38,12 @@ __all__ = ["LazyValue", "events_frame", "flattened", "logs_frame", "newest", "re
 Record = Mapping[str, Any]
 Aside = Mapping[tuple[str, str], int]
 NONE_ASIDE: Aside = MappingProxyType({})
-TEXT, TIME, SECONDS, COUNT, COUNT_OR_NA, VALUE = "string", "time", "float64", "int64", "Int64", "object"
+TEXT, TIME, SECONDS, NUMBER = "string", "time", "seconds", "float64"
+COUNT, COUNT_OR_NA, VALUE = "int64", "Int64", "object"
 
 TASK_COLUMNS = {
     "task_id": TEXT, "name": TEXT, "agent": TEXT, "session": TEXT, "state": TEXT, "phase": TEXT,
-    "percent": SECONDS, "attempts": COUNT, "created_at": TIME, "started_at": TIME, "ended_at": TIME,
+    "percent": NUMBER, "attempts": COUNT, "created_at": TIME, "started_at": TIME, "ended_at": TIME,
     "duration_s": SECONDS, "error_type": TEXT, "error_message": TEXT,
     "parent": TEXT,
 }  # fmt: skip
@@ -103,7 +105,7 @@ def results_frame(
     added = _Added()
     for number, record in enumerate(records):
         for name, value in record.get("metrics", {}).items():
-            added.put(f"metric.{name}", number, value, SECONDS)
+            added.put(f"metric.{name}", number, value, NUMBER)
     rows = [
         {**record, **_error(record.get("error") or {}), "output": shown(record.get("output"), load)}
         for record in records
@@ -208,11 +210,19 @@ def _column(values: list[Any], kind: str) -> pd.Series[Any]:
     import pandas as pd
 
     if kind == TIME:
-        times = pd.to_datetime(pd.Series(values, dtype="object"), utc=True, format="ISO8601")
-        return times.astype("datetime64[us, UTC]")
+        return readable(pd.to_datetime(pd.Series(values, dtype="object"), utc=True, format="ISO8601"), kind)
     if kind == TEXT:
         values = [None if value is None else str(value) for value in values]
-    return pd.Series(values, dtype=kind)
+    return readable(pd.Series(values, dtype="float64" if kind == SECONDS else kind), kind)
+
+
+def readable(column: pd.Series[Any], kind: str) -> pd.Series[Any]:
+    """A column as people read it: times and seconds to the millisecond. A time is never later than it was, so that
+    ``since=`` a time of a frame finds its row again.
+    """
+    if kind == TIME:
+        return column.astype("datetime64[us, UTC]").dt.floor("ms")
+    return column.round(3) if kind == SECONDS else column
 
 
 class _Added:

@@ -15,10 +15,10 @@ from phasenb.store.frames import (
     NONE_ASIDE,
     RESULT_COLUMNS,
     TEXT,
-    TIME,
     VALUE,
     flattened,
     newest,
+    readable,
     shown,
 )
 
@@ -61,7 +61,7 @@ def _column(values: Any, kind: str) -> pd.Series[Any]:
 
     masked = {TEXT: pd.StringDtype(), COUNT_OR_NA: pd.Int64Dtype()}.get(kind)
     column: pd.Series[Any] = values.to_pandas(types_mapper=lambda _: masked)
-    return column.astype("datetime64[us, UTC]") if kind == TIME else column
+    return readable(column, kind)
 
 
 def _metrics(table: pa.Table) -> pd.DataFrame:

@@ -14,6 +14,7 @@ def test_a_type_checker_knows_what_a_launch_returns_and_takes(tmp_path):
     config.write_text(json.dumps({"include": [str(API)], "extraPaths": [str(API.parents[2])], **rules}))
     command = [sys.executable, "-m", "basedpyright", "--outputjson", "--pythonpath", sys.executable]
     done = subprocess.run([*command, "--project", str(config)], capture_output=True, text=True, check=False)
+    assert done.stdout, done.stderr
     found = json.loads(done.stdout)
     assert found["summary"]["filesAnalyzed"] == 1
     told = [f"line {each['range']['start']['line'] + 1}: {each['message']}" for each in found["generalDiagnostics"]]

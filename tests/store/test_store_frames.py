@@ -117,6 +117,18 @@ def test_a_row_per_attempt(story, form):
     assert frame["duration_s"].tolist() == [1.5] * 3
 
 
+def test_times_and_seconds_are_of_whole_milliseconds_and_never_later(story):
+    at = datetime(2026, 11, 23, 12, 0, 0, 250_999, tzinfo=UTC)
+    whole = pd.Timestamp(datetime(2026, 11, 23, 12, 0, 0, 250_000, tzinfo=UTC))
+    frame = results_frame([("T1", result(started_at=at, ended_at=at, duration_s=1.0004999))])
+    assert (frame["started_at"][0], frame["ended_at"][0], frame["duration_s"][0]) == (whole, whole, 1.0)
+    created = story()
+    created.created()
+    tasks = tasks_frame([created.task.changed(created_at=at)])
+    assert tasks["created_at"].iloc[0] == whole
+    assert "250999" not in frame.to_string() + tasks.to_string()
+
+
 def test_last_keeps_the_attempts_that_count():
     given = [
         ("T1", result(status="failed")),
