@@ -80,7 +80,7 @@ def _below(task: TaskState, now: datetime) -> list[tuple[str, str]]:
     lines: list[tuple[str, str]] = []
     trouble = words.trouble(task)
     failed = trouble.error if trouble is not None else None
-    if failed is not None and (task.state.terminal or task.state is State.RETRYING):
+    if failed is not None:
         lines.append((f"{failed.type}: {words.plain(failed.message)}".removesuffix(": "), "red"))
         own = words.own_line(failed.traceback)
         if own is not None:

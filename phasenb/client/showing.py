@@ -18,6 +18,7 @@ from phasenb.client.task_model import TaskModel
 from phasenb.core.parent import current_lineage
 from phasenb.display import surroundings
 from phasenb.display.streams import write
+from phasenb.dto.phase import PhaseStatus
 
 if TYPE_CHECKING:
     from phasenb.client.client import Client
@@ -28,14 +29,27 @@ _shown: WeakKeyDictionary[TaskModel, int | None] = WeakKeyDictionary()
 
 
 def show_launched(task: TaskHandle, client: Client) -> None:
-    """Right after a launch: the live card, or one line to stderr."""
+    """Right after a launch: the live card; in a terminal one line to stderr, and another if an attempt fails that is not
+    the last: whoever waits would not know.
+    """
     if surroundings.in_kernel():
         task.show()
         return
-    from phasenb.display.text import task_line
+    from phasenb.display.text import failure_line, task_line
 
     told = _notes(client, task.note)
     write(f"phasenb: {task_line(task.snapshot)}{''.join(f'; {note}' for note in told)}\n", sys.stderr)
+    first_failure_told = False
+
+    def changed() -> None:
+        nonlocal first_failure_told
+        state = task.snapshot
+        judged = all(phase.status is not PhaseStatus.FAILED for phase in state.phases)  # what follows is known
+        if not first_failure_told and state.failures is not None and judged:
+            first_failure_told = True
+            write(f"phasenb: {failure_line(state)}\n", sys.stderr)
+
+    task.listen(changed)
 
 
 def show(task: TaskHandle, model: TaskModel, client: Client, note: str) -> None:

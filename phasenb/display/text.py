@@ -8,7 +8,7 @@ from datetime import datetime
 from phasenb.display import words
 from phasenb.dto.phase import Phase, PhaseStatus
 from phasenb.dto.phase_result import ErrorInfo
-from phasenb.dto.task_state import TaskState
+from phasenb.dto.task_state import State, TaskState
 
 _MARKS = {
     PhaseStatus.PENDING: " ",
@@ -28,6 +28,19 @@ def task_line(task: TaskState) -> str:
     return f"{task.name} {task.task_id}: {told}"
 
 
+def failure_line(task: TaskState) -> str | None:
+    """``"penguins 01K...: fit failed, attempt 1: KeyError: 'x'; attempt 2 of 3, next at 17:13:36"``; None while nothing
+    failed.
+    """
+    failure = words.trouble(task)
+    if failure is None:
+        return None
+    where = f"{failure.phase} failed, attempt {failure.attempt}" if failure.phase else "failed"
+    told = f"{task.name} {task.task_id}: {where}: {'; '.join(line.strip() for line in _error_lines(failure.error))}"
+    follows = words.activity(task) if task.state is State.RETRYING else None
+    return f"{told}; {follows}" if follows else told
+
+
 def task_text(
     task: TaskState, *, now: datetime, activity: str | None = None, notes: Sequence[str] = (), inputs: bool = True
 ) -> str:
@@ -42,7 +55,7 @@ def task_text(
     activity = activity or words.activity(task)
     if activity:
         lines.append(f"  {activity}")
-    failure = words.trouble(task) if task.state.terminal else None
+    failure = words.trouble(task)
     if failure is not None:
         lines += _error_lines(failure.error)
     lines += [f"  {note}" for note in notes]

@@ -95,3 +95,20 @@ def test_a_waiting_retry_is_given_up(script):
         assert task.result() == "the copy of yesterday"
     """
     script(code, flow=FLOW)
+
+
+def test_a_script_that_waits_is_told_of_the_first_failure_and_of_no_other(script):
+    code = """
+        @flow.phase("load")
+        def load():
+            raise ConnectionError("the line is dead")
+
+        task = flow.with_options(recovery=quick).launch()
+        task.wait()
+        assert task.snapshot.failures.count == 3
+        flow.with_options(retry=1).launch().wait()
+    """
+    told = [line for line in script(code, flow=FLOW).stderr.splitlines() if "load failed" in line]
+    assert len(told) == 1, told
+    assert "load failed, attempt 1: ConnectionError: the line is dead; script.py, line" in told[0]
+    assert "; attempt 2 of 3, next at " in told[0]
