@@ -12,7 +12,8 @@ from weakref import WeakKeyDictionary
 from phasenb.core.extended_agent import ExtendedAgent
 from phasenb.dto.bounds import SOURCE
 
-_texts: WeakKeyDictionary[types.CodeType, str | None] = WeakKeyDictionary()  # asked at each launch
+# Asked at each launch. By function, not by its code: equal codes may have other defaults, decorators and comments.
+_texts: WeakKeyDictionary[types.FunctionType, str | None] = WeakKeyDictionary()
 
 
 def sources(agent: ExtendedAgent[Any]) -> dict[str, str]:
@@ -28,17 +29,17 @@ def _text(call: Any) -> str | None:
     while isinstance(call, functools.partial):
         call = call.func
     function = inspect.unwrap(call)
-    code = getattr(getattr(function, "__func__", function), "__code__", None)
-    if code is None:
+    function = getattr(function, "__func__", function)
+    if not isinstance(function, types.FunctionType):
         return None
-    if code not in _texts:
-        _texts[code] = _read(code)
-    return _texts[code]
+    if function not in _texts:
+        _texts[function] = _read(function)
+    return _texts[function]
 
 
-def _read(code: types.CodeType) -> str | None:
+def _read(function: types.FunctionType) -> str | None:
     try:
-        text = textwrap.dedent(inspect.getsource(code))
+        text = textwrap.dedent(inspect.getsource(function.__code__))
     except (OSError, TypeError, IndentationError, SyntaxError):  # typed at a prompt, or its file has changed since
         return None
     return text if len(text) <= SOURCE else f"{text[: SOURCE - 4]}\n..."

@@ -29,8 +29,8 @@ _shown: WeakKeyDictionary[TaskModel, int | None] = WeakKeyDictionary()
 
 
 def show_launched(task: TaskHandle, client: Client) -> None:
-    """Right after a launch: the live card. In a terminal one line to stderr, and another at the first attempt that fails
-    and is not the last: whoever waits would not know.
+    """Right after a launch: the live card. In a terminal one line to stderr, and another at the first attempt that
+    fails and is not the last: whoever waits would not know.
     """
     if surroundings.in_kernel():
         task.show()

@@ -7,21 +7,31 @@ Rules:
 * A bar inside it, opened by the same thread, refines its current item. Bars of other threads run beside it.
 * A bar is asked when somebody looks, never at each turn of its loop: ``n, total, desc, postfix`` are tqdm's public
   attributes. It is not kept alive: it may end by being forgotten.
+* So its end may come in a garbage collection, at any line of any thread, also of these: an end waits for nothing.
 """
 
 from __future__ import annotations
 
 import threading
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from typing import Any, Protocol
 from weakref import ref
+
+_DEEPEST = 8  # bars within each other that count: one that is never closed may leave thousands behind
 
 
 class Bar(Protocol):
     """What is asked of a bar."""
 
-    n: Any
-    total: Any
+    @property
+    def n(self) -> Any: ...
+
+    @property
+    def total(self) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +45,19 @@ class BarState:
     message: str | None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """A bar as it was at its end."""
+
+    n: Any
+    total: Any
+    desc: Any
+    postfix: Any
+
+
+@dataclass(slots=True, eq=False)
 class _Open:
-    bar: ref[Bar]
+    bar: Callable[[], Bar | None]
     thread: int
     number: int = 0  # among those that drove; 0: it has not
 
@@ -47,34 +67,48 @@ class Bars:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._ends: deque[tuple[int, _Ended]] = deque()
         self._open: dict[int, _Open] = {}  # by id, as a bar that is being forgotten can't be asked for more
         self._driven = 0
         self._last: BarState | None = None
 
     def opened(self, bar: Bar) -> None:
         with self._lock:
+            self._take_ends()  # a new bar may have the id of one that ended
             self._open[id(bar)] = _Open(ref(bar), threading.get_ident())
 
     def closed(self, bar: Bar) -> None:
         """``bar`` is at its end, as far as it came."""
-        with self._lock:
-            known = self._open.get(id(bar))
-            if known is None:
-                return
-            if self._driver() is known or (known.number and known.number == self._driven):
-                self._last = self._state(known, bar)
-            del self._open[id(bar)]
+        kept = _Ended(bar.n, bar.total, getattr(bar, "desc", None), getattr(bar, "postfix", None))
+        self._ends.append((id(bar), kept))
+        if self._lock.acquire(blocking=False):  # else whoever has it, or comes next, takes it in
+            try:
+                self._take_ends()
+            finally:
+                self._lock.release()
 
     def newest(self) -> BarState | None:
         """How it is now; None where there was no bar yet."""
         if not self._open:
             return self._last
         with self._lock:
+            self._take_ends()
             driver = self._driver()
             bar = None if driver is None else driver.bar()
             if driver is not None and bar is not None:
                 self._last = self._state(driver, bar)
             return self._last
+
+    def _take_ends(self) -> None:
+        while self._ends:
+            number, kept = self._ends.popleft()
+            known = self._open.get(number)
+            if known is None:
+                continue
+            known.bar = partial(_itself, kept)
+            if self._driver() is known or (known.number and known.number == self._driven):
+                self._last = self._state(known, kept)
+            del self._open[number]
 
     def _driver(self) -> _Open | None:
         there = [(each, bar) for each in self._open.values() if (bar := each.bar()) is not None]
@@ -87,9 +121,14 @@ class Bars:
             driver.number = self._driven
         later = list(self._open.values())
         later = later[later.index(driver) + 1 :]
-        inner = [found for each in later if each.thread == driver.thread and (found := each.bar()) is not None]
+        inside = (found for each in later if each.thread == driver.thread and (found := each.bar()) is not None)
+        inner = list(islice(inside, _DEEPEST))
         done, total = _number(bar.n) or 0.0, _number(bar.total)
         return BarState(driver.number, done, total, _refined([bar, *inner]), _message(bar, inner))
+
+
+def _itself(bar: Bar) -> Bar:
+    return bar
 
 
 def _at_end(bar: Bar) -> bool:

@@ -61,14 +61,20 @@ def watch_bars(find: Callable[[], Bars | None]) -> Callable[[], None] | None:
 
 
 class BarsToCome:
-    """While it is in ``sys.meta_path``: calls ``loaded()`` when tqdm was loaded, before anybody has made a bar."""
+    """While it is in ``sys.meta_path``: calls ``loaded()`` when tqdm was loaded, before anybody has made a bar.
+
+    It leaves that list at ``end`` only: other threads may go through it while this one imports.
+    """
 
     def __init__(self, loaded: Callable[[], object]) -> None:
         self._loaded = loaded
+        self._waits = False
 
     def wait(self) -> None:
-        if MODULE not in sys.modules and self not in sys.meta_path:
-            sys.meta_path.insert(0, self)
+        if MODULE not in sys.modules:
+            self._waits = True
+            if self not in sys.meta_path:
+                sys.meta_path.insert(0, self)
 
     def end(self) -> None:
         if self in sys.meta_path:
@@ -78,9 +84,9 @@ class BarsToCome:
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Tqdm's own spec, as the other finders have it; its loader says once that it is done."""
-        if fullname != MODULE:
+        if fullname != MODULE or not self._waits:
             return None
-        self.end()
+        self._waits = False
         spec = importlib.util.find_spec(fullname)
         loader: Any = None if spec is None else spec.loader
         if loader is not None:

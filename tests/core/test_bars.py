@@ -69,6 +69,46 @@ def test_a_bar_that_nobody_closes_gives_way_at_its_end_or_when_it_is_forgotten(b
     assert bars.newest().total == 3.0
 
 
+class Ending:
+    """While it is asked how far it is, another bar ends, as in a garbage collection."""
+
+    total = 10
+
+    def __init__(self, bars, other):
+        self._bars, self._other = bars, other
+
+    @property
+    def n(self):
+        self._bars.closed(self._other)
+        return 3
+
+
+def test_a_bar_may_end_while_another_is_asked(bars):
+    other = opened(bars, 4)
+    ending = Ending(bars, other)
+    bars.opened(ending)
+    other.update(4)  # at its end, so that the other one drives
+    asked = threading.Thread(target=bars.newest, daemon=True)
+    asked.start()
+    asked.join(timeout=20)
+    assert not asked.is_alive()
+    assert bars.newest().done == 3
+
+
+class Plain:
+    """What is asked of a bar, without a screen: thousands of tqdm's take a minute."""
+
+    n, total = 0, 10
+
+
+def test_thousands_of_bars_that_nobody_closes_are_no_trouble(bars):
+    left = [Plain() for _ in range(3000)]
+    for bar in left:
+        bars.opened(bar)
+    left[0].n = 5
+    assert (bars.newest().done, bars.newest().fraction) == (5, 0.5)
+
+
 def test_bars_of_other_threads_run_beside_it(bars):
     outer = opened(bars, 4)
     found = []
