@@ -87,7 +87,7 @@ class Adoption:
             adopted.owner,
             found.task.changed(notebook=adopted.task.notebook),  # where it is now; the log knows where it was
             launch,
-            self.launching.plan_of(launch, found.history.phases),
+            self.launching.stored_plan(launch, found.history.phases),
             self.launching.executor_of(launch),
             found.history,
             found.values,

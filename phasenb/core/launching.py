@@ -20,6 +20,7 @@ from phasenb.core.ports import Clock, Executor, Store
 from phasenb.core.thresholds import SessionFailures
 from phasenb.dto.agent_spec import AgentSpec
 from phasenb.dto.base import format_time
+from phasenb.dto.bounds import STORED, Reading
 from phasenb.dto.launch import NO_SECRETS, Launch, LaunchOptions, Runtime
 from phasenb.dto.policies import PhasePolicy, RecoveryPolicy, Rollback
 from phasenb.dto.problems import problems
@@ -64,8 +65,10 @@ class Launching:
     def policy_of(self, launch: Launch) -> RecoveryPolicy:
         return policy_of(launch, self.policy, self.agents)
 
-    def plan_of(self, launch: Launch, phases: tuple[str, ...]) -> Plan:
-        return plan_of(launch, self.policy_of(launch), phases)
+    def stored_plan(self, launch: Launch, phases: tuple[str, ...]) -> Plan:
+        """Of a launch of the store, which was taken once under the bounds of its day."""
+        policy = policy_of(launch, self.policy, self.agents, STORED)
+        return plan_of(launch, policy, phases, STORED)
 
     async def check_options(
         self, owner: str, launch: Launch, kind: str, policy: RecoveryPolicy, phases: tuple[str, ...]
@@ -198,7 +201,7 @@ def _with_own_options(launch: Launch, spec: AgentSpec) -> Launch:
     return launch.changed(options=launch.options.changed(**{name: getattr(found, name) for name in own}))
 
 
-def policy_of(launch: Launch, base: RecoveryPolicy, agents: Collection[str]) -> RecoveryPolicy:
+def policy_of(launch: Launch, base: RecoveryPolicy, agents: Collection[str], context: Reading = None) -> RecoveryPolicy:
     """The policy that holds for a launch: ``recovery`` over the host's, then ``timeouts``, ``retry`` and
     ``timeout`` over both. Raises LaunchError.
     """
@@ -206,7 +209,7 @@ def policy_of(launch: Launch, base: RecoveryPolicy, agents: Collection[str]) -> 
     policy = base
     if options.recovery is not None:
         try:
-            policy = base.overridden(options.recovery)
+            policy = base.overridden(options.recovery, context)
         except ValidationError as error:
             first = problems(error, RecoveryPolicy, options.recovery)[0]
             raise LaunchError(f"the option `recovery` is not valid at {first}", argument="recovery") from None
@@ -215,25 +218,29 @@ def policy_of(launch: Launch, base: RecoveryPolicy, agents: Collection[str]) -> 
             raise _cannot_work(unknown)
     if options.timeouts is not None:
         said = options.timeouts.model_dump(exclude_none=True)
-        policy = policy.overridden({"defaults": {"timeouts": said}})
-    policy = _for_phases(policy, options.retry, lambda most: {"retry": {"maximum_attempts": most}})
-    return _for_phases(policy, options.timeout, lambda seconds: {"timeouts": {"attempt": seconds}})
+        policy = policy.overridden({"defaults": {"timeouts": said}}, context)
+    policy = _for_phases(policy, options.retry, lambda most: {"retry": {"maximum_attempts": most}}, context)
+    return _for_phases(policy, options.timeout, lambda seconds: {"timeouts": {"attempt": seconds}}, context)
 
 
 def _for_phases(
-    policy: RecoveryPolicy, said: T | Mapping[str, T] | None, field_of: Callable[[T], dict[str, Any]]
+    policy: RecoveryPolicy,
+    said: T | Mapping[str, T] | None,
+    field_of: Callable[[T], dict[str, Any]],
+    context: Reading,
 ) -> RecoveryPolicy:
     """``said``: one value for all phases, whatever the policy says of some of them, or one for each phase named."""
     if said is None:
         return policy
     if isinstance(said, Mapping):
-        return policy.overridden({"phases": {name: field_of(value) for name, value in said.items()}})
-    return policy.overridden({"defaults": field_of(said), "phases": {name: field_of(said) for name in policy.phases}})
+        return policy.overridden({"phases": {name: field_of(value) for name, value in said.items()}}, context)
+    of_all = {"defaults": field_of(said), "phases": {name: field_of(said) for name in policy.phases}}
+    return policy.overridden(of_all, context)
 
 
-def own_policy(launch: Launch) -> RecoveryPolicy:
+def own_policy(launch: Launch, context: Reading = None) -> RecoveryPolicy:
     """What the launch itself says: the host's file may speak of phases of other agents."""
-    return RecoveryPolicy().overridden(launch.options.recovery or {})
+    return RecoveryPolicy().overridden(launch.options.recovery or {}, context)
 
 
 def _cannot_work(problem: Problem) -> LaunchError:
@@ -241,7 +248,7 @@ def _cannot_work(problem: Problem) -> LaunchError:
     return LaunchError(f"the policy of recovery can't work at {where}: {problem.told}", argument="recovery")
 
 
-def plan_of(launch: Launch, policy: RecoveryPolicy, phases: tuple[str, ...]) -> Plan:
+def plan_of(launch: Launch, policy: RecoveryPolicy, phases: tuple[str, ...], context: Reading = None) -> Plan:
     """Raises LaunchError where the options name a phase that there is not."""
     options = launch.options
     check_named_phases("approve_before", options.approve_before, phases)
@@ -249,7 +256,7 @@ def plan_of(launch: Launch, policy: RecoveryPolicy, phases: tuple[str, ...]) -> 
         said = getattr(options, name)
         check_named_phases(name, said if isinstance(said, Mapping) else (), phases)
     if options.recovery is not None:
-        own = own_policy(launch)
+        own = own_policy(launch, context)
         check_named_phases("recovery", own.phases, phases)
         _check_rollbacks(own, phases)
     return Plan(policy, options.approve_before)

@@ -343,7 +343,7 @@ class PhaseManager:
         state, history = found.task.changed(notebook=stored.task.notebook), found.history
         if if_seq is not None and if_seq != state.seq:
             raise Conflict(task_id, f"it is at event {state.seq} now, not at {if_seq}")
-        plan = self._launching.plan_of(launch, history.phases)
+        plan = self._launching.stored_plan(launch, history.phases)
         decision = Decision(state, self._carrier.clock.now(), history, plan)
         start = decision.retry(by, from_phase, code)
         if code is not None:

@@ -9,6 +9,7 @@ A launch in the store was taken once, under the bounds of its day, and is read w
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +37,8 @@ THRESHOLDS = 20
 DEPTH = 200  # of arrays and objects within each other: what a server may have to write, orjson writes to 254
 NUMBER = 2**53 - 1  # as far as every JSON reader counts
 
-STORED = {"stored": True}  # the context in which a model reads what the store has
+Reading = Mapping[str, bool] | None  # the context in which a model reads a value
+STORED: Reading = {"stored": True}  # of the store
 
 _PART = 60  # characters of a part of a path: it may be the client's own text
 

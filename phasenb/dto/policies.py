@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from phasenb.dto import bounds
 from phasenb.dto.base import Frozen, PhaseName
+from phasenb.dto.bounds import AtMost
 from phasenb.dto.texts import printable
 
 LONGEST_S = 3650 * 86_400.0  # ten years: what is longer is a slip, and no date has room for all of them
@@ -51,9 +52,9 @@ Seconds = Annotated[
     Field(ge=0, le=LONGEST_S, allow_inf_nan=False),
 ]
 P = TypeVar("P", bound="Policy")
-ExceptionName = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*$", max_length=bounds.NAME)]
-ExceptionNames = Annotated[tuple[ExceptionName, ...], Field(max_length=bounds.CLASSES)]
-AgentName = Annotated[str, Field(max_length=bounds.PLACE)]
+ExceptionName = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*$"), AtMost(bounds.NAME)]
+ExceptionNames = Annotated[tuple[ExceptionName, ...], AtMost(bounds.CLASSES)]
+AgentName = Annotated[str, AtMost(bounds.PLACE)]
 BUILTIN_EXCEPTIONS = frozenset(
     name for name, found in vars(builtins).items() if isinstance(found, type) and issubclass(found, BaseException)
 )
@@ -158,7 +159,7 @@ class Rule(Policy):
     action: Literal["retry", "fallback", "rollback", "abort"] | None = None
 
 
-Rules = Annotated[tuple[Rule, ...], Field(max_length=bounds.RULES)]
+Rules = Annotated[tuple[Rule, ...], AtMost(bounds.RULES)]
 
 
 class PhasePolicy(Policy):
@@ -200,14 +201,16 @@ class RecoveryPolicy(Policy):
     """The whole of error_recovery.yaml. ``for_phase(name)`` is the policy that holds for one phase."""
 
     defaults: PhasePolicy = PhasePolicy()
-    phases: dict[PhaseName, PhaseOverride] = Field(default_factory=dict, max_length=bounds.PHASES)
-    thresholds: tuple[Threshold, ...] = Field(default=(), max_length=bounds.THRESHOLDS)
+    phases: Annotated[dict[PhaseName, PhaseOverride], AtMost(bounds.PHASES)] = Field(default_factory=dict)
+    thresholds: Annotated[tuple[Threshold, ...], AtMost(bounds.THRESHOLDS)] = ()
     maximum_recoveries: Whole = Field(default=10, ge=0)
 
     @model_validator(mode="before")
     @classmethod
-    def _not_too_many_rules(cls, said: Any) -> Any:
+    def _not_too_many_rules(cls, said: Any, info: ValidationInfo) -> Any:
         """Before they are read: that is what takes its time."""
+        if info.context == bounds.STORED:
+            return said
         phases = said.get("phases") if isinstance(said, dict) else None
         own = [one.get("rules") for one in phases.values() if isinstance(one, dict)] if isinstance(phases, dict) else []
         count = sum(len(rules) for rules in own if isinstance(rules, list | tuple))
@@ -228,9 +231,12 @@ class RecoveryPolicy(Policy):
         said = {key: value for key, value in said.items() if value is not None or key in ("fallback", "rollback")}
         return _overlaid(self.defaults, said)
 
-    def overridden(self, override: dict[str, Any]) -> RecoveryPolicy:
-        """This policy with a launch's ``recovery`` option laid over it, field by field. Raises ValidationError."""
-        return RecoveryPolicy.model_validate(_merge(self.model_dump(exclude_unset=True), spelled_out(override)))
+    def overridden(self, override: dict[str, Any], context: bounds.Reading = None) -> RecoveryPolicy:
+        """This policy with a launch's ``recovery`` option laid over it, field by field. Raises ValidationError.
+        ``context``: ``bounds.STORED`` for a launch of the store.
+        """
+        laid = _merge(self.model_dump(exclude_unset=True), spelled_out(override))
+        return RecoveryPolicy.model_validate(laid, context=context)
 
 
 def _overlaid(policy: P, said: dict[str, Any]) -> P:

@@ -10,11 +10,13 @@ from pydantic import ValidationError
 
 from phasenb.codecs import encode
 from phasenb.codecs.objects import ObjectFolder
+from phasenb.core.launching import plan_of, policy_of
 from phasenb.core.ports import HostInfo, Taking
 from phasenb.dto import bounds
 from phasenb.dto import events as ev
 from phasenb.dto.launch import Launch
-from phasenb.errors import LeaseLost, StoreUnavailable
+from phasenb.dto.policies import RecoveryPolicy
+from phasenb.errors import LaunchError, LeaseLost, StoreUnavailable
 from phasenb.store import statements as sql
 from phasenb.store.saver import MemorySaver
 
@@ -83,6 +85,10 @@ def test_a_launch_that_is_more_than_is_taken_today_is_adopted_as_it_is(saver, st
             "env": {f"V{n}": "x" * (70_000 if n == 0 else 1) for n in range(300)},
             "secrets": {f"S{n}": "file:/" + "x" * 5000 for n in range(100)},
             "labels": {f"{n}".ljust(300, "x"): "x" * 2000 for n in range(100)},
+            "recovery": {
+                "defaults": {"rules": [{"exception": f"E{n}".ljust(300, "x"), "action": "abort"} for n in range(200)]},
+                "phases": {f"p{n}": {"rules": [{"exception": "E", "action": "abort"}] * 2} for n in range(300)},
+            },
         },
         "runtime": {
             "python": "3" * 300,
@@ -109,6 +115,11 @@ def test_a_launch_that_is_more_than_is_taken_today_is_adopted_as_it_is(saver, st
         adopted = await saver.adopt("b", ("process",), dead="a")
         assert [each.task.task_id for each in adopted] == [one.task_id, other.task_id]
         assert adopted[0].launch.changed(source={}) == launch.changed(source={})
+        with pytest.raises(LaunchError):
+            policy_of(launch, RecoveryPolicy(), ())
+        policy = policy_of(adopted[0].launch, RecoveryPolicy(), (), bounds.STORED)
+        assert len(policy.defaults.rules) == 200
+        assert plan_of(launch, policy, launch.options.phases, bounds.STORED).policy == policy
 
     asyncio.run(scenario())
 
