@@ -7,6 +7,7 @@ on writes where nobody will read, and two hosts that hold different ones damage 
 from __future__ import annotations
 
 import os
+import threading
 
 from phasenb.errors import StoreUnavailable
 from phasenb.store.location import Location
@@ -25,9 +26,14 @@ class FileGuard:
         self._opened = [_file(path) for path in self._paths]
         self._size = self._changed = 0
         self._cut = False
+        self._lock = threading.Lock()  # an older stat, compared with the size of a newer one, would look like a cut
         self._note(os.stat(self._paths[0]))  # noqa: PTH116 - asked at each commit: a Path costs more than the stat
 
     def __call__(self) -> None:
+        with self._lock:
+            self._check()
+
+    def _check(self) -> None:
         for path, opened in zip(self._paths, self._opened, strict=True):
             found = _stat(path)
             if opened is not None and (found is None or (found.st_ino, found.st_dev) != opened):
@@ -49,6 +55,10 @@ class FileGuard:
         """Whether what is in the open -wal may be brought into the store: nothing was taken away, or only -wal and
         -shm were and nobody has opened the store since. No commit of this host is lost then.
         """
+        with self._lock:
+            return self._whole()
+
+    def _whole(self) -> bool:
         store = _stat(self._paths[0])
         if self._cut or store is None or (store.st_ino, store.st_dev) != self._opened[0]:
             return False

@@ -4,11 +4,13 @@ import asyncio
 import os
 import shutil
 import sqlite3
+import threading
 
 import pytest
 
 from phasenb.errors import StoreUnavailable
 from phasenb.store.database import Database
+from phasenb.store.guard import FileGuard
 from phasenb.store.location import locate
 
 
@@ -53,6 +55,47 @@ def test_another_file_in_its_place_is_not_taken_for_it(database):
     path.unlink()
     Database.open(database.location).close()
     refused(database)
+
+
+def test_a_file_that_grows_under_many_threads_is_not_taken_for_one_that_was_cut(tmp_path, monkeypatch):
+    """A look at the file lets other threads run before it is compared: an old look must not meet a new size."""
+    path = tmp_path / "store.db"
+    path.write_bytes(b"a page")
+    guard = FileGuard(locate(str(path)))
+    real, slow = os.stat, threading.local()
+    looked, grown = threading.Event(), threading.Event()
+
+    def stat(of, **how):
+        found = real(of, **how)
+        if of == str(path) and getattr(slow, "here", False):
+            looked.set()
+            grown.wait(0.5)  # without a lock the others are through by then
+        return found
+
+    monkeypatch.setattr(os, "stat", stat)
+    problems = []
+
+    def use(here):
+        slow.here = here
+        try:
+            guard()
+        except StoreUnavailable as error:
+            problems.append(error)
+
+    old = threading.Thread(target=use, args=(True,))
+    old.start()
+    assert looked.wait(10)
+    with path.open("ab") as file:
+        file.write(b"more pages")
+    new = threading.Thread(target=use, args=(False,))
+    new.start()
+    new.join(0.2)
+    grown.set()
+    for each in (old, new):
+        each.join(10)
+    guard()
+    assert problems == []
+    assert guard.whole()
 
 
 # --- -wal and -shm ---------------------------------------------------------------------------------------------------
