@@ -139,7 +139,7 @@ class MemorySaver:
     async def append(self, append: Append) -> Appended:
         """See ports.Store: durable when it returns. Raises Conflict, StoreUnavailable."""
         prepared = PreparedAppend(append)
-        self._say_lost(append.task.task_id)  # an attempt's last lines may have been the lost ones
+        self._post_lines(append.task.task_id)  # an attempt's last lines may have been the lost ones
         return await self._database.writer.run(prepared)
 
     async def launched(self, owner: str, session: str, launch: Launch) -> str | None:
@@ -192,22 +192,22 @@ class MemorySaver:
         """
         values = rows.log_values(log)
         if values:
-            self._say_lost(log.task_id)
-            self._post_lines(values, len(log.lines) + log.dropped)
+            self._post_lines(log.task_id, (values, len(log.lines) + log.dropped))
 
-    def _say_lost(self, task_id: str) -> None:
-        for told, count in self._lost_lines.taken(task_id):
-            self._post_lines([told], count)
-
-    def _post_lines(self, values: list[dict[str, Any]], count: int) -> None:
-        def lost() -> None:
-            self._lost_lines.add(values[-1], count)
-
-        try:
-            self._database.writer.post(lambda cursor: sql.INSERT_LOG.run_many(cursor, values), lost)
-        except StoreUnavailable:
-            lost()
-            raise
+    def _post_lines(self, task_id: str, *new: tuple[list[dict[str, Any]], int]) -> None:
+        """Queue what is to be said of lost lines, then ``new`` rows, each with how many lines it stands for. Raises
+        StoreUnavailable, once all that was not queued is counted as lost.
+        """
+        problem: StoreUnavailable | None = None
+        for values, count in (*(([row], count) for row, count in self._lost_lines.taken(task_id)), *new):
+            lost = partial(self._lost_lines.add, values[-1], count)
+            try:
+                self._database.writer.post(partial(sql.INSERT_LOG.run_many, rows=values), lost)
+            except StoreUnavailable as error:
+                lost()
+                problem = error
+        if problem is not None:
+            raise problem
 
     async def add_checkpoint(
         self, task_id: str, phase: str, attempt: int, value: Json, lease: Lease | None = None

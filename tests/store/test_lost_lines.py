@@ -104,3 +104,24 @@ def test_each_attempt_and_task_has_its_own_count(file_saver, story, tmp_path):
 
     told = "[1 line of output was lost while the store could not be written]"
     assert asyncio.run(main()) == [(1, told), (2, told)]
+
+
+def test_none_is_forgotten_where_saying_so_fails_too(file_saver, story, tmp_path):
+    """A store that closes refuses what is queued: the lines of every attempt, and the new ones, stay counted."""
+
+    async def main():
+        told = story()
+        task = await told.tell(file_saver, [told.created(), told.started()])
+        wrong = TakenAway(file_saver, tmp_path)
+        for attempt in (1, 2, 3):
+            await file_saver.add_log(lines(task, 1, "lost", "lost", attempt=attempt))
+            await settled(file_saver)
+        wrong.mend()
+        await file_saver.close()
+        with pytest.raises(StoreUnavailable, match="it is closed"):
+            await file_saver.add_log(lines(task, 3, "lost", attempt=3))
+        with pytest.raises(StoreUnavailable, match="it is closed"):
+            await file_saver.append(told.complete())
+        return [(row["attempt"], count) for row, count in file_saver._lost_lines.taken(task.task_id)]
+
+    assert asyncio.run(main()) == [(1, 2), (2, 2), (3, 3)]
