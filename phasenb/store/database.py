@@ -28,7 +28,7 @@ from phasenb.store import statements as sql
 from phasenb.store.faults import BUSY_S, unavailable
 from phasenb.store.guard import FileGuard
 from phasenb.store.heartbeat import Heartbeats
-from phasenb.store.location import Location, check, check_links
+from phasenb.store.location import Location, check, check_links, check_owner, same_place
 from phasenb.store.migrations import MIGRATIONS, migrate, version_of
 from phasenb.store.statements import Cursor
 from phasenb.store.writer import Writer, nothing, nothing_against
@@ -188,15 +188,13 @@ def _make_private(location: Location) -> None:
 
 
 def _check_not_led_away(cursor: Cursor, location: Location) -> None:
-    """A link may have come since it was looked for. SQLite resolves links when it opens, and follows none then.
-
-    Raises StoreUnavailable.
-    """
+    """A link, or another's file, may have come since it was looked for. Raises StoreUnavailable."""
     if location.path is None:
         return
     check_links(location, location.path)
+    check_owner(location, location.path)
     opened = cursor.execute("PRAGMA database_list").fetchone()[2]
-    if Path(opened) != location.path.resolve():
+    if not same_place(opened, location.path):
         raise StoreUnavailable(location.shown, "a link was put in its place while it was opened")
 
 

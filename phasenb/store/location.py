@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 from dataclasses import dataclass
@@ -61,6 +62,7 @@ def check(location: Location) -> None:
             raise StoreUnavailable(location.shown, "it is not a file")
     except OSError as error:
         raise StoreUnavailable(location.shown, error.strerror or str(error)) from None
+    check_owner(location, path)
     network = network_file_system(path.parent.resolve(), mounts())
     if network:
         problem = f"it lies on a network file system ({network}): set store.url to a path on a local disk"
@@ -84,6 +86,39 @@ def check_links(location: Location, path: Path) -> None:
             "or set store.url to a path in a folder of your own"
         )
         raise StoreUnavailable(location.shown, problem)
+
+
+def same_place(opened: str, path: Path) -> bool:
+    """Whether the file that SQLite says it opened is what ``path`` means. SQLite resolves a link that is the file
+    itself; links among its folders it resolves since 3.39 only (sqlite.org/releaselog/3_39_0.html).
+    """
+    return Path(opened).resolve() == path.resolve()
+
+
+def check_owner(location: Location, path: Path) -> None:
+    """In a folder that everybody may write to, anybody may have put the file there, to read what is written to it.
+
+    Raises StoreUnavailable where it is another user's.
+    """
+    try:
+        planted = _open_to_all(path.parent) and of_another(path.stat().st_uid, _user())
+    except OSError:
+        return  # there is none yet, or SQLite says what is wrong with it
+    if planted:
+        problem = (
+            "it belongs to another user, in a folder that everybody may write to, and was not opened: set store.url to "
+            "a path in a folder of your own"
+        )
+        raise StoreUnavailable(location.shown, problem)
+
+
+def of_another(owner: int, user: int | None) -> bool:
+    """Whether a file's owner is another user; ``user`` None: the system has no such numbers."""
+    return user is not None and owner != user
+
+
+def _user() -> int | None:
+    return os.geteuid() if hasattr(os, "geteuid") else None
 
 
 def _open_to_all(folder: Path) -> bool:

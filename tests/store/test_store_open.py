@@ -10,7 +10,7 @@ import pytest
 from phasenb.config.places import make_private_folder
 from phasenb.errors import StoreUnavailable
 from phasenb.store import database, location
-from phasenb.store.location import locate, network_file_system
+from phasenb.store.location import locate, network_file_system, of_another, same_place
 from phasenb.store.migrations import MIGRATIONS
 from phasenb.store.saver import MemorySaver
 
@@ -101,6 +101,58 @@ def test_a_link_in_a_folder_of_ones_own_is_followed(tmp_path):
     (tmp_path / "store.db").symlink_to(tmp_path / "elsewhere.db")
     asyncio.run(MemorySaver.open(tmp_path / "store.db").close())
     assert (tmp_path / "elsewhere.db").stat().st_size
+
+
+def test_the_file_that_sqlite_opened_is_told_with_links_in_its_folders_resolved_and_not(tmp_path):
+    """SQLite resolves them since 3.39, and names the folders as they were given before."""
+    (tmp_path / "disk" / "ada").mkdir(parents=True)
+    (tmp_path / "home").symlink_to(tmp_path / "disk")
+    path = tmp_path / "home" / "ada" / "store.db"
+    path.touch()
+    assert same_place(str(tmp_path / "disk" / "ada" / "store.db"), path)
+    assert same_place(str(path), path)
+    assert same_place(str(tmp_path / "home" / "ada" / ".." / "ada" / "store.db"), path)
+    assert not same_place(str(tmp_path / "disk" / "victim.db"), path)
+    asyncio.run(MemorySaver.open(path).close())
+
+
+def test_a_link_that_came_and_went_while_it_was_opened_is_noticed(tmp_path, monkeypatch):
+    victim, store = tmp_path / "victim.db", tmp_path / "open" / "store.db"
+    asyncio.run(MemorySaver.open(victim).close())
+    store.parent.mkdir()
+    store.parent.chmod(0o1777)
+    real = sqlite3.connect
+
+    def connect(*args, **options):
+        store.unlink()
+        store.symlink_to(victim)
+        try:
+            opened = real(*args, **options)
+            opened.execute("PRAGMA database_list")
+            return opened
+        finally:
+            store.unlink()
+            store.touch()
+
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    assert refused(store) == "a link was put in its place while it was opened"
+
+
+@pytest.mark.parametrize(("owner", "user", "another"), [(1000, 1000, False), (1001, 1000, True), (1001, None, False)])
+def test_whose_a_file_is(owner, user, another):
+    assert of_another(owner, user) is another
+
+
+def test_a_file_of_another_user_is_refused_where_everybody_may_write(tmp_path, monkeypatch):
+    path = tmp_path / "open" / "store.db"
+    path.parent.mkdir()
+    asyncio.run(MemorySaver.open(path).close())
+    monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
+    asyncio.run(MemorySaver.open(path).close())
+    path.parent.chmod(0o1777)
+    content = path.read_bytes()
+    assert refused(path).startswith("it belongs to another user, in a folder that everybody may write to, and was not")
+    assert path.read_bytes() == content
 
 
 @pytest.mark.parametrize("closed", [True, False])
