@@ -127,8 +127,9 @@ class Host:
         heartbeat = Heartbeat(
             self.store.heartbeats(lease_s / 8), self._feeding.say, lease_s=lease_s, stands_s=self._stands_s
         )
+        self._feeding.frozen = heartbeat.frozen
         info = _info(self.name)
-        keeper = Keeper(self.manager, self.store, SystemClock(), info, _alive, lease_s=lease_s, beat=heartbeat.beat)
+        keeper = Keeper(self.manager, self.store, SystemClock(), info, _alive, heartbeat, lease_s=lease_s)
         if not self._reading:
             closing.push_async_callback(keeper.leave)
             heartbeat.start()

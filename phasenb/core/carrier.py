@@ -18,7 +18,7 @@ from functools import partial
 from typing import TypeVar, cast
 
 from phasenb.core.attempts import Attempts, EngineLimits
-from phasenb.core.decisions import Decision
+from phasenb.core.decisions import Decision, counts
 from phasenb.core.line import why_it_waits
 from phasenb.core.live_task import Doubtful, LiveTask, Places
 from phasenb.core.patience import Patience
@@ -27,7 +27,7 @@ from phasenb.core.ports import Clock, Executor, Publisher, Secrets, Slot, Store
 from phasenb.core.thresholds import SessionFailures
 from phasenb.core.waits import Waits
 from phasenb.dto.events import Event, parse_event
-from phasenb.dto.phase_result import FAILURES, ErrorInfo, ResultStatus
+from phasenb.dto.phase_result import ErrorInfo, ResultStatus
 from phasenb.dto.task_state import State, TaskState
 from phasenb.errors import Conflict, LeaseLost, PhasenbError, StoreUnavailable, WorkerLost
 from phasenb.errors.base import counted
@@ -160,8 +160,7 @@ class Carrier:
             live.settling = True  # what came out of it must reach the log, even if the task's time is over now
             try:
                 ended = Ended(running.phase, outcome, slot.worker, self.roll(), running.kind)
-                error = outcome.error
-                if outcome.status in FAILURES and not (error is not None and (error.missing_secret or error.frozen)):
+                if counts(outcome, live.history):
                     ended = await self._judged(live, ended)
                 live.running = await self.persist(live, partial(_settle, live, ended, slot))
             finally:

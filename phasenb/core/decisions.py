@@ -22,7 +22,7 @@ from phasenb.core.transitions import next_phase
 from phasenb.dto import events as ev
 from phasenb.dto.launch import Launch, code_id
 from phasenb.dto.phase import AttemptKind, Phase, PhaseStatus
-from phasenb.dto.phase_result import ErrorInfo, PhaseResult, ResultStatus
+from phasenb.dto.phase_result import ErrorInfo, PhaseResult, ResultStatus, frozen, is_failure
 from phasenb.dto.task_state import State, TaskState
 from phasenb.dto.values import Json
 from phasenb.errors import Conflict
@@ -150,7 +150,7 @@ class Decision:
                 self.add(ev.TaskComplete, duration_s=seconds_between(self.state.created_at, self.at))
             elif give_up is not None:  # the attempt was quicker than its end: its result counts
                 self.abort(give_up)
-        elif ended.outcome.error is not None and ended.outcome.error.frozen:
+        elif forgiven(ended.outcome, self.history):
             self._record(ended, ResultStatus.LOST)
             self.add(ev.TaskRecovered, host=host or "", lost_attempt=ended.phase.attempt, reason="frozen")
         elif ended.kind == "compensation":
@@ -430,3 +430,15 @@ class Decision:
         )
         self.results.append(result)
         return result
+
+
+def forgiven(outcome: Outcome, history: History) -> bool:
+    """Whether an attempt is made again as if nothing was: its host was frozen, and not too often in a row."""
+    return frozen(outcome.status, outcome.error) and history.freezes < recovery.FREEZES
+
+
+def counts(outcome: Outcome, history: History) -> bool:
+    """Whether an attempt that ended so is a failure that a policy decides about."""
+    if frozen(outcome.status, outcome.error):
+        return not forgiven(outcome, history)
+    return is_failure(outcome.status, outcome.error)

@@ -7,7 +7,8 @@ Rules:
   help.
 * A phase that is run again after a rollback, a denial or a manual retry keeps its own gate open; later gates ask anew.
 * A secret that is missing is a person's to mend, and no failure of the phase.
-* A host that was lost costs no attempt; recoveries that lost a running one count, since the last completed phase.
+* A host that was lost costs no attempt; recoveries that lost a running one count, since the last completed phase, and
+  so do, by themselves, those after which it went on as it had only been frozen.
 * Waiting for a person (a gate, a pause) is no time of the task's.
 """
 
@@ -53,8 +54,9 @@ class History:
     attempt from which on checkpoints count, as those of a run that was completed or undone, or that was made of earlier
     outputs, are of no use to the next; ``approved``: phases whose gate is open;
     ``feedback``: phase -> why it is run again; ``revisions``: phase -> the newest revision of its output; ``delay_s``:
-    of the newest retry; ``active_s``: seconds of the task's own until ``since``, from when on it waits for nobody
-    (None: it waits for a person, or has ended).
+    of the newest retry; ``freezes``: how often its host was frozen since the last completed phase; ``active_s``:
+    seconds of the task's own until ``since``, from when on it waits for nobody (None: it waits for a person, or has
+    ended).
     """
 
     phases: tuple[str, ...] = ()
@@ -70,6 +72,7 @@ class History:
     errors: Mapping[str, ErrorInfo] = field(default_factory=dict)
     rolling: Rolling | None = None
     recoveries: int = 0
+    freezes: int = 0
     delay_s: float = 0.0
     active_s: float = 0.0
     since: datetime | None = None
@@ -101,7 +104,7 @@ class History:
         }
 
     def _retried(self, event: ev.TaskRetried) -> dict[str, Any]:
-        undone: dict[str, Any] = {"rollbacks": {}, "rolling": None, "undo_failures": {}, "recoveries": 0}
+        undone: dict[str, Any] = {"rollbacks": {}, "rolling": None, "undo_failures": {}, "recoveries": 0, "freezes": 0}
         return {**self._again_from(event.from_phase), **undone}
 
     def _denied(self, event: ev.ApprovalDenied) -> dict[str, Any]:
@@ -118,6 +121,7 @@ class History:
                 "revisions": {**self.revisions, name: 1},
                 "fresh": {**self.fresh, name: event.attempt + 1},
                 "recoveries": 0,
+                "freezes": 0,
             }
         change: dict[str, Any] = {"errors": {**self.errors, name: event.error}}
         if not event.error.missing_secret and not event.given_up:
@@ -190,9 +194,10 @@ _FOLDS: dict[str, Callable[[History, Any], dict[str, Any]]] = {
     },
     "approval_denied": History._denied,
     # Whoever takes up a task that only waits, or that its host left in good order, proves nothing against it; nor does
-    # a host that was frozen with it, and goes on.
+    # a host that was frozen with it, and goes on: that counts by itself.
     "task_recovered": lambda history, event: {
-        "recoveries": history.recoveries + (event.lost_attempt is not None and event.reason is None)
+        "recoveries": history.recoveries + (event.lost_attempt is not None and event.reason is None),
+        "freezes": history.freezes + (event.reason == "frozen"),
     },
     "task_retried": History._retried,
 }

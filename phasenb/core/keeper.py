@@ -12,7 +12,8 @@ Rules (design.md section 5):
   again as a new host: its fences are worth nothing, and nobody would look for tasks under its old name. That name is
   given up last, and what was taken under it is not carried under the new one: an attempt would run twice at once.
 * Heartbeats come from a thread of their own (store.heartbeat): however long an adoption takes, or the loop stands, this
-  host's lease goes on.
+  host's lease goes on. Whether this host can show that it lives is that thread's to say: a loop that is slow to hear
+  of a beat knows nothing about the lease.
 * What a dead host committed is told before what is done with its tasks.
 * Now and then objects that nothing names are removed; any number of hosts may do so at once.
 * Progress is not relayed between hosts; events are.
@@ -26,8 +27,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from phasenb.core.phase_manager import PhaseManager
-from phasenb.core.ports import Clock, HostInfo, Store
-from phasenb.core.silence import Alive, OwnLease, Watch
+from phasenb.core.ports import Clock, Heart, HostInfo, Store
+from phasenb.core.silence import Alive, Watch
 from phasenb.dto.base import new_ulid
 from phasenb.dto.events import Event, parse_event
 from phasenb.errors import LeaseLost, PhasenbError, StoreUnavailable
@@ -42,9 +43,7 @@ _PAGE = 1000
 
 
 class Keeper:
-    """``info`` describes this process; its ``host`` becomes the manager's. ``alive`` tells of a process, if it can.
-    ``beat``: what writes a heartbeat, in the place of the store (a thread of its own, which beats by itself as well).
-    """
+    """``info`` describes this process; its ``host`` becomes the manager's. ``alive`` tells of a process, if it can."""
 
     def __init__(
         self,
@@ -53,20 +52,18 @@ class Keeper:
         clock: Clock,
         info: HostInfo,
         alive: Alive,
+        heart: Heart,
         *,
         lease_s: float,
-        beat: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         self._manager = manager
         self._store = store
         self._clock = clock
         self._info = info
         self._alive = alive
+        self._heart = heart
         self._lease_s = lease_s
-        self._write_beat = beat
         self._watch = Watch(lease_s)
-        now = clock.monotonic()
-        self._own = OwnLease(lease_s, now, now)
         self._number = 0
         self._behind = False  # others committed, and not all of that was handed on yet
         self._following = asyncio.Lock()
@@ -139,33 +136,25 @@ class Keeper:
             await self._renew(host)
 
     async def _beat(self) -> None:
-        host, asked = self._manager.host, self._clock.monotonic()
+        host = self._manager.host
         try:
-            await (self._write_beat or self._store.beat)(host)
+            await self._heart.beat(host)
         except StoreUnavailable as error:
             self._manager.trouble = error
             raise
         self._manager.trouble = None
-        self._own.beat(asked, self._clock.monotonic())
         if self._manager.silent:  # and nobody took them up: they are this host's to take up again
             await self._renew(host, "it could not show that it lives, and can again")
 
     async def _hold(self) -> None:
         """Stop what this host runs, where others may soon take it up."""
-        host, asked = self._manager.host, self._clock.monotonic()
-        if self._manager.silent or not self._own.late(asked):
+        host = self._manager.host
+        if self._manager.silent or not self._heart.lost(host):
             return
-        try:
-            hosts = await asyncio.wait_for(self._store.hosts(), self._lease_s / _GLANCES)
-        except (StoreUnavailable, TimeoutError):
-            others = None
-        else:
-            others = [other for other in hosts if other.host != host]
-        if self._own.lost(asked, self._clock.monotonic(), others) and self._manager.host == host:
-            log.warning("host %s can't show that it lives: it stops what it runs, as others may take it up", host)
-            self._manager.silent = True
-            async with self._renewing:  # what ends is waited for before its tasks are given away
-                await self._manager.let_go()
+        log.warning("host %s can't show that it lives: it stops what it runs, as others may take it up", host)
+        self._manager.silent = True
+        async with self._renewing:  # what ends is waited for before its tasks are given away
+            await self._manager.let_go()
 
     async def _renew(self, lost: str, why: str | None = None) -> None:
         """Go on under another name, where ``lost`` is still this host's."""
@@ -180,7 +169,7 @@ class Keeper:
     async def _join(self) -> None:
         host, asked = f"{self._info.host}:{new_ulid()[-8:]}", self._clock.monotonic()
         await self._store.join(replace(self._info, host=host, counter=0))
-        self._own.beat(asked, self._clock.monotonic())
+        self._heart.joined(host, asked)
         self._manager.host, self._manager.silent = host, False
 
     async def _adopt(self) -> None:
@@ -188,7 +177,7 @@ class Keeper:
         others = [host for host in await self._store.hosts() if host.host != self._manager.host]
         now = self._clock.monotonic()
         # In a thread: to ask for a process's start takes a program of its own on macOS, for seconds where all is busy.
-        dead = await asyncio.to_thread(self._watch.dead, others, now, self._alive, self._own.steady_since(now))
+        dead = await asyncio.to_thread(self._watch.dead, others, now, self._alive, self._heart.steady_since(now))
         for gone in (*(host.host for host in dead), None):
             found = await self._store.adopt(self._manager.host, self._manager.kinds, gone)
             try:

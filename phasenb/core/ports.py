@@ -36,6 +36,26 @@ class Clock(Protocol):
     async def sleep(self, seconds: float) -> None: ...
 
 
+class Heart(Protocol):
+    """Shows that this host lives, and alone knows whether it can. Called on the host's loop."""
+
+    def joined(self, host: str, asked: float) -> None:
+        """Beat as ``host`` from now on, which the store has known since it was ``asked`` for (monotonic)."""
+        ...
+
+    async def beat(self, host: str) -> None:
+        """The next heartbeat of ``host``. Raises LeaseLost, StoreUnavailable."""
+        ...
+
+    def lost(self, host: str) -> bool:
+        """Whether others may soon take ``host`` for dead: they can write, while it can't. To be asked often."""
+        ...
+
+    def steady_since(self, now: float) -> float:
+        """From when on this host's word about another's silence counts."""
+        ...
+
+
 # --- the store -------------------------------------------------------------------------------------------------
 
 

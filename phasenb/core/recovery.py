@@ -26,6 +26,9 @@ TRANSIENT_CLASSES = (
 NEVER_TRANSIENT = ("phasenb.AttemptTimeout", "phasenb.HeartbeatTimeout", "phasenb.OutOfMemory")
 # RFC 9110, section 15, and RFC 6585: timeouts, too many requests, and servers that are out of order or overloaded.
 TRANSIENT_STATUS = frozenset({408, 429, 500, 502, 503, 504})
+# How often a host may be frozen during one phase before policies count it: a phase that brings that about (one that
+# needs more memory than there is, so that all is swapped out) would run for ever.
+FREEZES = 10
 LONGEST_RETRY_AFTER_S = 86_400.0  # a day: a server that asks for more is asked once a day
 
 

@@ -88,6 +88,13 @@ class OwnLease:
         return True
 
 
+def froze(gap_s: float, busy_s: float, lease_s: float) -> bool:
+    """Whether a thread that should have a turn in each sixteenth of a lease had none because its process was frozen:
+    ``gap_s``: between two of its turns; ``busy_s``: processor time that the process took meanwhile.
+    """
+    return gap_s >= lease_s * _LATE and busy_s < gap_s / 2
+
+
 @dataclass(slots=True)
 class Life:
     """What a host's heartbeat thread shows. ``stands_s``: for how long the host's event loop may stand: one that does

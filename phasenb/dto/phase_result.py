@@ -39,18 +39,17 @@ class ErrorInfo(Frozen):
 
     @property
     def missing_secret(self) -> bool:
-        """Whether a person is to mend it: the task waits for them, and no policy or threshold counts it."""
+        """Whether a person is to mend it: the task waits for them, and no policy or threshold counts it. A phase's own
+        code may raise that as well: it waits for a person then, too.
+        """
         return self.type == "phasenb.SecretUnavailable"
 
-    @property
-    def frozen(self) -> bool:
-        """Whether its host was frozen, and its guardian ended it: no policy or threshold counts it."""
-        return self.type == "phasenb.HostFrozen"
 
-    @property
-    def out_of_memory(self) -> bool:
-        """Whether a worker was lost as memory ran out, and the figures prove it: no default retries that."""
-        return self.type == "phasenb.OutOfMemory"
+def frozen(status: ResultStatus, error: ErrorInfo | None) -> bool:
+    """Whether an attempt's host was frozen, and its guardian ended it. The text of an error is not enough: a phase can
+    raise an error of any name, but only its host says that an attempt was lost.
+    """
+    return status is ResultStatus.LOST and error is not None and error.type == "phasenb.HostFrozen"
 
 
 class PhaseResult(Frozen):
@@ -79,6 +78,11 @@ class PhaseResult(Frozen):
     @property
     def counts_as_failure(self) -> bool:
         """Whether thresholds count it."""
-        return self.status in FAILURES and not (
-            self.error is not None and (self.error.missing_secret or self.error.frozen)
-        )
+        return is_failure(self.status, self.error)
+
+
+def is_failure(status: ResultStatus, error: ErrorInfo | None) -> bool:
+    """Whether an attempt that ended so failed by itself: policies decide about it, and thresholds count it."""
+    if error is not None and (error.missing_secret or frozen(status, error)):
+        return False
+    return status in FAILURES

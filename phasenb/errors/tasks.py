@@ -275,15 +275,14 @@ class WorkerLost(PhasenbError):
 @dataclass(eq=False)
 class OutOfMemory(WorkerLost):
     """A worker that the kernel killed as memory ran out, by the figures of core.memory_kills. Trying again with the
-    same data ends alike. ``ErrorInfo.out_of_memory`` says the same of an error record.
+    same data ends alike.
     """
 
 
 @dataclass(eq=False)
 class HostFrozen(WorkerLost):
-    """A worker that its guardian ended, since its host showed no life: a host that was frozen with all that it runs (a
-    container that is paused, Ctrl-Z, a machine that sleeps), and goes on. It is no failure of the attempt.
-    ``ErrorInfo.frozen`` says the same of an error record.
+    """A worker that its guardian ended, since its host was frozen (a container that is paused, Ctrl-Z, a machine that
+    sleeps), and goes on. It is no failure of the attempt. ``dto.phase_result.frozen`` says the same of a record.
     """
 
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+from collections.abc import Callable
 
 from phasenb.executors.guardian import WORD
 
 
 class Feeding:
-    """Lines of guardians. ``say`` from any thread; it never waits: a guardian that does not read is frozen itself."""
+    """Lines of guardians. ``say`` from any thread; it never waits: a guardian that does not read is frozen itself.
 
-    def __init__(self) -> None:
+    ``frozen``: whether nobody had a turn to say it lately, as this whole process was frozen.
+    """
+
+    def __init__(self, frozen: Callable[[], bool] = lambda: False) -> None:
+        self.frozen = frozen
         self._lock = threading.Lock()
         self._lines: set[socket.socket] = set()
 

@@ -37,7 +37,8 @@ class GuardianProcess(asyncio.Protocol):
     def __init__(self, silence_s: float | None, feeding: Feeding | None = None) -> None:
         loop = asyncio.get_running_loop()
         self.pid = 0
-        self.silent = False  # it ends what it guards, as this host showed no life
+        self.silent = False  # it ends what it guards, as this host showed no life,
+        self.frozen = False  # and that because this process was frozen
         self.peak_bytes = 0
         self._silence_s = silence_s
         self._feeding = feeding
@@ -136,6 +137,7 @@ class GuardianProcess(asyncio.Protocol):
     def _answered(self, kind: bytes, number: int) -> None:
         if kind == guardian.SILENT:
             self.silent = True
+            self.frozen = self._feeding is not None and self._feeding.frozen()
         elif kind == guardian.ENDED:
             self._ended.set_result(number)
         elif self._started.cancelled():

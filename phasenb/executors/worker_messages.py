@@ -125,8 +125,11 @@ def _checkpoint(header: Header) -> Report:
 
 def _outcome(header: Header) -> Report:
     error: Any = header["error"]
+    status = ResultStatus(header["status"])
+    if status is ResultStatus.LOST:
+        raise ValueError("an outcome that only a host can tell")
     return Outcome(
-        status=ResultStatus(header["status"]),
+        status=status,
         output=_value(header["output"]),
         output_type=header["output_type"],
         output_bytes=header["output_bytes"],

@@ -49,6 +49,10 @@ _SHORTAGES = {
     errno.ENOBUFS: "the machine is short of buffers now",
 }
 _KILLERS = "from outside, or by itself as a phase closed its line to the host; no sign of memory that ran out"
+_SILENT = (
+    "for too long its host did not show that it lives (its event loop stood, or its store took no heartbeat), so "
+    "another host may have the task"
+)
 
 NOT_KEPT = "(its last words are not kept, as it had secrets)"  # nobody is left who knows what to hide of them
 
@@ -226,8 +230,10 @@ class WorkerProcess(asyncio.Protocol):
 
     def loss(self, when: str) -> WorkerLost:
         """Its end as an error; ``when``: what it was about to do."""
+        if self._guardian.frozen:
+            return HostFrozen(self.name, f"was ended, {when}: this host was frozen")
         if self._guardian.silent:
-            return HostFrozen(self.name, f"was ended, {when}: this host showed no life for too long")
+            return WorkerLost(self.name, f"was ended, {when}: {_SILENT}")
         kind = OutOfMemory if not self._killed_for and out_of_memory(self._figures) else WorkerLost
         return kind(self.name, f"{self.ended_by()}, {when}")
 

@@ -13,6 +13,7 @@ from phasenb.dto.launch import Launch, LaunchOptions
 from phasenb.dto.policies import RecoveryPolicy
 from phasenb.errors import LaunchesPaused, QueueFull, StoreUnavailable
 from phasenb.testing import FakeClock, FakeStore, RecordingPublisher, ScriptedExecutor, failed
+from tests.core.hearts import LoopHeart
 
 PHASES = ("research", "planning", "implementation")
 OUT = StoreUnavailable("fake", "the disk is full")
@@ -142,7 +143,8 @@ def test_tasks_that_were_taken_over_are_carried_though_the_log_could_not_be_foll
         executor.let_go("research")
         await before.stop()
         manager = PhaseManager(store, {"process": executor}, RecordingPublisher(), clock, host="new")
-        keeper = Keeper(manager, store, clock, HostInfo("new", "here", 2, "now"), lambda host: False, lease_s=10)
+        heart, info = LoopHeart(store, clock, 10), HostInfo("new", "here", 2, "now")
+        keeper = Keeper(manager, store, clock, info, lambda host: False, heart, lease_s=10)
         with contextlib.suppress(StoreUnavailable):  # what it took over must be carried all the same
             await keeper.start()
         await manager.ended(launched.task.task_id)
@@ -164,7 +166,8 @@ def test_a_task_that_only_waits_is_taken_up_as_often_as_hosts_come_and_go(make_h
                 policy=RecoveryPolicy.model_validate({"maximum_recoveries": 1}),
             )  # fmt: skip
             info = HostInfo(f"host-{number}", "here", number + 2, "now")
-            keeper = Keeper(manager, house.store, house.clock, info, lambda host: False, lease_s=10)
+            heart = LoopHeart(house.store, house.clock, 10)
+            keeper = Keeper(manager, house.store, house.clock, info, lambda host: False, heart, lease_s=10)
             await keeper.start()
             assert (await manager.snapshot("ada", task_id)).state == "awaiting_approval"
             await keeper.stop_looking()

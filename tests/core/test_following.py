@@ -9,6 +9,7 @@ from phasenb.core.phase_manager import PhaseManager
 from phasenb.core.ports import HostInfo
 from phasenb.dto.launch import Launch, LaunchOptions
 from phasenb.testing import FakeClock, FakeStore, RecordingPublisher, ScriptedExecutor
+from tests.core.hearts import LoopHeart
 
 PHASES = ("research", "planning", "implementation")
 
@@ -27,7 +28,8 @@ def test_a_hosts_own_commits_are_not_read_again(caplog):
     async def scenario():
         store, clock = Unreadable(), FakeClock()
         manager = PhaseManager(store, {"process": ScriptedExecutor()}, RecordingPublisher(), clock)
-        keeper = Keeper(manager, store, clock, HostInfo("one", "here", 1, "now"), lambda host: True, lease_s=10)
+        heart, info = LoopHeart(store, clock, 10), HostInfo("one", "here", 1, "now")
+        keeper = Keeper(manager, store, clock, info, lambda host: True, heart, lease_s=10)
         await keeper.start()
         launch = Launch(code="eA==", options=LaunchOptions(phases=PHASES))
         task = (await manager.launch("ada", "nb", launch)).task

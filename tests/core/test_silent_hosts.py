@@ -12,6 +12,7 @@ from phasenb.core.silence import OwnLease, Watch
 from phasenb.dto.launch import Launch, LaunchOptions
 from phasenb.errors import StoreUnavailable
 from phasenb.testing import FakeClock, FakeStore, RecordingPublisher, ScriptedExecutor
+from tests.core.hearts import LoopHeart
 from tests.core.test_asked_and_gone import held_appends
 
 PHASES = ("research", "planning", "implementation")
@@ -53,7 +54,8 @@ class Town:
         connection, executor = Connection(self.store), ScriptedExecutor()
         manager = PhaseManager(connection, {"process": executor}, RecordingPublisher(), self.clock, host=name)
         info = HostInfo(name, "machine", 1, "then")
-        keeper = Keeper(manager, connection, self.clock, info, lambda host: None, lease_s=LEASE_S)
+        heart = LoopHeart(connection, self.clock, LEASE_S)
+        keeper = Keeper(manager, connection, self.clock, info, lambda host: None, heart, lease_s=LEASE_S)
         executor.hold("research")
         await keeper.start()
         self.keepers.append(keeper)

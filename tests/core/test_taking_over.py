@@ -11,6 +11,7 @@ from phasenb.dto.events import parse_event
 from phasenb.dto.phase import Checkpoint
 from phasenb.errors import Conflict, LeaseLost
 from phasenb.testing import FakeStore, failed, finished
+from tests.core.hearts import LoopHeart
 from tests.core.houses import OUT, PHASES, ROLLBACK, HostHouse, Unreadable, run
 
 # --- adoption ------------------------------------------------------------------------------------------------------
@@ -154,7 +155,8 @@ def test_the_last_words_of_a_dead_host_are_told_before_what_follows():
 
 def keeper_of(house, alive=lambda host: None, lease_s=10.0):
     info = HostInfo(house.manager.host, "machine", 1, "now")
-    return Keeper(house.manager, house.store, house.clock, info, alive, lease_s=lease_s)
+    heart = LoopHeart(house.store, house.clock, lease_s)
+    return Keeper(house.manager, house.store, house.clock, info, alive, heart, lease_s=lease_s)
 
 
 def test_whether_another_host_lives_is_asked_off_the_loop():

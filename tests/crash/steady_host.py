@@ -1,10 +1,10 @@
 """A host that lives until its stdin ends, and does what each line of it says.
 
 usage: python steady_host.py FOLDER NAME [SECONDS that its loop may stand]
-Lines: ``launch KIND`` (plain, gated, or once: neither retry nor recovery), ``block SECONDS`` (its loop), or a command
-(``cancel pause resume approve deny``) for the store's one task. Each is answered by a line: ``ok STATE``, or the
-error's type. ``NAME.told`` gets a line for each event that it announced, ``runs.txt`` ``PHASE PID start|alive|end
-TIME`` lines of the phases.
+Lines: ``launch KIND`` (plain, gated, or once: neither retry nor recovery), ``block SECONDS...`` (its loop, which has
+a turn between two of these), or a command (``cancel pause resume approve deny``) for the store's one task. Each is
+answered by a line: ``ok STATE``, or the error's type. ``NAME.told`` gets a line for each event that it announced,
+``runs.txt`` ``PHASE PID start|alive|end TIME`` lines of the phases.
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ def launch(kind):
 async def obey(host, words):
     manager = host.manager
     if words[0] == "block":
-        time.sleep(float(words[1]))  # as an extension of the same server may do  # noqa: ASYNC251
+        for seconds in words[1:]:
+            time.sleep(float(seconds))  # as an extension of the same server may do  # noqa: ASYNC251
+            await asyncio.sleep(0)
         return ""
     if words[0] == "launch":
         return (await manager.launch(OWNER, "steady", launch(words[1]))).task.state

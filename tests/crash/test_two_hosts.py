@@ -180,6 +180,21 @@ def test_a_host_whose_loop_stands_loses_nothing_to_others(tmp_path, hosts):
     two.end()
 
 
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_host_whose_loop_stands_in_pieces_loses_nothing(tmp_path, hosts, others):
+    """First for most of a lease, then again and again for longer than a look at the other hosts may take."""
+    one, *more = hosts("one"), *(hosts("two") for _ in range(others))
+    one.does("launch once")
+    until(lambda: started(tmp_path, "planning"))
+    pieces = [0.75 * LEASE_S, *[LEASE_S / 6] * 30]
+    assert one.does(f"block {' '.join(map(str, pieces))}").startswith("ok")
+    went_on_as_if_nothing_was(tmp_path)
+    one.end()
+    assert "can't show that it lives" not in (tmp_path / "one.err").read_text()
+    for other in more:
+        other.end()
+
+
 def test_a_store_that_another_process_holds_past_the_lease_ends_nothing(tmp_path, hosts):
     one, two = hosts("one"), hosts("two")
     one.does("launch plain")
@@ -209,6 +224,22 @@ def test_a_host_whose_loop_stands_for_too_long_gives_its_tasks_up(tmp_path, host
     assert recovered.host.startswith("two:")
     one.process.kill()
     two.end()
+
+
+def test_a_loop_that_stood_for_too_long_is_no_host_that_was_frozen(tmp_path, hosts):
+    one = hosts("one", str(LEASE_S))
+    one.does("launch plain")
+    until(lambda: started(tmp_path, "planning"))
+    one.does(f"block {4 * LEASE_S}")
+    until(lambda: started(tmp_path, "planning", times=2))
+    (tmp_path / "go on").touch()
+    until(lambda: state_of(tmp_path) == "completed")
+    events = log_of(tmp_path)
+    (lost,) = [event for event in events if event.type == "phase_failed"]
+    assert (lost.error.type, lost.next) == ("phasenb.WorkerLost", "retry")
+    assert "its event loop stood" in lost.error.message
+    assert not [event for event in events if event.type == "task_recovered"]
+    one.end()
 
 
 def wait_s(seconds):
