@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         resume,
         resume_launches,
         retry,
+        source,
         task,
         tasks,
     )
@@ -52,7 +53,8 @@ __version__ = "0.1.0"
 __all__ = [
     "AsyncClient", "Client", "Context", "ExtendedAgent", "PhasenbError", "Step", "TaskCancelled", "TaskFailed",
     "TaskHandle", "Workflow", "adapters", "approve", "cancel", "connect", "deny", "events", "give_up", "last", "launch",
-    "logs", "memory", "pause", "results", "resume", "resume_launches", "retry", "session", "task", "tasks",
+    "logs", "memory", "pause", "results", "resume", "resume_launches", "retry", "session", "source", "task",
+    "tasks",
 ]  # fmt: skip
 
 _ELSEWHERE = {

@@ -222,6 +222,7 @@ export interface LaunchBody {
   agent?: string | null;
   code?: Json;
   source?: { [name: string]: string };
+  phase_options?: RecoveryOptions;
   inputs?: { [name: string]: Json };
   options?: LaunchOptions;
   runtime?: Runtime | null;
@@ -237,6 +238,7 @@ export interface LaunchCommand {
   agent?: string | null;
   code?: Json;
   source?: { [name: string]: string };
+  phase_options?: RecoveryOptions;
   inputs?: { [name: string]: Json };
   options?: LaunchOptions;
   runtime?: Runtime | null;
@@ -582,6 +584,15 @@ export interface Queue {
   reason: string;
 }
 
+/**
+ * How often phases are tried and how long, where it is said apart from a launch's options: by the phases of its
+ * code themselves, which a launch's own options lie over, or by a retry, whose options replace the launch's.
+ */
+export interface RecoveryOptions {
+  retry?: number | { [name: string]: number } | null;
+  timeout?: number | string | { [name: string]: number | string } | null;
+}
+
 /** The whole of error_recovery.yaml. `for_phase(name)` is the policy that holds for one phase. */
 export interface RecoveryPolicy {
   defaults?: PhasePolicy;
@@ -646,7 +657,7 @@ export interface RetryPolicy {
   non_retryable?: string[];
 }
 
-/** `code`, `runtime` and `secret_values` as in `launch`; they replace the launch's. */
+/** `code`, `runtime` and `secret_values` as in `launch`: they replace the launch's, as `options` do. */
 export interface RetryTask {
   id: string;
   type: 'retry';
@@ -657,6 +668,7 @@ export interface RetryTask {
   source?: { [name: string]: string };
   runtime?: Runtime | null;
   secret_values?: { [name: string]: string };
+  options?: RecoveryOptions;
 }
 
 export interface Rollback {

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Self, TypeVar, overload
+from typing import Any, Never, Self, TypeVar, overload
 
 from phasenb.core.extended_agent import ExtendedAgent, H
 from phasenb.core.launch_check import CONTEXT, nearest
+from phasenb.core.options import PHASE_OPTIONS, check_options
 from phasenb.core.phase_functions import Functions, PhaseFunction, can_run, check_phase_name
 from phasenb.core.steps import NO_BOUNDS, Bounds
 from phasenb.dto.phase import DEFAULT_PHASES
@@ -80,13 +81,16 @@ class Workflow(ExtendedAgent[H]):
         """The function of the phase ``implementation``; returned unchanged. With options: see ``phase``."""
         return self._bare("implementation", function, **options)
 
-    def phase(self, name: str, *, retry: int | None = None, timeout: float | str | None = None) -> Callable[[F], F]:
+    def phase(
+        self, name: str, *, retry: int | None = None, timeout: float | str | None = None, **others: Never
+    ) -> Callable[[F], F]:
         """A decorator for the function of the phase ``name``. Raises LaunchError for a name that is none of
         ``phases`` (where they were given) or can't be a phase's, and for what is no function.
 
         ``retry``: how often the phase is tried at most, the first attempt included, whatever it raises. ``timeout``:
         how long an attempt may take, in seconds, or as ``"10m"``. A launch's own options lie over both.
         """
+        check_options(others, PHASE_OPTIONS)
         return self._decorator("phase", name, self._decorated, {"retry": retry, "timeout": timeout})
 
     def fallback(self, name: str) -> Callable[[F], F]:
@@ -103,7 +107,8 @@ class Workflow(ExtendedAgent[H]):
         """
         return self._decorator("compensate", name, self._compensations)
 
-    def _bare(self, name: str, function: Any, **options: Any) -> Any:
+    def _bare(self, name: str, function: Any, /, **options: Any) -> Any:
+        check_options(options, PHASE_OPTIONS)
         decorator: Callable[[Any], Any] = self.phase(name, **options)
         return decorator if function is None else decorator(function)
 

@@ -1,4 +1,4 @@
-"""Commands that look: tasks, show, results, logs, events, agents."""
+"""Commands that look: tasks, show, results, logs, events, source, agents."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LONGEST_CELL = 100
 
 
 def add(app: typer.Typer) -> None:
-    for function in (tasks, show, results, logs, events, agents):
+    for function in (tasks, show, results, logs, events, source, agents):
         command(app)(function)
 
 
@@ -178,6 +178,23 @@ def events(call: Call, task: TaskArgument) -> None:
     show_table(_EVENT_HEADER, [_event_row(event) for event in found])
 
 
+def source(
+    call: Call,
+    task: TaskArgument,
+    phase: Annotated[str, typer.Argument(metavar="PHASE", show_default=False, help="A phase's name.")],
+    attempt: Annotated[int | None, typer.Option(min=1, help="As this attempt ran it. Default: the newest.")] = None,
+) -> None:
+    """Write the text of a phase's function, as an attempt ran it. With --json: {"phase", "attempt", "text"}."""
+    with reading(call) as client:
+        handle = client.task(task)
+        _check_phase(handle, phase)
+        text = handle.source(phase, attempt)
+    if call.json:
+        call.line({"phase": phase, "attempt": attempt, "text": text})
+    else:
+        typer.echo("\n".join(words.printable(line) for line in text.splitlines()))
+
+
 def _event_row(event: Mapping[str, Any]) -> list[str]:
     about = {name: value for name, value in event.items() if name in ("phase", "attempt", "by", "next", "reason", "to")}
     told = ", ".join(f"{name} {value}" for name, value in about.items() if value is not None)
@@ -187,7 +204,7 @@ def _event_row(event: Mapping[str, Any]) -> list[str]:
 def _check_phase(task: TaskHandle, phase: str | None) -> None:
     phases = [each.name for each in task.snapshot.phases]
     if phase is not None and phase not in phases:
-        raise typer.BadParameter(f"the task has no phase {phase} (it has {', '.join(phases)})", param_hint="--phase")
+        raise typer.BadParameter(f"the task has no phase {phase} (it has {', '.join(phases)})", param_hint="phase")
 
 
 def _write_lines(call: Call, task: TaskHandle, *, follow: bool, phase: str | None, attempt: int | None) -> int:

@@ -96,7 +96,7 @@ class AsyncTaskHandle(TaskFacts):
         """Go on after a pause. Raises IllegalTransition where the task has ended."""
         await self._steer("resume")
 
-    async def approve(self, *, edit: Any = UNCHANGED, note: str | None = None) -> None:
+    async def approve(self, edit: Any = UNCHANGED, note: str | None = None) -> None:
         """Open the gate that the task waits at. ``edit``: what the next phase gets instead of the last output.
 
         Raises Conflict where no gate is open, or someone else answered first; ValueNotStorable.

@@ -48,7 +48,7 @@ class AsyncVerbs:
         """Go on after a pause. Raises IllegalTransition."""
         await (await self._steered(task)).resume()
 
-    async def approve(self, task: Named, *, edit: Any = UNCHANGED, note: str | None = None) -> None:
+    async def approve(self, task: Named, edit: Any = UNCHANGED, note: str | None = None) -> None:
         """Open the gate that a task waits at. Raises Conflict, ValueNotStorable."""
         await (await self._steered(task)).approve(edit=edit, note=note)
 
@@ -76,6 +76,10 @@ class AsyncVerbs:
     async def events(self, task: Named) -> pd.DataFrame:
         """A row per event of a task's log, by seq."""
         return await (await self.task(id_of(task))).events()
+
+    async def source(self, task: Named, phase: str, attempt: int | None = None) -> str:
+        """The text of a phase's function, as an attempt ran it. Raises NotThere."""
+        return await (await self.task(id_of(task))).source(phase, attempt)
 
     async def _steered(self, task: Named) -> AsyncTaskHandle:
         from phasenb.client.async_task import AsyncTaskHandle

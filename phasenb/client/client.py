@@ -187,6 +187,10 @@ class Client:
         """A row per event of a task's log, by seq."""
         return self.run(self.on_loop.events(task))
 
+    def source(self, task: Named, phase: str, attempt: int | None = None) -> str:
+        """See TaskHandle.source."""
+        return self.run(self.on_loop.source(task, phase, attempt))
+
     def resume_launches(self) -> None:
         """Let this session launch again although a threshold of error_recovery.yaml says wait."""
         self.run(self.on_loop.resume_launches())

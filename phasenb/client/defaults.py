@@ -178,6 +178,11 @@ def events(task: Named) -> pd.DataFrame:
     return default_client().events(task)
 
 
+def source(task: Named, phase: str, attempt: int | None = None) -> str:
+    """The text of a phase's function, as an attempt ran it; see TaskHandle.source."""
+    return default_client().source(task, phase, attempt)
+
+
 def results(last: bool = False, flatten: bool = False, scope: str = "session") -> pd.DataFrame:
     """A row per attempt that ended, of this session's tasks; see Client.results."""
     return default_client().results(last, flatten, scope)

@@ -28,10 +28,11 @@ from phasenb.codecs.objects import ObjectFolder
 from phasenb.core.extended_agent import ExtendedAgent
 from phasenb.core.launch_check import check_launch, check_named_phases, nearest
 from phasenb.core.parent import current_lineage
+from phasenb.core.phase_options import phase_options
 from phasenb.core.policy_check import matching_nothing
 from phasenb.core.secrets import given_names, too_short
 from phasenb.dto.base import new_ulid
-from phasenb.dto.launch import LAUNCHER, SHORTEST_SECRET, LaunchOptions
+from phasenb.dto.launch import LAUNCHER, SHORTEST_SECRET, LaunchOptions, RecoveryOptions
 from phasenb.dto.policies import RecoveryPolicy
 from phasenb.dto.problems import problems
 from phasenb.dto.task_state import State, TaskState
@@ -161,6 +162,9 @@ def prepare_code(agent: Any, values: Values, secrets: Collection[str]) -> Prepar
         packed = pack(extended)
         refuse_captured(extended, packed, named)
         command = {"code": _code(packed, folder, written), "source": sources(extended)}
+        if extended.options.keys() & RecoveryOptions.model_fields.keys():
+            said = _options(extended.options)
+            command["options"] = RecoveryOptions(retry=said.retry, timeout=said.timeout)
         return extended.name, {**command, "runtime": runtime()} if values.near else command
 
     return _with_variables(_staged(values, code), values, {}, named)
@@ -201,7 +205,8 @@ def _launch(
         if extended.built:
             spec = extended.spec()
             check_launch(spec, inputs)
-            given = {**spec.under(given), "phases": spec.phases}
+            given = {**given, "phases": spec.phases}
+            command["phase_options"] = phase_options(spec)
         command["options"] = said = _options(given)
         code = pack(extended)
         refuse_captured(extended, code, said.secrets)

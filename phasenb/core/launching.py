@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from phasenb.core.decisions import Decision
-from phasenb.core.launch_check import check_going_on, check_launch, check_named_phases
+from phasenb.core.launch_check import check_launch, check_named_phases
+from phasenb.core.phase_options import phase_options
 from phasenb.core.plan import Plan
 from phasenb.core.policy_check import Named, Problem, dead_rule, fallbacks, limit_of_nothing, unknown_fallback
 from phasenb.core.ports import Clock, Executor, Store
@@ -21,7 +22,7 @@ from phasenb.core.thresholds import SessionFailures
 from phasenb.dto.agent_spec import AgentSpec
 from phasenb.dto.base import format_time
 from phasenb.dto.bounds import STORED, Reading
-from phasenb.dto.launch import NO_SECRETS, Launch, LaunchOptions, Runtime
+from phasenb.dto.launch import NO_SECRETS, Launch, Runtime
 from phasenb.dto.policies import PhasePolicy, RecoveryPolicy, Rollback
 from phasenb.dto.problems import problems
 from phasenb.errors import LaunchError, LaunchesPaused, SecretUnavailable, UnknownAgent, WorkerLost
@@ -113,11 +114,9 @@ class Launching:
             told = f"the fallback {named.agent!r} does not have the phase it is for ({asked}): it has {has}"
             raise _cannot_work(Problem(named.path, told))
 
-    async def check_code(self, owner: str, launch: Launch, kind: str, phases: tuple[str, ...], start: str) -> None:
-        """Raises LaunchError where a launch's code can't run a task of these phases on from ``start``; what a worker
-        raises that can't take the code.
-        """
-        check_going_on(await self._spec(owner, launch, kind), phases, start, launch.inputs)
+    async def spec_of_code(self, owner: str, launch: Launch, kind: str) -> AgentSpec:
+        """What a launch's code says of itself. Raises what a worker raises that can't take the code."""
+        return await self._spec(owner, launch, kind)
 
     async def admit(self, owner: str, session: str, policy: RecoveryPolicy) -> None:
         """Raises LaunchesPaused while the session's failures are too many."""
@@ -153,7 +152,7 @@ class Launching:
         check_launch(spec, launch.inputs)
         if options.phases and options.phases != spec.phases:
             raise LaunchError(f"agent {spec.name!r} has the phases {', '.join(spec.phases)}", argument="phases")
-        return launch.agent or spec.name, spec.phases, _with_own_options(launch, spec)
+        return launch.agent or spec.name, spec.phases, with_phase_options(launch, spec)
 
     async def spec_of(self, owner: str, name: str) -> AgentSpec:
         """What a registered agent says of itself. Raises UnknownAgent, LaunchError, WorkerLost."""
@@ -184,21 +183,9 @@ class Launching:
         return self.agents[name]
 
 
-def _with_own_options(launch: Launch, spec: AgentSpec) -> Launch:
-    """Raises LaunchError for options of an agent's phases that are none."""
-    if not spec.options:
-        return launch
-    own = {name: getattr(launch.options, name) for name in spec.options if name in LaunchOptions.model_fields}
-    brought = {name: spec.under(own)[name] for name in own}
-    try:
-        found = LaunchOptions.model_validate(brought)
-    except ValidationError as error:
-        first = problems(error, LaunchOptions, brought)[0]
-        option = str(first.path[0])
-        raise LaunchError(
-            f"a phase of {spec.name!r} has a {option} that is not valid: {first.told}", argument=option
-        ) from None
-    return launch.changed(options=launch.options.changed(**{name: getattr(found, name) for name in own}))
+def with_phase_options(launch: Launch, spec: AgentSpec) -> Launch:
+    """With what the agent's phases say of themselves. Raises LaunchError for options of theirs that are none."""
+    return launch.changed(phase_options=phase_options(spec))
 
 
 def policy_of(launch: Launch, base: RecoveryPolicy, agents: Collection[str], context: Reading = None) -> RecoveryPolicy:
@@ -217,10 +204,11 @@ def policy_of(launch: Launch, base: RecoveryPolicy, agents: Collection[str], con
         if unknown is not None:
             raise _cannot_work(unknown)
     if options.timeouts is not None:
-        said = options.timeouts.model_dump(exclude_none=True)
-        policy = policy.overridden({"defaults": {"timeouts": said}}, context)
-    policy = _for_phases(policy, options.retry, lambda most: {"retry": {"maximum_attempts": most}}, context)
-    return _for_phases(policy, options.timeout, lambda seconds: {"timeouts": {"attempt": seconds}}, context)
+        timeouts = options.timeouts.model_dump(exclude_none=True)
+        policy = policy.overridden({"defaults": {"timeouts": timeouts}}, context)
+    said = launch.recovery_options
+    policy = _for_phases(policy, said.retry, lambda most: {"retry": {"maximum_attempts": most}}, context)
+    return _for_phases(policy, said.timeout, lambda seconds: {"timeouts": {"attempt": seconds}}, context)
 
 
 def _for_phases(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
 from phasenb.core.launch_check import nearest
@@ -36,6 +36,7 @@ class Options(TypedDict, total=False):
 
 
 OPTIONS = tuple(Options.__annotations__)
+PHASE_OPTIONS = ("retry", "timeout")  # of one phase, on its decorator
 
 # What people write for an option of another name.
 _MEANT = {
@@ -45,14 +46,15 @@ _MEANT = {
 }  # fmt: skip
 
 
-def check_options(names: Sequence[str] | Mapping[str, Any]) -> None:
-    """Raises LaunchError for a name that is no option."""
+def check_options(names: Iterable[str], known: Sequence[str] = OPTIONS) -> None:
+    """Raises LaunchError for a name that is none of the ``known`` options."""
     for name in names:
-        if name not in OPTIONS:
+        if name not in known:
+            meant = _MEANT.get(name)
             raise LaunchError(
-                f"there is no option `{name}` (there are {', '.join(OPTIONS)}).",
+                f"there is no option `{name}` here (there are {', '.join(known)}).",
                 argument=name,
-                nearest=_MEANT.get(name) or nearest(name, OPTIONS),
+                nearest=meant if meant in known else nearest(name, known),
             )
 
 

@@ -19,7 +19,8 @@ from phasenb.core.carrier import Carrier
 from phasenb.core.decisions import Decision
 from phasenb.core.folding import folded
 from phasenb.core.gates import Answer, approval, denial
-from phasenb.core.launching import Launching
+from phasenb.core.launch_check import check_going_on
+from phasenb.core.launching import Launching, with_phase_options
 from phasenb.core.line import room_in_s
 from phasenb.core.live_task import LiveTask, Places
 from phasenb.core.live_tasks import LiveTasks, to_its_end
@@ -47,7 +48,7 @@ from phasenb.core.told import Told
 from phasenb.dto.agent_spec import AgentSpec
 from phasenb.dto.base import is_ulid, new_ulid
 from phasenb.dto.events import Event, PhaseUpdate
-from phasenb.dto.launch import Launch, Runtime
+from phasenb.dto.launch import AS_LAUNCHED, Launch, RecoveryOptions, Runtime
 from phasenb.dto.policies import RecoveryPolicy
 from phasenb.dto.task_state import Queue, TaskState
 from phasenb.dto.values import Json
@@ -186,9 +187,7 @@ class PhaseManager:
             if known is None:
                 raise
             return Launched(await self.snapshot(owner, known), duplicate=True)
-        if whole is not launch:  # as its agent's phases ask for: kept with the launch, as if the launcher had said it
-            brought = {"retry": whole.options.retry, "timeout": whole.options.timeout}
-            launch, given = whole, given.changed(options=given.options.changed(**brought))
+        launch, given = whole, given.changed(phase_options=whole.phase_options)
         executor, fresh = self._carrier.executors[kind], launch.options.fresh_worker
         slot = executor.warm(owner, launch.runtime, fresh=fresh) if places.free else None
         if slot:
@@ -294,10 +293,12 @@ class PhaseManager:
         runtime: Runtime | None = None,
         source: Mapping[str, str] = NONE,
         secret_values: Mapping[str, str] = NONE,
+        options: RecoveryOptions = AS_LAUNCHED,
     ) -> TaskState:
         """Run a task that failed or was cancelled again, here: finished phases before ``from_phase`` stay.
 
-        ``code``, with its ``source``, and ``runtime`` replace the launch's; ``secret_values`` are what is known of the
+        ``code``, with its ``source`` and what its phases say of themselves, ``runtime`` and what ``options`` say
+        replace the launch's; ``secret_values`` are what is known of the
         secrets that its launcher gave, which were forgotten when it ended. Raises IllegalTransition (it has not ended,
         or is complete), Conflict (``if_seq`` is not the newest), LaunchError (as for code that lacks a phase still to
         run). With ``if_seq`` the same may be asked twice.
@@ -317,7 +318,7 @@ class PhaseManager:
             if secret_values:
                 undo.callback(self._forget_secrets, task_id)
                 await self._secrets.keep(task_id, secret_values)
-            return await self._retry(stored, by, from_phase, if_seq, code, runtime, source, undo)
+            return await self._retry(stored, by, from_phase, if_seq, code, runtime, source, options, undo)
 
     async def _retry(
         self,
@@ -328,6 +329,7 @@ class PhaseManager:
         code: Json,
         runtime: Runtime | None,
         source: Mapping[str, str],
+        options: RecoveryOptions,
         undo: ExitStack,
     ) -> TaskState:
         owner, task_id = stored.owner, stored.task.task_id
@@ -337,17 +339,22 @@ class PhaseManager:
             given = given.changed(agent=None, code=code, source=dict(source))
         if runtime is not None:
             given = given.changed(runtime=runtime)
-        changed = code is not None or runtime is not None
+        said = {name: value for name, value in options if value is not None}
+        given = given.changed(options=given.options.changed(**said))
+        changed = code is not None or runtime is not None or bool(said)
         launch = located(given, task_id, self._secrets)
         found = await folded(self.store, task_id)
         state, history = found.task.changed(notebook=stored.task.notebook), found.history
         if if_seq is not None and if_seq != state.seq:
             raise Conflict(task_id, f"it is at event {state.seq} now, not at {if_seq}")
+        spec = None if code is None else await self._launching.spec_of_code(owner, launch, kind)
+        if spec is not None:
+            launch, given = (with_phase_options(each, spec) for each in (launch, given))
         plan = self._launching.stored_plan(launch, history.phases)
         decision = Decision(state, self._carrier.clock.now(), history, plan)
         start = decision.retry(by, from_phase, code)
-        if code is not None:
-            await self._launching.check_code(owner, launch, kind, history.phases, start)
+        if spec is not None:
+            check_going_on(spec, history.phases, start, launch.inputs)
         undo.pop_all()  # whoever retries it at the same moment may need them
         appended, gone = await to_its_end(self._take(decision, owner, given if changed else None, kind))
         live = LiveTask(owner, state, launch, plan, kind, history, found.values, appended.lease)

@@ -37,9 +37,11 @@ class AgentSpec(Frozen):
 
     def under(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The launch options ``given``, laid over those of the phases: one value for all is for all of them."""
-        found = dict(given)
-        for option, own in self.options.items():
-            said = given.get(option)
-            if said is None or isinstance(said, Mapping):
-                found[option] = {**own, **(said or {})}
-        return found
+        return {**given, **{option: laid_over(own, given.get(option)) for option, own in self.options.items()}}
+
+
+def laid_over(own: Any, said: Any) -> Any:
+    """What holds where phases have values of their own: one value for all is for all of them, else it is by phase."""
+    if said is None:
+        return own
+    return {**own, **said} if isinstance(said, Mapping) and isinstance(own, Mapping) else said

@@ -5,9 +5,10 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
 
 from phasenb.dto import bounds
+from phasenb.dto.agent_spec import laid_over
 from phasenb.dto.base import Frozen, PhaseName
 from phasenb.dto.bounds import AtMost
 from phasenb.dto.policies import LONGEST_S, RecoveryPolicy, Seconds, Timeouts, Whole, parse_duration
@@ -49,6 +50,38 @@ AttemptsByPhase = Annotated[dict[PhaseName, Attempts], AtMost(bounds.PHASES)]
 SecondsByPhase = Annotated[dict[PhaseName, Seconds], AtMost(bounds.PHASES)]
 
 
+def _each(given: Any) -> tuple[Any, ...]:
+    """The values of an option that has one for all phases, or one for each."""
+    if given is None:
+        return ()
+    return tuple(given.values()) if isinstance(given, dict) else (given,)
+
+
+def _attempts(given: Any) -> Any:
+    for value in _each(given):
+        if type(value) is not int or not 1 <= value <= MOST_ATTEMPTS:
+            raise ValueError(
+                f"{value!r:.40} is no number of attempts. Write retry=3, or retry={{phase: 3}}: the first attempt "
+                "counts, so 1 tries nothing again"
+            )
+    return given
+
+
+def _limits(given: Any) -> Any:
+    for value in _each(given):
+        seconds = parse_duration(value)
+        if not isinstance(seconds, int | float) or not 0 < seconds <= LONGEST_S:
+            raise ValueError(
+                f'{value!r:.40} is no time limit. Write timeout="10m", or timeout={{phase: "10m"}}: seconds, or a '
+                "number with a unit"
+            )
+    return given
+
+
+Retry = Annotated[Attempts | AttemptsByPhase | None, BeforeValidator(_attempts)]
+Timeout = Annotated[Seconds | SecondsByPhase | None, BeforeValidator(_limits)]
+
+
 class LaunchOptions(Frozen):
     """Options of a launch. ``name`` is the run's (else the agent's), ``agent`` that of the agent which comes as code.
 
@@ -72,43 +105,27 @@ class LaunchOptions(Frozen):
     executor: ExecutorKind | None = None
     recovery: Recovery | None = None
     timeouts: Timeouts | None = None
-    retry: Attempts | AttemptsByPhase | None = None
-    timeout: Seconds | SecondsByPhase | None = None
+    retry: Retry = None
+    timeout: Timeout = None
     env: Annotated[dict[VariableName, Variable], AtMost(bounds.VARIABLES)] = Field(default_factory=dict)
     secrets: Annotated[dict[VariableName, SecretSource], AtMost(bounds.SECRETS)] = Field(default_factory=dict)
     labels: Annotated[dict[Name, Label], AtMost(bounds.LABELS)] = Field(default_factory=dict)
     priority: Whole = Field(default=0, ge=-100, le=100)
     fresh_worker: bool = False
 
-    @field_validator("retry", mode="before")
-    @classmethod
-    def _attempts(cls, given: Any) -> Any:
-        for value in _each(given):
-            if type(value) is not int or not 1 <= value <= MOST_ATTEMPTS:
-                raise ValueError(
-                    f"{value!r:.40} is no number of attempts. Write retry=3, or retry={{phase: 3}}: the first attempt "
-                    "counts, so 1 tries nothing again"
-                )
-        return given
 
-    @field_validator("timeout", mode="before")
-    @classmethod
-    def _durations(cls, given: Any) -> Any:
-        for value in _each(given):
-            seconds = parse_duration(value)
-            if not isinstance(seconds, int | float) or not 0 < seconds <= LONGEST_S:
-                raise ValueError(
-                    f'{value!r:.40} is no time limit. Write timeout="10m", or timeout={{phase: "10m"}}: seconds, or a '
-                    "number with a unit"
-                )
-        return given
+class RecoveryOptions(Frozen):
+    """How often phases are tried and how long, where it is said apart from a launch's options: by the phases of its
+    code themselves, which a launch's own options lie over, or by a retry, whose options replace the launch's.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    retry: Retry = None
+    timeout: Timeout = None
 
 
-def _each(given: Any) -> tuple[Any, ...]:
-    """The values of an option that has one for all phases, or one for each."""
-    if given is None:
-        return ()
-    return tuple(given.values()) if isinstance(given, dict) else (given,)
+AS_LAUNCHED = RecoveryOptions()
 
 
 class Runtime(Frozen):
@@ -134,7 +151,7 @@ class Launch(Frozen):
     """A launch as the engine takes it. Exactly one of ``agent`` (a registered name) and ``code``.
 
     ``code``: base64 text of a cloudpickled agent, or an object reference (dto.values); ``source``: the text of the
-    functions of its phases, for people. ``inputs``: values by name.
+    functions of its phases, for people; ``phase_options``: what they say of themselves. ``inputs``: values by name.
     ``traceparent``: the span of the launcher that the task belongs under (W3 Trace Context). ``parent``: the task in
     whose phase it was launched.
     """
@@ -142,12 +159,21 @@ class Launch(Frozen):
     agent: Name | None = None
     code: Json = None
     source: Source = Field(default_factory=dict)
+    phase_options: RecoveryOptions = RecoveryOptions()
     inputs: Inputs = Field(default_factory=dict)
     options: LaunchOptions = LaunchOptions()
     runtime: Runtime | None = None
     idempotency_key: str | None = None
     traceparent: str | None = None
     parent: str | None = None
+
+    @property
+    def recovery_options(self) -> RecoveryOptions:
+        """``retry`` and ``timeout`` of the launch, laid over those of its code's phases."""
+        said, own = self.options, self.phase_options
+        return RecoveryOptions.model_construct(
+            retry=laid_over(own.retry, said.retry), timeout=laid_over(own.timeout, said.timeout)
+        )
 
 
 def code_id(code: Json) -> str | None:

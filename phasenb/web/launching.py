@@ -38,6 +38,7 @@ async def launch(
         agent=command.agent,
         code=command.code,
         source=command.source,
+        phase_options=command.phase_options,
         inputs=await kept(manager.store, identity.owner, command.inputs, manager.inline_bytes),
         options=command.options,
         runtime=runtime,

@@ -24,7 +24,7 @@ from pydantic.config import JsonDict
 from phasenb.dto import bounds, problems
 from phasenb.dto.base import Frozen, Message, PhaseName, SessionName
 from phasenb.dto.events import EVENT_CLASSES, Event, PhaseLog, PhaseUpdate, parse_event
-from phasenb.dto.launch import Inputs, LaunchOptions, Name, Runtime, Source, VariableName
+from phasenb.dto.launch import AS_LAUNCHED, Inputs, LaunchOptions, Name, RecoveryOptions, Runtime, Source, VariableName
 from phasenb.dto.task_state import State, TaskState
 from phasenb.dto.values import Json
 from phasenb.errors import BadMessage, UnknownType
@@ -115,6 +115,7 @@ class LaunchRequest(Frozen):
     agent: Name | None = None
     code: Json = None
     source: Source = Field(default_factory=dict)
+    phase_options: RecoveryOptions = AS_LAUNCHED
     inputs: Inputs = Field(default_factory=dict)
     options: LaunchOptions = LaunchOptions()
     runtime: Runtime | None = None
@@ -221,11 +222,11 @@ class GiveUp(Command):
 
     type: Literal["give_up"] = "give_up"
     task_id: Name
-    if_seq: int | None = None
+    if_seq: Number | None = None
 
 
 class RetryTask(Command):
-    """``code``, ``runtime`` and ``secret_values`` as in ``launch``; they replace the launch's."""
+    """``code``, ``runtime`` and ``secret_values`` as in ``launch``: they replace the launch's, as ``options`` do."""
 
     type: Literal["retry"] = "retry"
     task_id: Name
@@ -235,6 +236,7 @@ class RetryTask(Command):
     source: Source = Field(default_factory=dict)
     runtime: Runtime | None = None
     secret_values: SecretValues = Field(default_factory=dict)
+    options: RecoveryOptions = AS_LAUNCHED
 
 
 class ListTasks(Command):

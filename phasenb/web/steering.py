@@ -63,6 +63,7 @@ async def steer(manager: PhaseManager, identity: Identity, session: str, command
             command.runtime,
             command.source,
             secrets,
+            command.options,
         )
 
 

@@ -13,7 +13,7 @@ from phasenb.dto.task_state import TaskState
 TEXT = PAGE.read_text()
 COMMANDS = {
     "launch", "watch", "tasks", "show", "results", "logs", "agents", "cancel", "pause", "resume", "give-up", "retry",
-    "approve", "deny", "events", "resume-launches", "export", "serve", "doctor", "backup", "restore",
+    "approve", "deny", "events", "source", "resume-launches", "export", "serve", "doctor", "backup", "restore",
 }  # fmt: skip
 
 

@@ -112,3 +112,46 @@ def test_a_script_that_waits_is_told_of_the_first_failure_and_of_no_other(script
     assert len(told) == 1, told
     assert "load failed, attempt 1: ConnectionError: the line is dead; script.py, line" in told[0]
     assert "; attempt 2 of 3, next at " in told[0]
+
+
+def test_new_code_brings_its_own_retry_and_timeout(script):
+    code = """
+        def made(**options):
+            flow = pn.Workflow("slow", phases=("load",))
+
+            @flow.phase("load", **options)
+            def load(ctx):
+                if ctx.attempt < 5:
+                    while True:
+                        time.sleep(0.01)
+                return ctx.attempt
+
+            return flow
+
+        def ended(task):
+            task.wait()
+            return list(task.results()["error_type"].fillna(""))
+
+        limit = "phasenb.AttemptTimeout"
+        task = made(timeout=0.2, retry=1).launch()
+        assert ended(task) == [limit]
+        task.retry(agent=made(timeout=0.3, retry=2))
+        assert ended(task) == [limit] * 3
+        assert "0.3 s" in task.failure.error.message, task.failure.error.message
+        task.retry(agent=made().with_options(timeout=0.2, retry=1))
+        assert ended(task) == [limit] * 4
+        task.retry(agent=made())  # says nothing: the options of the retry before stay
+        assert ended(task) == [limit] * 4 + [""]
+        assert task.result() == 5
+
+        task = made(timeout=0.2, retry=1).launch()
+        ended(task)
+        try:
+            task.retry(agent=made(timeout="soon"))
+        except phasenb.errors.LaunchError as error:
+            assert "has a timeout that is not valid: 'soon' is not a duration" in str(error), error
+        else:
+            raise AssertionError("taken")
+        assert task.state == "failed"
+    """
+    script(code, flow=FLOW)

@@ -16,7 +16,7 @@ from phasenb.web.message_protocol import COMMAND_TYPES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "python.md").read_text()
 VERBS = (
-    "launch", "tasks", "results", "logs", "events", "cancel", "pause", "resume", "approve", "deny", "give_up",
+    "launch", "tasks", "results", "logs", "events", "source", "cancel", "pause", "resume", "approve", "deny", "give_up",
     "retry", "resume_launches",
 )  # fmt: skip
 STEERING = ("cancel", "pause", "resume", "approve", "deny", "give_up", "retry")
@@ -32,11 +32,14 @@ def test_a_verb_has_one_name_everywhere(verb):
     assert verb in {operation.name for operation in OPERATIONS}
 
 
-@pytest.mark.parametrize("verb", STEERING)
-def test_what_steers_a_task_takes_the_same_wherever_it_is_said(verb):
-    assert verb in COMMAND_TYPES
+def test_what_steers_a_task_is_a_command():
+    assert set(STEERING) <= set(COMMAND_TYPES)
+
+
+@pytest.mark.parametrize("verb", ["source", *STEERING])
+def test_what_is_asked_of_a_task_takes_the_same_wherever_it_is_said(verb):
     takes = [
-        list(inspect.signature(found).parameters)[skipped:]
+        [(each.name, each.kind, each.default) for each in inspect.signature(found).parameters.values()][skipped:]
         for found, skipped in (
             (getattr(pn, verb), 1),
             (getattr(pn.Client, verb), 2),
