@@ -1,6 +1,7 @@
 """Figures that a phase shows, which nobody sees where it runs: they are kept as its artifacts.
 
-Rules: each figure that is open at a ``plt.show()`` is kept once and closed then, as a notebook's inline backend does.
+Rules: each figure that is open at a ``plt.show()`` is kept once and closed then, as a notebook's inline backend does;
+one with the label of another one is kept beside it (``loss``, ``loss 2``).
 It is a backend of matplotlib like any other (``module://``), chosen when matplotlib is loaded in a worker, unless the
 phase has chosen one by then. matplotlib is never imported by this.
 """
@@ -9,7 +10,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain, count
 from typing import Any
 
 from phasenb.codecs import is_picture
@@ -28,6 +30,7 @@ class Shown:
     def __init__(self) -> None:
         self.find: Callable[[], Context | None] = lambda: None
         self._count = 0
+        self._taken: set[str] = set()
         self._of: Context | None = None
 
     def keep(self, picture: Any) -> bool:
@@ -36,10 +39,12 @@ class Shown:
         if ctx is None:
             return False
         if ctx is not self._of:
-            self._of, self._count = ctx, 0
+            self._of, self._count, self._taken = ctx, 0, set()
         self._count += 1
         label = getattr(picture, "get_label", str)()
-        name = label if isinstance(label, str) and label else f"figure {self._count}"
+        names = _names(label if isinstance(label, str) else "", self._count)
+        name = next(name for name in names if name not in self._taken)
+        self._taken.add(name)
         try:
             ctx.artifact(name, picture)
         except (ValueNotStorable, OSError) as error:  # the phase has done its work all the same
@@ -47,6 +52,13 @@ class Shown:
         else:
             ctx.log(f"phasenb: what was shown is kept as an artifact: task.artifact({name!r})")
         return True
+
+
+def _names(label: str, number: int) -> Iterator[str]:
+    """What the figure of that number may be called: the first of these that is free."""
+    if label:
+        return chain((label,), (f"{label} {again}" for again in count(2)))
+    return (f"figure {free}" for free in count(number))
 
 
 SHOWN = Shown()
