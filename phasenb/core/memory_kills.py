@@ -20,7 +20,8 @@ _GB, _MB = 1e9, 1e6
 @dataclass(frozen=True, slots=True)
 class MemoryFigures:
     """``kills``: by how many the counter of the process's cgroup grew while it ran. ``peak_bytes``: the most that the
-    process held itself, without its children. ``limit_bytes``: what it could have had. None: not known.
+    process held, or one of the processes that it has waited for, whichever was larger (wait4(2), ``ru_maxrss``): never
+    their sum. ``limit_bytes``: what it could have had. None: not known.
     """
 
     kills: int | None = None

@@ -212,6 +212,15 @@ class LogBound:
             self._tail_left += _cost(first)
             self._dropped, self._dropped_at = self._dropped + 1, first.at
 
+    def spend(self, chunk: LogChunk) -> None:
+        """Lines that went another way, and count."""
+        self._head_left -= sum(map(_cost, chunk.lines))
+
+    def drop(self, lines: int, at: datetime) -> None:
+        """So many lines were dropped on their way here."""
+        if lines:
+            self._dropped, self._dropped_at = self._dropped + lines, at
+
     def take(self, most: int = 500) -> LogChunk | None:
         """Lines that may go now, at most so many; None where none wait."""
         if not self._ready:

@@ -150,7 +150,7 @@ class WorkerSlot:
         worker.runs += 1
         run = ProcessRun(worker, attempt.phase, worker.runs, secret=bool(attempt.secrets))
         if worker.alive:
-            worker.begin(run)
+            worker.begin(run, attempt.log_bytes)
             number, payload = self._codes.number(attempt.code)
             header = run_message(run.number, attempt, number, named_in(attempt.secrets, os.environ))
             if self._nested is not None:

@@ -20,6 +20,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from phasenb.core.memory_kills import MemoryFigures, held, out_of_memory
+from phasenb.core.reports import LogChunk
 from phasenb.errors import HostFrozen, LaunchError, OutOfMemory, PhasenbError, RuntimeMismatch, WorkerLost, from_wire
 from phasenb.errors.shortage import NO_MORE, NO_THREADS
 from phasenb.executors.feeding import Feeding
@@ -189,6 +190,7 @@ class WorkerProcess(asyncio.Protocol):
             self.on_exit(self)
         run, self.run = self.run, None
         if run is not None:
+            self._tell_rest(run)
             run.lost(words)
         self._exited.set()
 
@@ -239,18 +241,18 @@ class WorkerProcess(asyncio.Protocol):
 
     # --- what is said --------------------------------------------------------------------------------------------
 
-    def begin(self, run: ProcessRun) -> None:
-        """``run`` is the attempt in it from now on."""
+    def begin(self, run: ProcessRun, log_bytes: int) -> None:
+        """``run`` is the attempt in it from now on, of which ``log_bytes`` of lines are kept."""
         self.run = run
         self._memory.begin()
-        self._stalled = None if run.secret else StalledOutput(self._pipes)
+        self._stalled = None if run.secret else StalledOutput(self._pipes, log_bytes)
         self._look(run)
 
     def _look(self, run: ProcessRun) -> None:
         """Again and again while it runs: at what was written, in case the worker can't do it."""
         if self.run is not run or self._stalled is None or self.returncode is not None:
             return
-        if (lines := self._stalled.look(self._spoken)) is not None:
+        for lines in self._stalled.look(self._spoken):
             run.put(lines)
         asyncio.get_running_loop().call_later(LOOK_S, self._look, run)
 
@@ -336,7 +338,19 @@ class WorkerProcess(asyncio.Protocol):
         if header["type"] == "outcome":
             self.run = None
             self._hear_left(header)
-        run.report(report)
+            self._tell_rest(run)
+        if isinstance(report, LogChunk) and self._stalled is not None:
+            for lines in self._stalled.sent(report):
+                run.put(lines)
+        else:
+            run.report(report)
+
+    def _tell_rest(self, run: ProcessRun) -> None:
+        """The last lines of an attempt that the host has read lines of."""
+        stalled, self._stalled = self._stalled, None
+        if stalled is not None:
+            for lines in stalled.end():
+                run.put(lines)
 
     def _hear_left(self, header: Header) -> None:
         left = header.get("left")

@@ -29,6 +29,19 @@ def test_each_open_figure_is_kept_once_by_plt_show_and_closed(one):
     assert "phasenb: what was shown is kept as an artifact: task.artifact('loss')" in told.said("log")
 
 
+def test_figures_of_one_label_are_each_kept(one):
+    def phase():
+        import matplotlib.pyplot as plt
+
+        for label in ("loss", "loss", "figure 4", None, "loss"):
+            plt.figure(label) if label else plt.figure()
+            plt.show()
+
+    told = one(phase)
+    assert told.outcome.error is None
+    assert [each.name for each in told.outcome.artifacts] == ["loss", "loss 2", "figure 4", "figure 5", "loss 3"]
+
+
 def test_display_keeps_pictures_and_prints_all_else(one):
     def phase():
         import matplotlib.pyplot as plt
@@ -207,6 +220,27 @@ def test_what_was_printed_before_a_call_that_holds_the_interpreter_is_shown_mean
         told = await house.follow(slot.run(house.attempt(phase)), hear)
         assert told.said("stdout") == ["before", "after"]
         assert came["before"] - came["go"] < came["after"] - came["before"]
+
+    on_slot(scenario)
+
+
+def test_what_the_host_reads_for_a_call_that_holds_the_interpreter_keeps_the_attempts_bound(house, on_slot):
+    def phase():
+        import ctypes
+
+        print("before")
+        ctypes.PyDLL(None).system(b"yes 'a line of thirty-two characters' | head -c 2000000")
+        for number in range(5000):
+            print("by Python", number)
+        print("after")
+
+    async def scenario(slot):
+        told = await house.run(slot, phase, log_bytes=100_000)
+        lines = told.said("stdout")
+        assert (lines[0], lines[-1]) == ("before", "after")
+        assert "a line of thirty-two characters" in lines
+        assert sum(len(line) + 64 for line in [*lines, *told.said("log")]) <= 101_000
+        assert any("only its last lines are kept" in line for line in told.said("log"))
 
     on_slot(scenario)
 
