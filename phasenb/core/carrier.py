@@ -102,6 +102,7 @@ class Carrier:
         if live.give_up is not None:
             await self._end_with(live, live.give_up)
         elif state in WAITING:
+            live.arrived()
             await live.wake.wait()
         elif state is State.RETRYING and (left := live.retry_in(self.clock.now(), self.clock.monotonic())) > 0:
             await self._woken_within(live, left)
@@ -145,6 +146,7 @@ class Carrier:
             task_id, kind = live.task.task_id, live.executor
             lent = self.waits.lends(task_id, kind)
             priority = live.launch.options.priority
+            live.arrived()
             live.lent = await self.places[kind].wait(live.owner, task_id, priority, lent=lent)
 
     async def _run_phases(self, live: LiveTask) -> None:
@@ -367,8 +369,8 @@ class Carrier:
         self.waits.end(live.task.task_id, live.executor, awaited)
 
     def queued(self, owner: str) -> int:
-        """How many of an owner's tasks wait for a place in an executor."""
-        return sum(places.line.waiting(owner) for places in self.places.values())
+        """How many of an owner's tasks wait for a place in an executor, or are about to."""
+        return sum(places.waiting(owner) for places in self.places.values())
 
     def waits_for(self, live: LiveTask) -> str:
         """Why it waits for a place, for people."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Iterable
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -62,6 +62,7 @@ class LiveTask:
     give_up: ErrorInfo | None = None
     cancelled_by: str | None = None
     settling: bool = False
+    arrived: Callable[[], None] = lambda: None  # at its place, in line, or where it waits for neither (Places.enter)
     lent: bool = False  # its place is that of a task that waits for it
     heard_at: float = 0.0
     log_line: int = 0
@@ -136,11 +137,28 @@ class Places:
         self.used = 0
         self.line = Line()
         self.held_s: deque[float] = deque(maxlen=RECENT)
+        self._arriving: Counter[str] = Counter()  # by owner
         self._wanted: dict[str, asyncio.Future[bool]] = {}
 
     @property
     def free(self) -> bool:
         return self.used < self.capacity and not self.line
+
+    def enter(self, owner: str) -> Callable[[], None]:
+        """A launch of an owner was admitted, and is to come here; to be called, once or more, when it has come."""
+        self._arriving[owner] += 1
+        coming = [owner]
+
+        def arrived() -> None:
+            if coming:
+                self._arriving[coming.pop()] -= 1
+
+        return arrived
+
+    def waiting(self, owner: str) -> int:
+        """How many of an owner's tasks wait, those included that will when they have come."""
+        left = 0 if self.line else max(0, self.capacity - self.used)
+        return self.line.waiting(owner) + max(0, self._arriving[owner] - left)
 
     def take(self) -> None:
         """Take a free place at once; the caller has looked at ``free``."""

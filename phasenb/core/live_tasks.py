@@ -50,6 +50,7 @@ class LiveTasks(dict[str, LiveTask]):
         """
         task_id = live.task.task_id
         if live.host is not None and live.host != self._host():
+            live.arrived()
             if live.slot is not None:
                 self._carrier.give_back_soon(live)
             self._observers.gone(task_id)
@@ -58,6 +59,7 @@ class LiveTasks(dict[str, LiveTask]):
 
         def forget(_: asyncio.Task[None]) -> None:
             self._carrier.forget_secrets(live.task)
+            live.arrived()
             live.ended.set()  # here, since a carrier that is cancelled before its first step runs no `finally`
             if live.slot is not None:
                 self._carrier.give_back_soon(live)

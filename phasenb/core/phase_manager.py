@@ -181,6 +181,8 @@ class PhaseManager:
         try:
             await self._launching.admit(owner, session, policy)
             self._check_room(owner, places)
+            arrived = places.enter(owner)
+            undo.callback(arrived)
             decision, whole = await self._launching.created(owner, session, task_id, launch, kind, policy)
         except (LaunchesPaused, QueueFull, LaunchError):
             known = await self.store.launched(owner, session, given)  # asked again: nothing new is launched
@@ -192,6 +194,7 @@ class PhaseManager:
         slot = executor.warm(owner, launch.runtime, fresh=fresh) if places.free else None
         if slot:
             places.take()
+            arrived()
         running = decision.proceed(slot.worker if slot else None, launch.inputs)
         try:
             appended, gone = await to_its_end(self._take(decision, owner, given, kind))
@@ -204,7 +207,7 @@ class PhaseManager:
         undo.pop_all()
         state, plan, history = decision.state, decision.plan, decision.history
         live = LiveTask(owner, state, launch, plan, kind, history, dict(launch.inputs), appended.lease, slot=slot)
-        live.running = running
+        live.running, live.arrived = running, arrived
         self._live.begin(live, decision.events)
         if gone:
             raise asyncio.CancelledError

@@ -13,7 +13,7 @@ from phasenb.core.live_task import Places
 from phasenb.core.phase_manager import PhaseManager
 from phasenb.dto.base import new_ulid
 from phasenb.dto.launch import Launch, LaunchOptions
-from phasenb.errors import QueueFull
+from phasenb.errors import QueueFull, StoreUnavailable
 from phasenb.testing import FakeClock, FakeStore, RecordingPublisher, ScriptedExecutor
 from tests.core.houses import PHASES, run
 
@@ -157,6 +157,43 @@ def test_a_place_that_comes_at_the_moment_of_a_cancel_goes_to_the_next():
         third.cancel()
         places.give_back()  # before the one that was cancelled could leave
         assert await fourth is False
+
+    run(scenario())
+
+
+def test_the_bound_of_waiting_tasks_holds_for_launches_at_the_same_moment():
+    async def scenario():
+        executor, limits = ScriptedExecutor(capacity=2), EngineLimits(queued_tasks=3)
+        store = FakeStore()
+        manager = PhaseManager(store, {"process": executor}, RecordingPublisher(), FakeClock(), limits=limits)
+
+        def launch(owner="ada"):
+            return manager.launch(owner, "nb:one", Launch(code="eA==", options=LaunchOptions(phases=PHASES)))
+
+        async def launched(many):
+            found = await asyncio.gather(*(launch() for _ in range(many)), return_exceptions=True)
+            assert {type(each) for each in found if isinstance(each, Exception)} <= {QueueFull, StoreUnavailable}
+            return [each.task.task_id for each in found if not isinstance(each, Exception)]
+
+        async def settle():
+            for _ in range(100):
+                await asyncio.sleep(0)
+
+        executor.hold("research")
+        store.refuse += [StoreUnavailable("db", "the disk is full")] * 5
+        assert await launched(5) == [], "and what is not launched takes no room"
+        taken = await launched(200)
+        await settle()
+        assert (len(taken), manager.queued) == (5, 3)
+        assert await launched(20) == []
+        await launch("bob")
+        for task_id in taken:
+            await manager.cancel("ada", task_id, "ada")
+        for task_id in taken:
+            await manager.ended(task_id)
+        await settle()
+        assert len(await launched(20)) == 4, "one place is bob's"
+        await manager.stop()
 
     run(scenario())
 
