@@ -186,8 +186,10 @@ class Store(Protocol):
         """
         ...
 
-    async def source(self, code: str) -> dict[str, str]:
-        """{phase: the text of its function} of the code that dto.launch.code_id calls so; empty where none is kept."""
+    async def source(self, task_id: str, code: str) -> dict[str, str]:
+        """{phase: the text of its function}, as a task's launch, or a retry, brought it with a code (``code``: its
+        dto.launch.code_id); empty where none is kept.
+        """
         ...
 
     async def launch(self, task_id: str) -> Launch:

@@ -14,8 +14,7 @@ from typing import Any
 import orjson
 
 from phasenb.core.ports import Append, Appended, Lease
-from phasenb.dto.launch import Launch
-from phasenb.dto.values import as_reference
+from phasenb.dto.launch import Launch, code_id
 from phasenb.errors import Conflict, LeaseLost
 from phasenb.store import rows
 from phasenb.store import statements as sql
@@ -38,7 +37,8 @@ class PreparedAppend:
         ]
         self._results = [rows.result_values(task.task_id, result) for result in append.results]
         known = self._expected == 0 or append.launch is not None
-        self._launch, self._code = _launch_values(append) if known else ({}, None)
+        self._launch = _launch_values(append) if known else {}
+        self._texts, self._source = _texts(append)
 
     def __call__(self, cursor: Cursor) -> Appended:
         append = self._append
@@ -84,8 +84,7 @@ class PreparedAppend:
             )
         except sqlite3.IntegrityError:
             raise self._conflict(cursor) from None
-        if self._code is not None:
-            sql.INSERT_CODE.run(cursor, **self._code)
+        self._keep_texts(cursor)
         sql.INSERT_LAUNCH.run(cursor, **where, **self._launch)
 
     def _move(self, cursor: Cursor) -> None:
@@ -107,14 +106,19 @@ class PreparedAppend:
 
     def _replace_code(self, cursor: Cursor) -> None:
         """A retry brought other code: inputs, key and idempotency key stay the launch's."""
-        if self._code is not None:
-            sql.INSERT_CODE.run(cursor, **self._code)
+        self._keep_texts(cursor)
         sql.REPLACE_CODE.run(
             cursor,
             of_task=self._append.task.task_id,
             body=self._launch["body"],
             code_hash=self._launch["code_hash"],
         )
+
+    def _keep_texts(self, cursor: Cursor) -> None:
+        for text in self._texts:
+            sql.INSERT_CODE.run(cursor, **text)
+        if self._source is not None:
+            sql.KEEP_SOURCE.run(cursor, **self._source)
 
     def _conflict(self, cursor: Cursor) -> Conflict | LeaseLost:
         task_id, lease = self._append.task.task_id, self._append.lease
@@ -141,15 +145,14 @@ def known_task(cursor: Cursor, owner: str, session: str, launch: Launch) -> str 
     return str(row[0]) if row else None
 
 
-def _launch_values(append: Append) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """The columns of ``launches``, and those of ``code``, where the launch brings any."""
+def _launch_values(append: Append) -> dict[str, Any]:
+    """The columns of ``launches``."""
     inputs = orjson.dumps(append.task.inputs).decode()
     launch = append.launch
     empty = {"idempotency_key": None, "key": None, "inputs": inputs, "body": None, "code_hash": None}
     if launch is None:
-        return empty, None
+        return empty
     code = launch.code if isinstance(launch.code, str) else None
-    kept = _code_values(launch)
     left_out = {"source"} if code is None else {"code", "source"}
     if orjson.dumps(launch.inputs).decode() == inputs:
         left_out.add("inputs")
@@ -157,14 +160,23 @@ def _launch_values(append: Append) -> tuple[dict[str, Any], dict[str, Any] | Non
         "idempotency_key": launch.idempotency_key,
         "key": launch.options.key,
         "body": launch.model_dump_json(exclude=left_out),
-        "code_hash": kept["hash"] if kept is not None and code is not None else None,
+        "code_hash": None if code is None else _hash(code),
     }
-    return {**empty, **known}, kept
+    return {**empty, **known}
 
 
-def _code_values(launch: Launch) -> dict[str, Any] | None:
-    source = orjson.dumps(launch.source).decode() if launch.source else None
-    if isinstance(launch.code, str):
-        return {"hash": hashlib.sha256(launch.code.encode()).hexdigest(), "body": launch.code, "source": source}
-    reference = as_reference(launch.code)
-    return None if reference is None else {"hash": reference.hash.removeprefix("sha256:"), "body": "", "source": source}
+def _texts(append: Append) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+    """The rows of ``code`` that a launch brings, and that of ``sources``."""
+    launch = append.launch
+    if launch is None:
+        return [], None
+    texts = [launch.code] if isinstance(launch.code, str) else []
+    code, source = code_id(launch.code), None
+    if code is not None and launch.source:
+        texts.append(orjson.dumps(launch.source, option=orjson.OPT_SORT_KEYS).decode())
+        source = {"task_id": append.task.task_id, "code": code, "text_hash": _hash(texts[-1])}
+    return [{"hash": _hash(text), "body": text} for text in texts], source
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -84,12 +84,24 @@ def add_notebooks(cursor: Cursor) -> None:
 
 
 def add_names(cursor: Cursor) -> None:
-    """Tasks are found by their names, and code has its source."""
+    """Tasks are found by their names."""
     for ddl in (
-        "ALTER TABLE code ADD COLUMN source TEXT",
         "ALTER TABLE tasks ADD COLUMN name TEXT DEFAULT '' NOT NULL",
         "UPDATE tasks SET name = json_extract(snapshot, '$.name')",
         "CREATE INDEX tasks_named ON tasks (owner, name, task_id)",
+    ):
+        cursor.execute(ddl)
+
+
+def add_sources(cursor: Cursor) -> None:
+    """Each task has the source of its own code. In a store that work between releases brought to version 5, ``code``
+    keeps a column ``source`` that nobody reads, and may have rows without a text.
+    """
+    for ddl in (
+        "CREATE TABLE sources ( task_id TEXT NOT NULL, code TEXT NOT NULL, text_hash TEXT NOT NULL, "
+        "PRIMARY KEY (task_id, code), FOREIGN KEY(task_id) REFERENCES tasks (task_id), "
+        "FOREIGN KEY(text_hash) REFERENCES code (hash) )",
+        "DELETE FROM code WHERE body = '' AND hash NOT IN (SELECT code_hash FROM launches WHERE code_hash IS NOT NULL)",
     ):
         cursor.execute(ddl)
 
@@ -100,7 +112,8 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(2, "hosts and their leases", add_hosts),
     Migration(3, "what changed since", index_changes),
     Migration(4, "notebooks and their sessions", add_notebooks),
-    Migration(5, "tasks by their names, and the source of code", add_names),
+    Migration(5, "tasks by their names", add_names),
+    Migration(6, "the source of each task's code", add_sources),
 )
 
 

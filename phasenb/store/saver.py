@@ -272,9 +272,9 @@ class MemorySaver:
             raise UnknownTask(task_id)
         return rows.launch(row)
 
-    async def source(self, code: str) -> dict[str, str]:
-        row = await self._database.aread(lambda cursor: sql.SOURCE.one(cursor, low=code, high=f"{code}g"))
-        found: dict[str, str] = orjson.loads(row[0]) if row and row[0] else {}
+    async def source(self, task_id: str, code: str) -> dict[str, str]:
+        row = await self._database.aread(lambda cursor: sql.SOURCE.one(cursor, task_id=task_id, code=code))
+        found: dict[str, str] = orjson.loads(row[0]) if row else {}
         return found
 
     async def tasks(

@@ -5,7 +5,7 @@ Rules:
 * ``events.body`` and ``results.body`` are the JSON as it was made, never parsed by SQL; the columns beside it are what
   queries filter on.
 * A task's inputs never change, and may be big: they are in ``launches``, not in the snapshot that each event rewrites.
-* Code is kept once for each content. Times are RFC 3339 text: text order is time order.
+* Code, and its source, is kept once for each content. Times are RFC 3339 text: text order is time order.
 * ``events.id`` is the order of commits of the whole store; ``events.seq`` that of one task.
 """
 
@@ -87,13 +87,17 @@ launches = Table(
     Index("launches_by_key", "owner", "session", "key", "id"),
 )
 
-# ``body`` is empty where the code is an object. ``source``: {phase: the text of its function} as JSON, for people.
-code = Table(
-    "code",
+# Texts that launches share: their code, and its source. ``hash`` is that of ``body``, so that one who launches can give
+# others nothing but what they gave themselves.
+code = Table("code", metadata, Column("hash", Text, primary_key=True), Column("body", Text, nullable=False))
+
+# What a task's launch, and its retries with other code, brought for people to read: {phase: the text of its function}.
+sources = Table(
+    "sources",
     metadata,
-    Column("hash", Text, primary_key=True),
-    Column("body", Text, nullable=False),
-    Column("source", Text),
+    Column("task_id", Text, ForeignKey("tasks.task_id"), primary_key=True),
+    Column("code", Text, primary_key=True),  # dto.launch.code_id
+    Column("text_hash", Text, ForeignKey("code.hash"), nullable=False),
 )
 
 events = Table(

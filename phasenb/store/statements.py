@@ -27,6 +27,7 @@ from phasenb.store.schema import (
     migrations,
     notebooks,
     results,
+    sources,
     tasks,
 )
 
@@ -88,6 +89,10 @@ INSERT_TASK = Statement(
 )
 INSERT_LAUNCH = Statement(_insert(launches))
 INSERT_CODE = Statement(_insert(code).on_conflict_do_nothing())
+_source = _insert(sources)
+KEEP_SOURCE = Statement(
+    _source.on_conflict_do_update(index_elements=["task_id", "code"], set_={"text_hash": _source.excluded.text_hash})
+)
 
 
 @cache
@@ -167,7 +172,9 @@ LAUNCH = Statement(
     .where(launches.c.task_id == bindparam("task_id"))
 )
 SOURCE = Statement(
-    select(code.c.source).where(code.c.hash >= bindparam("low"), code.c.hash < bindparam("high")).limit(1)
+    select(code.c.body)
+    .join_from(sources, code)
+    .where(sources.c.task_id == bindparam("task_id"), sources.c.code == bindparam("code"))
 )
 EVENTS = Statement(
     select(events.c.body)

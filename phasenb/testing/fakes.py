@@ -211,6 +211,7 @@ class _Kept:
     executor: str = "process"
     lines: list[dict[str, Json]] = field(default_factory=list)
     checkpoints: dict[str, tuple[int, Checkpoint]] = field(default_factory=dict)
+    sources: dict[str | None, dict[str, str]] = field(default_factory=dict)  # by dto.launch.code_id
 
 
 class FakeStore:
@@ -251,6 +252,8 @@ class FakeStore:
         kept.results.extend(append.results)
         kept.stored = StoredTask(append.owner, append.task)
         kept.launch = append.launch or kept.launch
+        if append.launch is not None and append.launch.source:
+            kept.sources[code_id(append.launch.code)] = dict(append.launch.source)
         self._log += [
             Change(len(self._log) + number, append.owner, e.task_id, e.seq, e.wire)
             for number, e in enumerate(append.events, 1)
@@ -364,12 +367,15 @@ class FakeStore:
 
     async def matching(self, owner: str, text: str, *, session: str | None = None) -> list[TaskState]:
         mine = [kept.stored.task for kept in reversed(self._kept.values()) if kept.stored.owner == owner]
-        named = [task for task in mine if task.name == text] or [task for task in mine if task.task_id.endswith(text)]
-        return sorted(named, key=lambda task: task.session != session)[:MOST_NAMED]
+        found = (
+            [task for task in mine if task.task_id == text]
+            or [task for task in mine if task.name == text]
+            or [task for task in mine if task.task_id.endswith(text)]
+        )
+        return sorted(found, key=lambda task: task.session != session)[:MOST_NAMED]
 
-    async def source(self, code: str) -> dict[str, str]:
-        found = [kept.launch.source for kept in self._kept.values() if code_id(kept.launch.code) == code]
-        return dict(found[0]) if found else {}
+    async def source(self, task_id: str, code: str) -> dict[str, str]:
+        return self._of(task_id).sources.get(code, {})
 
     async def launch(self, task_id: str) -> Launch:
         return self._of(task_id).launch

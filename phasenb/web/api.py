@@ -177,7 +177,7 @@ class TaskApi:
         if query.attempt is not None and query.attempt > known.attempt:
             raise NotThere(f"task {task.task_id} has had {known.attempt} attempts at {phase}, and no {query.attempt}")
         code = ended.get(attempt, task.code) if attempt is not None else task.code
-        texts = await self._store.source(code) if code is not None else {}
+        texts = await self._store.source(task.task_id, code) if code is not None else {}
         return PhaseSource(phase=phase, attempt=attempt, code=code, text=texts.get(phase))
 
     # --- objects ---------------------------------------------------------------------------------------------------
