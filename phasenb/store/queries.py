@@ -16,6 +16,7 @@ from phasenb.store import statements as sql
 from phasenb.store.statements import Cursor
 
 MIN_SUFFIX = 4
+ULID_LENGTH = 26
 NO_LIMIT = 2**31 - 1
 PAGE_ROWS = 500  # parsed, they stay in the processor's cache: pages of 5,000 take half as long again for each row
 _AFTER_ALL = "~"  # sorts after every character of a ULID
@@ -28,13 +29,16 @@ def find(cursor: Cursor, task_id: str, *, owner: str | None = None) -> StoredTas
 
 
 def matching(cursor: Cursor, owner: str, text: str, *, session: str | None, alone: bool = False) -> list[TaskState]:
-    """The tasks that ``text`` may mean (core.task_names): of this name, else with an id that ends so. Those of
-    ``session`` first, newest first, at most MOST_NAMED; ``alone``: no others.
+    """The tasks that ``text`` may mean (core.task_names): of this id, else of this name, else with an id that ends so.
+    Those of ``session`` first, newest first, at most MOST_NAMED; ``alone``: no others.
     """
+    within = session if alone else None
+    if len(text.strip()) == ULID_LENGTH and (whole := _ending(cursor, text, owner, within, 1)):
+        return [whole[0].task]
     named = sql.tasks_named(alone).all(cursor, owner=owner, name=text, here=session or "", limit=MOST_NAMED)
     if named:
         return [rows.stored_task(row).task for row in named]
-    return [stored.task for stored in _ending(cursor, text, owner, session if alone else None, MOST_NAMED)]
+    return [stored.task for stored in _ending(cursor, text, owner, within, MOST_NAMED)]
 
 
 def _ending(cursor: Cursor, text: str, owner: str | None, session: str | None, limit: int) -> list[StoredTask]:

@@ -29,6 +29,15 @@ def matching(saver, text, session=None, owner="ada"):
     return [task.task_id for task in asyncio.run(saver.matching(owner, text, session=session))]
 
 
+@pytest.mark.parametrize("typed", [str, lambda task_id: f" {task_id.lower()} "])
+def test_a_whole_id_counts_before_a_name(saver, typed):
+    mine, append = named("nightly", "a")
+    asked = typed(mine.task_id)
+    told(saver, append, named(asked, "a")[1], named(asked, "b")[1])
+    assert matching(saver, asked) == [mine.task_id]
+    assert saver.view("ada", "a").events(asked)["task_id"].unique().tolist() == [mine.task_id]
+
+
 def test_tasks_of_a_name_come_with_those_of_the_session_first(saver):
     stories = [named("nightly", session) for session in ("a", "b", "a")]
     told(saver, *(append for _, append in stories))
