@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 
@@ -16,6 +17,7 @@ from tornado.websocket import websocket_connect
 from phasenb.errors import StoreUnavailable
 from phasenb.server import app
 from phasenb.web.message_handler import error_message
+from tests.waiting import PATIENCE_S, until
 
 
 async def said(jp_fetch, url, jp_auth_header):
@@ -74,8 +76,9 @@ class TestStoreThatIsMended:
     async def test_it_is_used_without_a_restart(self, jp_fetch, caplog):
         assert (await jp_fetch("phasenb", "api", "health", raise_error=False)).code == 503
         self.path.unlink()
+        deadline = time.monotonic() + PATIENCE_S
         while (await jp_fetch("phasenb", "api", "health", raise_error=False)).code != 200:
-            pass
+            assert time.monotonic() < deadline
         told = [record for record in caplog.records if "phasenb is not available" in record.getMessage()]
         assert len(told) == 1, "however often it was tried"
 
@@ -191,8 +194,7 @@ class TestServerStartedOnAReadOnlyStore:
             path.chmod(0o444)
         store.parent.chmod(0o555)
         url = start()
-        while (health := self.ask(f"{url}health")) is None:
-            pass
+        health = until(lambda: self.ask(f"{url}health"))
         assert (health[0], health[1]["code"]) == (503, "store_unavailable")
         assert "can't be written" in health[1]["message"]
         launch = {"agent": "three", "inputs": {"path": "x"}}
@@ -201,9 +203,13 @@ class TestServerStartedOnAReadOnlyStore:
         store.parent.chmod(0o755)
         for path in files:
             path.chmod(0o644)
-        while self.ask(f"{url}health")[0] != 200:
-            pass
+        until(lambda: self.ask(f"{url}health")[0] == 200)
         status, launched = self.ask(f"{url}tasks", launch)
         assert status == 201
-        while (task := self.ask(f"{url}tasks/{launched['task_id']}")[1])["state"] != "completed":
-            assert task["state"] in ("queued", "running")
+
+        def completed():
+            state = self.ask(f"{url}tasks/{launched['task_id']}")[1]["state"]
+            assert state in ("queued", "running", "completed")
+            return state == "completed"
+
+        until(completed)
