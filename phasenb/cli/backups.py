@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from phasenb.cli.exits import Exit
 from phasenb.cli.frame import Call, command
 from phasenb.errors import StoreUnavailable
 
@@ -22,32 +23,31 @@ def add(app: typer.Typer) -> None:
 def backup(
     call: Call,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to make, a .zip; never one that exists.")],
-) -> None:
+) -> Exit:
     """Copy the store and all that it names into one file, also while hosts run.
+
+    It ends with 1 where objects that the store names are not there any more; the file holds all else.
 
     With --json: {"path", "store", "tasks", "objects", "missing"}.
     """
     from phasenb.config.jupyter_files import settings_here
     from phasenb.store.backup import back_up
     from phasenb.store.location import locate
-    from phasenb.store.saver import MemorySaver
 
     settings = settings_here()
     location = locate(settings.store_url)
     if location.path is None or not location.path.exists():
         raise StoreUnavailable(location.shown, "there is none to back up: see store.url (PHASENB_STORE_URL)")
-    saver = MemorySaver.open(settings.store_url, artifacts=settings.store.artifacts, reading=True)
-    try:
-        copied = back_up(saver, file.absolute())
-    finally:
-        saver.close_blocking()
+    copied = back_up(settings.store_url, settings.store.artifacts, file.absolute())
+    code = Exit.FAILED if copied.missing else Exit.DONE
     if call.json:
         about = {"tasks": copied.tasks, "objects": copied.objects, "missing": copied.missing}
         call.line({"path": str(file), "store": location.shown, **about})
-        return
+        return code
     typer.echo(f"phasenb: {file} holds {location.shown}: {copied.tasks:,} tasks and {copied.objects:,} objects")
     if copied.missing:
         call.say(f"phasenb: {copied.missing:,} objects that the store names are not there any more")
+    return code
 
 
 def restore(

@@ -96,22 +96,60 @@ class Artifacts:
         finally:
             file.close()
 
-    def claim(self, epoch: str, store: str) -> None:
-        """Make the folder this store's, or know that it is. Raises StoreUnavailable where it is another's."""
-        if "://" in self.url or self._temporary is not None:
+    def claim(self, epoch: str, store: str, *, after: str | None = None) -> None:
+        """Make the folder this store's, or know that it is. ``after``: the epoch of whose folder it may be so far.
+
+        Raises StoreUnavailable where it is another's.
+        """
+        if self._mark is None:
             return  # nothing is ever removed from a folder elsewhere
-        file = Path(self.url) / _EPOCH_FILE
+        mark = f"{epoch}\n{store}\n"
         try:
-            found = _written_once(file, epoch)
+            found = _written_once(self._mark, mark)
+            if found.partition("\n")[0] in (epoch, after) and found != mark:
+                _write_whole(self._mark, mark).replace(self._mark)
+                return
         except OSError as error:
-            problem = f"its artifacts folder {self.url} can't be used ({error.strerror}): see store.artifacts"
-            raise StoreUnavailable(store, problem) from error
+            raise self._unusable(error, store) from error
+        if found != mark:
+            raise self._taken(store)
+
+    def check_left(self, epoch: str, store: str) -> None:
+        """Raises StoreUnavailable unless the folder is nobody's, or that of a store of this epoch that is not there any
+        more.
+        """
+        if self._mark is None:
+            return
+        try:
+            found, _, place = self._mark.read_text().partition("\n")
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise self._unusable(error, store) from error
         if found != epoch:
+            raise self._taken(store)
+        if (place := place.strip()) and Path(place).exists():
             problem = (
-                f"its artifacts folder {self.url} belongs to another store: set store.artifacts to a folder of its own "
-                "(or remove that folder, if its store is gone and nobody needs what is in it)"
+                f"its artifacts folder {self.url} is that of {place}: set store.artifacts to another folder, or move "
+                "that store away if this one is to take its place"
             )
             raise StoreUnavailable(store, problem)
+
+    @property
+    def _mark(self) -> Path | None:
+        """The file that names the store whose folder this is: its epoch, and where it was opened last."""
+        return None if "://" in self.url or self._temporary is not None else Path(self.url) / _EPOCH_FILE
+
+    def _unusable(self, error: OSError, store: str) -> StoreUnavailable:
+        problem = f"its artifacts folder {self.url} can't be used ({error.strerror}): see store.artifacts"
+        return StoreUnavailable(store, problem)
+
+    def _taken(self, store: str) -> StoreUnavailable:
+        problem = (
+            f"its artifacts folder {self.url} belongs to another store: set store.artifacts to a folder of its own "
+            "(or remove that folder, if its store is gone and nobody needs what is in it)"
+        )
+        return StoreUnavailable(store, problem)
 
     def not_renewed_since(self, before: float) -> set[str]:
         """The names (hex) of local objects that nobody renewed since ``before``; those elsewhere stay."""
@@ -137,9 +175,7 @@ def _written_once(file: Path, text: str) -> str:
     """Write a file whole, unless it is there; what is in it."""
     make_private_folder(file.parent)
     if not file.exists():
-        whole = file.with_name(f"{file.name}.{uuid.uuid4().hex}")
-        with create_private(whole) as begun:
-            begun.write(text.encode())
+        whole = _write_whole(file, text)
         try:
             os.link(whole, file)
         except FileExistsError:
@@ -147,4 +183,12 @@ def _written_once(file: Path, text: str) -> str:
         except OSError:  # a file system without hard links
             whole.replace(file)
         whole.unlink(missing_ok=True)
-    return file.read_text().strip()
+    return file.read_text()
+
+
+def _write_whole(file: Path, text: str) -> Path:
+    """Write a file that is about to be put in another's place; where it is."""
+    whole = file.with_name(f"{file.name}.{uuid.uuid4().hex}")
+    with create_private(whole) as begun:
+        begun.write(text.encode())
+    return whole

@@ -6,7 +6,7 @@ Rules:
 * The database is copied first. An object that it names is there already and is not removed while it is named.
 * No file is ever replaced. A backup, and a store, appear whole under their names or not at all.
 * A restored store is another store: it has an epoch of its own, knows no host, and its live tasks are paused, since the
-  store that it was copied from may run them still.
+  store that it was copied from may run them still. The artifacts folder of a store that is gone becomes its own.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import zipfile
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from phasenb.codecs.objects import PREFIX
 from phasenb.config.places import create_private
@@ -30,10 +31,13 @@ from phasenb.core.task_schema import apply
 from phasenb.core.transitions import ACTIONS
 from phasenb.dto.events import TaskPaused
 from phasenb.errors import StoreUnavailable, UnknownObject
+from phasenb.store import queries
+from phasenb.store.appends import PreparedAppend
 from phasenb.store.artifacts import Artifacts
+from phasenb.store.database import Database
 from phasenb.store.location import check, locate
+from phasenb.store.opening import open_store
 from phasenb.store.references import references_of_owners
-from phasenb.store.saver import MemorySaver
 from phasenb.store.statements import Cursor
 
 DATABASE = "phasenb.db"
@@ -52,14 +56,24 @@ class Copied:
     paused: int = 0
 
 
-def back_up(saver: MemorySaver, file: Path) -> Copied:
-    """Copy a store, open for reading, into ``file``. Blocks. Raises FileExistsError, OSError, StoreUnavailable."""
+def back_up(url: str, artifacts: str | None, file: Path) -> Copied:
+    """Copy the store at ``url`` into ``file``. Blocks. Raises FileExistsError, OSError, StoreUnavailable."""
     if file.exists() or file.is_symlink():
         raise _taken(file)
+    database, folders = open_store(locate(url), artifacts, reading=True)
+    try:
+        return _copied(database, folders, file)
+    finally:
+        database.close()
+        folders.close()
+
+
+def _copied(store: Database, folders: Artifacts, file: Path) -> Copied:
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=".phasenb-backup-") as made:
         database, whole = Path(made) / DATABASE, Path(made) / "whole.zip"
         with closing(sqlite3.connect(database, isolation_level=None)) as target:
-            saver.copy_to(target)
+            # As it is at one moment; nobody who writes waits for it.
+            store.read(lambda source: cast("sqlite3.Cursor", source).connection.backup(target))
             target.execute("PRAGMA journal_mode = DELETE")  # a file that needs no other beside it
             cursor = target.cursor()
             named = references_of_owners(cursor)
@@ -69,9 +83,9 @@ def back_up(saver: MemorySaver, file: Path) -> Copied:
         with create_private(whole) as sink:
             with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
                 archive.write(database, DATABASE)
-                for owner, name in sorted((owner, name) for owner, names in named.items() for name in names):
-                    kept = _add_object(archive, saver.artifacts, owner, name)
-                    objects, missing = objects + kept, missing + (not kept)
+                for (owner, name), sure in sorted(named.items()):
+                    kept = _add_object(archive, folders, owner, name)
+                    objects, missing = objects + kept, missing + (sure and not kept)
             sink.flush()
             os.fsync(sink.fileno())
         _publish(whole, file)
@@ -98,22 +112,29 @@ def restore(file: Path, url: str, artifacts: str | None) -> Copied:
         with archive.open(DATABASE) as source, create_private(database) as target:
             shutil.copyfileobj(source, target, _CHUNK_BYTES)
         epoch = secrets.token_hex(8)
-        owners, tasks, paused = _made_new(database, epoch)
+        before, owners, tasks, paused = _made_new(database, epoch)
         folders = Artifacts(artifacts or str(path.parent / "artifacts" / epoch))
+        if artifacts is not None:
+            folders.check_left(before, location.shown)
+        made_here, published = "://" not in folders.url and not Path(folders.url).exists(), False
         try:
-            if artifacts is not None:
-                folders.claim(epoch, location.shown)
             objects = sum(_put_objects(archive, folders, owner) for owner in owners)
             _publish(database, path)
+            published = True
+            # Last: the folder of a restore that ends before is still that of the backup's store, for the next try.
+            if artifacts is not None:
+                folders.claim(epoch, location.shown, after=before)
         except BaseException:
-            if artifacts is None:
+            if published:
+                path.unlink()
+            if made_here:
                 shutil.rmtree(folders.url, ignore_errors=True)
             raise
     return Copied(tasks, objects, paused=paused)
 
 
-def _made_new(database: Path, epoch: str) -> tuple[list[str], int, int]:
-    """Make the copy a store of its own: its owners, its tasks, and how many were paused."""
+def _made_new(file: Path, epoch: str) -> tuple[str, list[str], int, int]:
+    """Make the copy a store of its own: its epoch before, its owners, its tasks, and how many were paused."""
 
     def begin(cursor: Cursor) -> tuple[list[str], list[str], int]:
         live = [task_id for (task_id,) in cursor.execute(_LIVE).fetchall()]
@@ -123,23 +144,24 @@ def _made_new(database: Path, epoch: str) -> tuple[list[str], int, int]:
         owners = [owner for (owner,) in cursor.execute("SELECT DISTINCT owner FROM tasks").fetchall()]
         return owners, live, cursor.execute("SELECT count(*) FROM tasks").fetchone()[0]
 
-    saver = MemorySaver.open(database)
+    database = Database.open(locate(file))
     try:
-        owners, live, tasks = saver.change(begin)
-        paused = sum(_pause(saver, task_id) for task_id in live)
+        owners, live, tasks = database.writer.call(begin)
+        paused = sum(_pause(database, task_id) for task_id in live)
     finally:
-        saver.close_blocking()
-    return owners, tasks, paused
+        database.close()
+    return database.epoch, owners, tasks, paused
 
 
-def _pause(saver: MemorySaver, task_id: str) -> bool:
-    stored = saver.found(task_id)
+def _pause(database: Database, task_id: str) -> bool:
+    stored = database.read(lambda cursor: queries.find(cursor, task_id))
+    assert stored is not None, "it was listed a moment ago, and nobody else has this file"
     task = stored.task
     if "pause" not in ACTIONS[task.state]:  # it is paused, or about to be cancelled
         return False
     at = max(real_clock.now(), task.updated_at)
     event = TaskPaused(task_id=task_id, session=task.session, seq=task.seq + 1, at=at, by=RESTORED_BY)
-    saver.append_blocking(Append(stored.owner, apply(task, event), (event,)))
+    database.writer.call(PreparedAppend(Append(stored.owner, apply(task, event), (event,))))
     return True
 
 

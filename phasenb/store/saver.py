@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import math
-import sqlite3
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, TypeVar
 
 import orjson
 
@@ -32,8 +31,9 @@ from phasenb.store.appends import PreparedAppend, known_task
 from phasenb.store.artifacts import Artifacts
 from phasenb.store.database import Database
 from phasenb.store.heartbeat import Heartbeats
-from phasenb.store.location import Location, check_links, locate
+from phasenb.store.location import Location, locate
 from phasenb.store.lost_lines import LostLines
+from phasenb.store.opening import open_store
 from phasenb.store.references import oldest_attempt, references
 from phasenb.store.statements import Cursor
 from phasenb.store.view import MemoryView
@@ -76,24 +76,8 @@ class MemorySaver:
                 if self._closed:
                     raise StoreUnavailable(self._location.shown, "it is closed")
                 if self._opened is None:
-                    self._opened = self._open()
+                    self._opened = open_store(self._location, self._artifacts_url, reading=self._reading)
         return self._opened
-
-    def _open(self) -> tuple[Database, Artifacts]:
-        database, path = Database.open(self._location, reading=self._reading), self._location.path
-        beside = None if path is None else path.parent / "artifacts" / database.epoch
-        try:
-            if self._artifacts_url is None:
-                if beside is not None:
-                    check_links(self._location, beside)
-                return database, Artifacts(None if beside is None else str(beside))
-            artifacts = Artifacts(self._artifacts_url)
-            if not self._reading:
-                artifacts.claim(database.epoch, self._location.shown)
-        except BaseException:
-            database.close()
-            raise
-        return database, artifacts
 
     @property
     def _database(self) -> Database:
@@ -221,35 +205,6 @@ class MemorySaver:
             sql.KEEP_CHECKPOINT.run(cursor, task_id=task_id, phase=phase, attempt=attempt, body=body)
 
         await self._database.writer.run(job)
-
-    # --- backups -------------------------------------------------------------------------------------------------
-
-    @property
-    def artifacts(self) -> Artifacts:
-        return self._artifacts
-
-    def copy_to(self, target: sqlite3.Connection) -> None:
-        """Copy the store as it is at this moment. Nobody who writes waits for it. Blocks."""
-
-        def copy(cursor: Cursor) -> None:
-            cast("sqlite3.Cursor", cursor).connection.backup(target)
-
-        self._database.read(copy)
-
-    def change(self, job: Callable[[Cursor], T]) -> T:
-        """Run a job in a transaction. Blocks."""
-        return self._database.writer.call(job)
-
-    def found(self, task_id: str) -> StoredTask:
-        """As ``find`` by the full id. Blocks. Raises UnknownTask."""
-        stored = self._database.read(lambda cursor: queries.find(cursor, task_id))
-        if stored is None:
-            raise UnknownTask(task_id)
-        return stored
-
-    def append_blocking(self, append: Append) -> Appended:
-        """As ``append``, where no event loop runs."""
-        return self._database.writer.call(PreparedAppend(append))
 
     # --- reading -------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import stat
 import zipfile
 
 from phasenb.cli.exits import Exit
+from tests.waiting import until
 
 
 def test_a_backup_made_while_a_host_runs_is_a_store_of_its_own(
@@ -15,8 +16,7 @@ def test_a_backup_made_while_a_host_runs_is_a_store_of_its_own(
     done = run("launch", report, "week=47", "--wait", "--json").lines[0]["task_id"]
     flow, gate = held
     live = run("launch", flow, f"gate={gate}").out.strip()
-    while run("show", live, "--json").lines[0]["phase"] != "two":
-        pass
+    until(lambda: run("show", live, "--json").lines[0]["phase"] == "two")
     file = folder / "nightly.zip"
     told = run("backup", file, "--json").lines[0]
     assert (told["tasks"], told["missing"]) == (2, 0)
@@ -47,6 +47,21 @@ def test_a_backup_made_while_a_host_runs_is_a_store_of_its_own(
     assert run("resume", live).code == 0
     assert run("watch", live).code == 0
     assert run("serve", "--stop").code == 0
+
+
+def test_a_backup_of_a_store_that_has_lost_an_object_is_made_and_ends_with_1(run, report, environ, folder, tmp_path):
+    assert run("launch", report, "week=47", "--wait").code == 0
+    objects = [each for each in (tmp_path / "artifacts").rglob("*") if len(each.name) == 64]
+    assert objects
+    for each in objects:
+        each.unlink()
+    done = run("backup", folder / "nightly.zip", "--json")
+    told = done.lines[0]
+    assert (done.code, told["tasks"], told["objects"]) == (Exit.FAILED, 1, 0)
+    assert 1 <= told["missing"] <= len(objects)
+    again = run("backup", folder / "again.zip")
+    assert "objects that the store names are not there any more" in again.err
+    assert (folder / "again.zip").exists()
 
 
 def test_what_is_no_backup_or_damaged_makes_no_store(run, folder, tmp_path, monkeypatch):
