@@ -17,7 +17,7 @@ from phasenb.core.plan import Ended, Plan, Running
 from phasenb.core.ports import Append, Lease, Taking
 from phasenb.core.reports import Outcome
 from phasenb.core.secrets import given_names
-from phasenb.core.task_schema import apply
+from phasenb.core.task_schema import SCHEMA, apply
 from phasenb.core.transitions import next_phase
 from phasenb.dto import events as ev
 from phasenb.dto.launch import Launch, code_id
@@ -181,7 +181,7 @@ class Decision:
 
     def give_up(self, by: str, if_seq: int | None = None) -> None:
         """Don't make the attempt that is waited for. Adds nothing where that already holds. Raises Conflict where the
-        task is not at event ``if_seq`` any more.
+        task is not at event ``if_seq`` any more, IllegalTransition where it is paused.
         """
         task = self.state
         if task.given_up is not None:
@@ -189,6 +189,8 @@ class Decision:
         if if_seq is not None and if_seq != task.seq:
             raise Conflict(task.task_id, f"it is at event {task.seq} now, not at {if_seq}")
         waiting = [phase.name for phase in task.phases if phase.status is PhaseStatus.RETRYING]
+        if waiting and task.state is State.PAUSED:  # what follows may be a fallback, and nothing starts in a pause
+            raise SCHEMA.refusal(task, "retry_given_up", "resume it first, then give the retry up")
         self.add(ev.RetryGivenUp, phase=waiting[0] if waiting else task.phases[0].name, by=by)
 
     def approve(self, by: str, phase: str, note: str | None, edit: tuple[Json] | None) -> None:

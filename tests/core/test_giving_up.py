@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from phasenb.dto.task_state import State
-from phasenb.errors import Conflict, IllegalTransition
+from phasenb.errors import Conflict, IllegalTransition, LaunchError
 from phasenb.testing import failed, finished
 
 from .houses import House, run
@@ -90,21 +90,39 @@ def test_a_host_that_takes_the_task_over_does_what_was_asked_for():
 def test_a_pause_in_between_only_delays_it():
     async def scenario():
         house = House({"planning": [BOOM]}, policy={"defaults": PATIENT})
-        seen = await waiting(house)
         gate = asyncio.Event()
+
+        async def not_now(*args, **options):
+            raise LaunchError("its agent can't be asked now")
 
         async def slowly(*args, **options):
             await gate.wait()
             return house.executor.spec
 
+        house.executor.describe = not_now  # so it is asked again, once there is something to decide
+        seen = await waiting(house)
         house.executor.describe = slowly
-        live = house.manager._live.get(seen.task_id)
-        live.learned = False
         await house.manager.give_up("ada", seen.task_id, "bob")
         assert (await house.manager.pause("ada", seen.task_id, "bob")).state is State.PAUSED
         gate.set()
         resumed = await house.manager.resume("ada", seen.task_id, "bob")
         assert resumed.state is State.QUEUED
         assert (await house.finish(seen.task_id)).state is State.FAILED
+
+    run(scenario())
+
+
+def test_a_paused_task_says_what_to_do_first():
+    async def scenario():
+        house = House({"planning": [BOOM]}, policy={"defaults": PATIENT})
+        seen = await waiting(house)
+        paused = await house.manager.pause("ada", seen.task_id, "bob")
+        assert "give_up" not in paused.actions
+        with pytest.raises(IllegalTransition, match="resume it first"):
+            await house.manager.give_up("ada", seen.task_id, "bob")
+        await house.manager.resume("ada", seen.task_id, "bob")
+        await house.manager.give_up("ada", seen.task_id, "bob")
+        assert (await house.finish(seen.task_id)).state is State.FAILED
+        await house.manager.stop()
 
     run(scenario())
