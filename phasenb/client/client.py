@@ -127,7 +127,7 @@ class Client:
         if options.get("show", True):
             from phasenb.client.showing import show_launched
 
-            show_launched(task, self)
+            show_launched(task, model, self)
         return task
 
     def task(self, task_id: str) -> TaskHandle:

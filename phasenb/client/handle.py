@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 from phasenb.client.async_task import AsyncTaskHandle, OnApproval
 from phasenb.client.launching import UNCHANGED
 from phasenb.client.outcome import raise_unless_completed, reading
+from phasenb.client.standing import check_timeout, not_in_time
 from phasenb.client.task_facts import TaskFacts
 from phasenb.client.task_model import TaskModel
 from phasenb.core.parent import waiting_for
 from phasenb.display.streams import write
-from phasenb.errors import NotInTime
+from phasenb.errors import StoppedWaiting
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,14 +63,27 @@ class TaskHandle(TaskFacts):
         return self._outcome()
 
     def _until_ended(self, timeout: float | None, on_approval: OnApproval) -> None:
+        check_timeout(timeout)
         self._client.may_wait()
+        self._tell_first_failure()
+        try:
+            self._wait(timeout, on_approval)
+        except KeyboardInterrupt:
+            raise StoppedWaiting(self.task_id, self.name, here=self._client.embedded) from None
+
+    def _tell_first_failure(self) -> None:
+        from phasenb.client.showing import tell_first_failure
+
+        tell_first_failure(self, self._model)
+
+    def _wait(self, timeout: float | None, on_approval: OnApproval) -> None:
         end = math.inf if timeout is None else monotonic() + timeout
         in_time, told = self._model.stands.wait(timeout), 0
         while in_time and not self._model.over:
             told = self._task.tell_standing(on_approval)  # by this thread: its notebook cell is where a person looks
             in_time = self._stands_again(told, None if timeout is None else end - monotonic())
         if not in_time:
-            raise NotInTime(self.task_id, self.state, timeout or 0.0)
+            raise not_in_time(self.snapshot, timeout or 0.0)
 
     def _stands_again(self, seq: int, within_s: float | None) -> bool:
         """Whether it has ended, or needs a person since an event after ``seq``, in time."""
@@ -84,6 +98,7 @@ class TaskHandle(TaskFacts):
 
     async def _result(self) -> Any:
         told = 0
+        self._tell_first_failure()
         with waiting_for(self.task_id):
             while not self._model.over:
                 standing = asyncio.run_coroutine_threadsafe(self._model.until_standing(told), self._client.loop)

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from phasenb.client.discovery import page_has_anywidget
 from phasenb.client.task_model import TaskModel
 from phasenb.core.parent import current_lineage
-from phasenb.display import surroundings
+from phasenb.display import surroundings, words
 from phasenb.display.streams import write
 from phasenb.dto.phase import PhaseStatus
 
@@ -26,28 +26,44 @@ if TYPE_CHECKING:
     from phasenb.display.widget import Answer
 
 _shown: WeakKeyDictionary[TaskModel, int | None] = WeakKeyDictionary()
+_told: WeakSet[TaskModel] = WeakSet()  # whose first failure is told
 
 
-def show_launched(task: TaskHandle, client: Client) -> None:
-    """Right after a launch: the live card. In a terminal one line to stderr, and another at the first attempt that
-    fails and is not the last: whoever waits would not know.
-    """
+def show_launched(task: TaskHandle, model: TaskModel, client: Client) -> None:
+    """Right after a launch: the live card; in a terminal one line to stderr, and another at the first failure."""
     if surroundings.in_kernel():
         task.show()
         return
-    from phasenb.display.text import failure_line, task_line
+    from phasenb.display.text import task_line
 
     told = _notes(client, task.note)
     write(f"phasenb: {task_line(task.snapshot)}{''.join(f'; {note}' for note in told)}\n", sys.stderr)
-    first_failure_told = False
+    tell_first_failure(task, model)
+
+
+def tell_first_failure(task: TaskHandle, model: TaskModel) -> None:
+    """One line to stderr at the first attempt that fails from now on and is not the last, where no card shows it:
+    whoever waits would not know.
+    """
+    if model in _told:
+        return
+    _told.add(model)
+    if task.state.terminal:
+        return
+    from phasenb.display.text import failure_line
+
+    open_ = True
 
     def changed() -> None:
-        nonlocal first_failure_told
-        state = task.snapshot
-        judged = all(phase.status is not PhaseStatus.FAILED for phase in state.phases)  # what follows is known
-        if not first_failure_told and state.failures is not None and judged:
-            first_failure_told = True
-            write(f"phasenb: {failure_line(state)}\n", sys.stderr)
+        nonlocal open_
+        state = model.state
+        if not open_ or state is None or state.failures is None:
+            return
+        if any(phase.status is PhaseStatus.FAILED for phase in state.phases) and not state.state.terminal:
+            return  # what follows is not known yet
+        open_ = False
+        if not state.state.terminal and not (surroundings.in_kernel() and model in _shown):
+            write(f"phasenb: {words.plain(state.name)} {state.task_id}: {failure_line(state)}\n", sys.stderr)
 
     task.listen(changed)
 

@@ -1,10 +1,25 @@
-"""A task that needs a person before it goes on: what to tell whoever waits for it, or to raise instead. Pure."""
+"""A task that somebody waits for and that does not end: what to tell them, or to raise instead. Pure."""
 
 from __future__ import annotations
 
+from numbers import Real
+
 from phasenb.display import words
+from phasenb.display.text import failure_line
 from phasenb.dto.task_state import State, TaskState
-from phasenb.errors import ApprovalNeeded, TaskPaused
+from phasenb.errors import ApprovalNeeded, NotInTime, TaskPaused, WrongValue
+
+
+def check_timeout(timeout: object) -> None:
+    """Raises WrongValue for what is no number of seconds."""
+    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, Real)):
+        raise WrongValue(f"timeout={timeout!r:.40} is no number of seconds: write timeout=60, or none to wait on")
+
+
+def not_in_time(task: TaskState, timeout_s: float) -> NotInTime:
+    """The error for who did not want to wait longer."""
+    about = failure_line(task) or words.activity(task)
+    return NotInTime(task.task_id, words.STATE_WORDS[task.state], timeout_s, about)
 
 
 def needs(task: TaskState) -> ApprovalNeeded | TaskPaused:

@@ -96,6 +96,13 @@ class TaskFacts:
         def __getattr__(self, name: str) -> Any:
             raise NoSuchName("a task", name, _instead(name, dir(self)))
 
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same task, however either was come by."""
+        return self.task_id == other.task_id if isinstance(other, TaskFacts) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.task_id)
+
     def __repr__(self) -> str:
         from phasenb.display.text import task_line
 

@@ -28,11 +28,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
 from phasenb.core.bars import Bars, BarState
+from phasenb.core.launch_check import suggestion
 from phasenb.core.real_clock import monotonic, now
 from phasenb.core.reports import Beat, LogChunk, Report
 from phasenb.core.tracks import Track
 from phasenb.dto.phase import LogLine, Step
 from phasenb.dto.texts import printable, text_of
+from phasenb.errors import NoSuchName
 
 if TYPE_CHECKING:
     from phasenb.dto.phase_result import ErrorInfo
@@ -49,6 +51,14 @@ _BEATS = 6  # in each heartbeat_s: one may be late by as much again, on its way 
 
 class Cancelled(BaseException):
     """The attempt was asked to stop. Not an Exception, so that a phase's ``except Exception`` lets it pass."""
+
+
+# What other tools call it.
+_INSTEAD = {
+    **dict.fromkeys(("progress", "set_progress", "percent", "tick"), 'write ctx.update(0.5, "half")'),
+    **dict.fromkeys(("print", "info", "warning", "debug", "logger"), "write ctx.log(...), print or logging"),
+    **dict.fromkeys(("save", "save_artifact", "store"), 'write ctx.artifact("name", value)'),
+}
 
 
 class Context:
@@ -112,6 +122,12 @@ class Context:
         self.noticed = False  # the cancel, by the phase
         self._cancel_callbacks: list[Callable[[], object]] = []
         _made.add(self)
+
+    if not TYPE_CHECKING:  # a checker knows that there is no such attribute
+
+        def __getattr__(self, name: str) -> Any:
+            known = [each for each in dir(self) if not each.startswith("_")]
+            raise NoSuchName("ctx", name, _INSTEAD.get(name) or suggestion(name, known))
 
     # --- progress ------------------------------------------------------------------------------------------------
 

@@ -29,14 +29,12 @@ def task_line(task: TaskState) -> str:
 
 
 def failure_line(task: TaskState) -> str | None:
-    """``"penguins 01K...: fit failed, attempt 1: KeyError: 'x'; attempt 2 of 3, next at 17:13:36"``; None while nothing
-    failed.
-    """
+    """``"fit failed, attempt 1: KeyError: 'x'; attempt 2 of 3, next at 17:13:36"``; None while nothing failed."""
     failure = words.trouble(task)
     if failure is None:
         return None
     where = f"{failure.phase} failed, attempt {failure.attempt}" if failure.phase else "failed"
-    told = f"{task.name} {task.task_id}: {where}: {'; '.join(line.strip() for line in _error_lines(failure.error))}"
+    told = f"{where}: {'; '.join(line.strip() for line in _error_lines(failure.error))}"
     follows = words.activity(task) if task.state is State.RETRYING else None
     return f"{told}; {follows}" if follows else told
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from enum import StrEnum
 from math import nan
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from phasenb.dto.base import Frozen, PhaseName, Time
 from phasenb.dto.values import Json
+from phasenb.errors import WrongValue
 
 DEFAULT_PHASES = ("research", "planning", "implementation")
 AttemptKind = Literal["phase", "compensation"]
@@ -55,6 +57,18 @@ class Step(Frozen):
     ``bar``: which of the progress bars of the phase's own code this is, counted from 1; 0: its own report. ``line``:
     what the phase has written that is no line yet, such as a bar that is being drawn.
     """
+
+    if not TYPE_CHECKING:  # a checker sees the fields
+
+        def __new__(cls, *args: Any, **said: Any) -> Step:
+            """Raises WrongValue for what a phase writes wrongly: it would be lost. Parsing comes without arguments."""
+            if args:
+                raise WrongValue('a Step takes its values by name: pn.Step(percent=50, message="half")')
+            for name in said.keys() - cls.model_fields.keys():
+                near = get_close_matches(name, cls.model_fields, n=1)
+                hint = f"did you mean `{near[0]}`?" if near else "percent=50, or done=1 and total=2, is how far it is"
+                raise WrongValue(f"a Step has no `{name}`: {hint}")
+            return super().__new__(cls)
 
     percent: float | None = Field(default=None, ge=0, le=100)
     done: float | None = None

@@ -56,6 +56,12 @@ class TaskFailure(Frozen):
     attempt: int | None
     error: ErrorInfo
 
+    def __repr__(self) -> str:
+        where = f"{self.phase}, attempt {self.attempt}: " if self.phase else ""
+        return f"<TaskFailure {where}{self.error.type}: {self.error.message}>"
+
+    __str__ = __repr__
+
 
 class FailureNote(Frozen):
     """One failed attempt in short; the whole error is in ``results`` and in the log."""

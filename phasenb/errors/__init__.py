@@ -110,7 +110,7 @@ from phasenb.errors.tasks import (
     ValueNotStorable,
     WorkerLost,
 )
-from phasenb.errors.usage import NoSuchName, NotInTime, NotThere, WrongValue
+from phasenb.errors.usage import NoSuchName, NotInTime, NotThere, StoppedWaiting, WrongValue
 
 __all__ = [
     "AccessDenied",
@@ -148,6 +148,7 @@ __all__ = [
     "SecretUnavailable",
     "ServerError",
     "ServerUnreachable",
+    "StoppedWaiting",
     "StoreUnavailable",
     "TaskCancelled",
     "TaskFailed",

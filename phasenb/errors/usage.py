@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from phasenb.errors.base import PhasenbError
+from phasenb.errors.tracebacks import shown
 
 
 @dataclass(eq=False)
@@ -41,13 +42,28 @@ class NotThere(PhasenbError, KeyError):
         return self.problem
 
 
+class StoppedWaiting(KeyboardInterrupt):
+    """Ctrl-C, or a notebook's Stop, while a task was waited for. ``here``: it runs in this very process."""
+
+    def __init__(self, task_id: str, name: str, *, here: bool) -> None:
+        until = ", as long as this process does" if here else ""
+        super().__init__(f"the waiting was stopped; {name} {task_id} goes on{until}: task.cancel() ends it")
+
+    def _render_traceback_(self) -> list[str]:
+        return shown(self)
+
+
 @dataclass(eq=False)
 class NotInTime(PhasenbError, TimeoutError):
-    """A task that has not ended within the time that ``wait`` or ``result`` was given. It goes on."""
+    """A task that has not ended within the time that ``wait`` or ``result`` was given. It goes on. ``state``: in words;
+    ``about``: what it waits for, or what failed.
+    """
 
     task_id: str
     state: str
     timeout_s: float
+    about: str | None = None
 
     def __str__(self) -> str:
-        return f"task {self.task_id} is still {self.state} after {self.timeout_s:g} s; it goes on"
+        about = f" ({self.about})" if self.about else ""
+        return f"task {self.task_id} is still {self.state} after {self.timeout_s:g} s{about}; it goes on"

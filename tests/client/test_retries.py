@@ -107,9 +107,24 @@ def test_a_script_that_waits_is_told_of_the_first_failure_and_of_no_other(script
         task.wait()
         assert task.snapshot.failures.count == 3
         flow.with_options(retry=1).launch().wait()
+
+        slow = flow.with_options(recovery={"defaults": {"retry": {"initial_interval": "1h"}}}, show=False).launch()
+        while slow.state != "retrying":
+            time.sleep(0.01)
+        assert "ConnectionError: the line is dead" in repr(slow.failure)
+        assert slow == pn.task(slow.task_id)
+        try:
+            slow.wait(timeout=0.1)
+        except TimeoutError as error:
+            assert "is still waiting to try again after 0.1 s (load failed, attempt 1: ConnectionError" in str(error)
+        try:
+            slow.wait(timeout="soon")
+        except ValueError as error:
+            assert "write timeout=60" in str(error), error
+        slow.cancel()
     """
     told = [line for line in script(code, flow=FLOW).stderr.splitlines() if "load failed" in line]
-    assert len(told) == 1, told
+    assert len(told) == 2, told  # of the two that were retried
     assert "load failed, attempt 1: ConnectionError: the line is dead; script.py, line" in told[0]
     assert "; attempt 2 of 3, next at " in told[0]
 

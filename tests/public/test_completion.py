@@ -71,6 +71,9 @@ WRONG = {
     'pn.tasks(since="yesterday")': "is neither a time",
     'pn.task("nothing of this name")': "no id, no name and no end of an id is this",
     "pn.launhc": "did you mean `launch`?",
+    "flow.research(retries=3)": "Did you mean `retry`?",
+    "pn.Step('half')": 'pn.Step(percent=50, message="half")',
+    "pn.Step(messag='half')": "did you mean `message`?",
 }
 
 
