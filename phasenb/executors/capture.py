@@ -232,7 +232,9 @@ class Capture:
         self.log(f"{category.__name__}: {message} ({filename}, line {lineno})")
 
 
-class _Handler(logging.Handler):
+class _Handler(logging.StreamHandler[TextIO]):
+    """One of those that write to a console, for whoever redirects these for a while (tqdm.contrib.logging)."""
+
     def __init__(self, capture: Capture) -> None:
         super().__init__()  # of any level: which records there are is for the loggers' levels to say
         self._capture = capture

@@ -26,9 +26,10 @@ MODULE = "tqdm.std"
 _OURS = "_phasenb_bars"
 
 
-def watch_bars(find: Callable[[], Bars | None]) -> Callable[[], None] | None:
+def watch_bars(find: Callable[[], Bars | None], *, pageless: bool = False) -> Callable[[], None] | None:
     """Have the bars of this process told to whom ``find`` gives, from now on; what undoes that.
 
+    ``pageless``: no page is there to draw a bar of tqdm.notebook; its last state is written as a line, as others are.
     None where tqdm is not loaded, or is watched already.
     """
     tqdm: Any = getattr(sys.modules.get(MODULE), "tqdm", None)
@@ -49,6 +50,8 @@ def watch_bars(find: Callable[[], Bars | None]) -> Callable[[], None] | None:
         bars = None if getattr(bar, "disable", True) else getattr(bar, _OURS, None)
         if bars is not None:
             bars.closed(bar)
+            if pageless and bar.leave and hasattr(bar, "container"):
+                sys.stderr.write(f"{bar}\n")
         return close(bar)
 
     def undo() -> None:

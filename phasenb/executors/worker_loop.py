@@ -169,9 +169,11 @@ class Worker:
     def _when_loaded(self) -> dict[str, Callable[[], object]]:
         """What is done with libraries that show things, once they are there."""
         return {
-            progress_bars.MODULE: partial(watch_bars, self._bars),
+            progress_bars.MODULE: partial(watch_bars, self._bars, pageless=True),
             figures.MATPLOTLIB: figures.choose_backend,
             figures.DISPLAY: figures.watch_display,
+            figures.PLOTLY: figures.choose_renderer,
+            figures.PIL_SHOW: figures.add_viewer,
         }
 
     def _context(self) -> Context | None:

@@ -131,6 +131,37 @@ def test_a_bar_that_its_maker_disabled_is_none(one):
     assert told.lines == []
 
 
+def test_a_bar_for_pages_writes_its_last_state(one_process):
+    def phase():
+        from tqdm.notebook import tqdm
+
+        for _ in tqdm(range(4), desc="nb"):
+            pass
+        for _ in tqdm(range(4), desc="inner", leave=False):
+            pass
+
+    told = one_process(phase)
+    assert [text.split("|")[0] for _, text in told.lines] == ["nb: 100%"]
+
+
+def test_a_record_that_a_bar_writes_around_itself_is_one_line(one_process):
+    def phase():
+        import logging
+
+        from tqdm import tqdm
+        from tqdm.contrib.logging import logging_redirect_tqdm
+
+        with logging_redirect_tqdm():
+            for number in tqdm(range(2), leave=False):
+                logging.warning("half %s", number)
+        logging.warning("over")
+
+    told = one_process(phase)
+    assert sorted(text for _, text in told.lines) == [
+        "WARNING root: half 0", "WARNING root: half 1", "WARNING root: over",
+    ]  # fmt: skip
+
+
 def test_nested_bars_write_their_last_states_alone(one):
     def phase():
         import time

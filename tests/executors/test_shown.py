@@ -56,6 +56,29 @@ def test_display_keeps_pictures_and_prints_all_else(one):
     assert [text.split() for text in told.said("stdout")] == [["weight"], ["0", "3750"]]
 
 
+def test_every_way_to_show_a_picture_keeps_it(one):
+    def phase():
+        import matplotlib.pyplot as plt
+        import plotly.graph_objects as go
+        from IPython.display import HTML, display
+        from PIL import Image
+
+        figure, _ = plt.subplots()
+        figure.show()
+        go.Figure(data=[go.Bar(y=[2, 3])]).show()
+        Image.new("RGB", (4, 3)).show()
+        display(HTML("<b>bold</b>"), HTML("<i>again</i>"))
+
+    told = one(phase)
+    assert told.outcome.error is None
+    found = [(each.name, each.codec, each.type) for each in told.outcome.artifacts]
+    assert [name for name, _, _ in found] == ["figure 1", "figure 2", "figure 3"]
+    assert [codec for _, codec, _ in found] == ["png", "pickle", "png"]
+    missed = [line for line in told.said("log") if "no page shows" in line]
+    assert missed == ["phasenb: no page shows what a phase displays: ctx.artifact(name, value) keeps it (IPython.HTML)"]
+    assert not [line for line in told.said("stderr") if "xdg-open" in line or "not found" in line]
+
+
 def test_a_phase_that_draws_nothing_has_loaded_nothing_for_it(one):
     def phase():
         import sys
