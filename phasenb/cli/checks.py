@@ -127,9 +127,8 @@ def _denied(error: AccessDenied) -> Finding:
 
 def _fitting(health: dict[str, Any]) -> Iterator[Finding]:
     if health.get("problem"):
-        yield Finding(
-            "server store", "wrong", health["problem"], "its tasks go on by themselves once it can be written to"
-        )
+        todo = "once it can be used again its tasks go on by themselves"
+        yield Finding("server store", "wrong", health["problem"], todo)
     mine, theirs = version("phasenb"), health["version"]
     if health["protocol"] != PROTOCOL:
         text = f"the server speaks protocol {health['protocol']}, this phasenb {PROTOCOL}"

@@ -11,6 +11,7 @@ the connection may write), but what was taken away under a host is not written o
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sqlite3
 import threading
@@ -34,6 +35,7 @@ from phasenb.store.statements import Cursor
 from phasenb.store.writer import Writer, nothing, nothing_against
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 _WAL_RETRY_S = 0.02
 _READS_END_S = 10.0
 
@@ -150,6 +152,7 @@ class _Files:
         # From the start: at the end it may have to be the last one, and by then the files may be others.
         self._anchor = _connect_to_look(location) if reading else _connection(location, "ro")
         self._reading = reading
+        self._location = location
         try:
             with closing(self._anchor.cursor()) as cursor:
                 cursor.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -169,9 +172,21 @@ class _Files:
         last, first = (self._anchor.close, writer.close) if self._reading else (writer.close, self._anchor.close)
         if not self.guard.whole():
             first, last = last, first
+            self._bring_in(writer)
         first()
         self.readers.dispose()
         last()
+
+    def _bring_in(self, writer: Writer) -> None:
+        """Keep the commits of a -wal that was removed, where others have only read since: a command that looked."""
+        if self._reading or not self.guard.only_read_since():
+            return
+        try:
+            with self.guard.no_other_writer():
+                if self.guard.only_read_since():
+                    writer.checkpoint()
+        except (OSError, sqlite3.Error) as error:
+            log.warning("the store %s: what its removed -wal held is lost: %s", self._location.shown, error)
 
 
 def _make_private(location: Location) -> None:

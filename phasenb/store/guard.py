@@ -6,13 +6,17 @@ on writes where nobody will read, and two hosts that hold different ones damage 
 
 from __future__ import annotations
 
+import fcntl
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from phasenb.errors import StoreUnavailable
 from phasenb.store.location import Location
 
 _SUFFIXES = ("", "-wal", "-shm")
+_WRITE_LOCK = 120
 _GO_ON = "restart this host (the Jupyter server; without one, the kernel or script) to go on with what is there now"
 
 
@@ -57,6 +61,26 @@ class FileGuard:
         """
         with self._lock:
             return self._whole()
+
+    def only_read_since(self) -> bool:
+        """Whether -wal and -shm were taken away, and whoever opened the store since has written nothing. Ask it again
+        while another connection keeps writers out: what is in the open -wal may be brought into the store then.
+        """
+        with self._lock:
+            store, wal = _stat(self._paths[0]), _stat(self._paths[1])
+            same = store is not None and (store.st_ino, store.st_dev) == self._opened[0]
+            if self._cut or not same or store is None or wal is None:
+                return False
+            return store.st_mtime_ns == self._changed and store.st_size == self._size and wal.st_size == 0
+
+    @contextmanager
+    def no_other_writer(self) -> Iterator[None]:
+        """Within: who opened the store by the -shm of now can't write. Not by a connection: one of this process would
+        have the -shm that was taken away. Raises OSError where somebody writes. The byte: sqlite.org/walformat.html.
+        """
+        with open(self._paths[2], "r+b") as index:  # noqa: PTH123 - as the others here
+            fcntl.lockf(index, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _WRITE_LOCK)
+            yield
 
     def _whole(self) -> bool:
         store = _stat(self._paths[0])

@@ -104,6 +104,10 @@ class Writer:
                 self._queue.put(None)
         self._thread.join()
 
+    def checkpoint(self) -> None:
+        """Bring what is in its -wal into the store. Raises sqlite3.Error."""
+        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def close(self) -> None:
         """As ``finish``, and close the connection. Idempotent."""
         self.finish()

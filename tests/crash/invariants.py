@@ -70,6 +70,11 @@ def reruns(events):
     return found
 
 
+def is_repeated(event):
+    """Of an attempt that had failed already: what follows now that its retry was given up."""
+    return event.type == "phase_failed" and event.given_up
+
+
 def _attempts(events):
     """Each attempt has a number of its own, and one end."""
     wrong, numbers, running = [], Counter(), None
@@ -81,7 +86,7 @@ def _attempts(events):
             running = (event.phase, event.attempt)
             if event.attempt != numbers[event.phase]:
                 wrong.append(f"{event.seq}: attempt {event.attempt} of {event.phase} is its {numbers[event.phase]}th")
-        elif event.type in ("phase_complete", "phase_failed"):
+        elif event.type in ("phase_complete", "phase_failed") and not is_repeated(event):
             if running != (event.phase, event.attempt):
                 wrong.append(f"{event.seq}: {event.type} of {event.phase} {event.attempt}, but {running} runs")
             running = None
@@ -189,7 +194,7 @@ def _results(connection, task_id, events):
             running = (event.phase, event.kind, event.attempt)
         elif event.type == "phase_complete":
             expected[running], running = {ResultStatus.COMPLETE}, None
-        elif event.type == "phase_failed":
+        elif event.type == "phase_failed" and not is_repeated(event):
             expected[running], running = {ResultStatus.FAILED, ResultStatus.LOST}, None
         elif event.type in ("task_recovered", "task_error", "task_cancelled") and running is not None:
             ends = {"task_recovered": {ResultStatus.LOST}, "task_cancelled": {ResultStatus.CANCELLED}}

@@ -70,7 +70,7 @@ def research(ctx):
 
 def planning(ctx, research):
     ran(ctx)
-    if SCENARIO == "fallback":
+    if SCENARIO in ("fallback", "giving_up"):
         raise OSError("always")
     while SCENARIO == "pause" and not (FOLDER / "paused").exists():
         ctx.update(message="waiting to be paused")
@@ -103,7 +103,7 @@ def workflow():
     flow.research(research)
     flow.planning(planning)
     flow.implementation(implementation)
-    if SCENARIO == "fallback":
+    if SCENARIO in ("fallback", "giving_up"):
         flow.fallback("planning")(simpler)
     if SCENARIO == "rollback":
         flow.compensate("planning")(undo)
@@ -113,6 +113,8 @@ def workflow():
 
 def options():
     retry = {"defaults": {"retry": {**NO_WAIT, "maximum_attempts": 2 if SCENARIO == "retry" else 1}}}
+    if SCENARIO == "giving_up":
+        retry["defaults"]["retry"] = {"initial_interval": "1h", "maximum_attempts": 2}
     if SCENARIO == "rollback":
         retry["phases"] = {"implementation": {"rollback": {"to": "planning"}}}
     gates = ("implementation",) if SCENARIO in ("gate", "denial") else ()
@@ -136,6 +138,8 @@ async def steer(manager, task):
         (FOLDER / "paused").touch()
     elif SCENARIO == "cancel" and "planning" in done:
         await manager.cancel(OWNER, task_id, "ada")
+    elif SCENARIO == "giving_up" and task.state is State.RETRYING:
+        await manager.give_up(OWNER, task_id, "ada")
     elif SCENARIO == "failure" and task.state is State.FAILED:
         await manager.retry(OWNER, task_id, "ada")
 

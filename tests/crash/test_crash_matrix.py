@@ -27,6 +27,7 @@ CASES = {
     "task_complete": ("plain", 1),
     "phase_failed": ("retry", 1),
     "phase_retrying": ("retry", 1),
+    "retry_given_up": ("giving_up", 1),
     "phase_fallback": ("fallback", 1),
     "phase_rolled_back": ("rollback", 1),
     "approval_requested": ("gate", 1),
@@ -42,6 +43,7 @@ CASES = {
 }
 # Beside the events themselves: every step of a rollback that undoes two phases.
 MORE = [
+    ("giving_up", "phase_retrying", 1),
     ("rollback", "phase_failed", 1),
     ("rollback", "phase_started", 4),
     ("rollback", "phase_complete", 3),

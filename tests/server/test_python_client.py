@@ -179,7 +179,7 @@ async def test_a_token_is_not_sent_where_a_server_leads_to() -> None:
 class TestPace:
     """500 launches at once on a server that takes fewer: they wait in order, and the client says so."""
 
-    RATE = 10
+    RATE = 3  # a loaded machine launches more slowly than ten a second by itself
 
     @pytest.fixture
     def phasenb_config(self, phasenb_config: Any) -> Any:

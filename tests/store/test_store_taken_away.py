@@ -4,6 +4,8 @@ import asyncio
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -122,6 +124,20 @@ def kept(path):
         return {name for (name,) in connection.execute("SELECT name FROM phasenb_meta WHERE value = 'kept'")}
 
 
+ELSEWHERE = """
+import os, sqlite3, sys
+connection = sqlite3.connect(sys.argv[2])
+connection.execute(sys.argv[1])
+connection.commit()
+os._exit(0)
+"""
+
+
+def elsewhere(statement, path):
+    """Another process, which ends without a checkpoint: one in this process would share the -shm that is gone."""
+    subprocess.run([sys.executable, "-c", ELSEWHERE, statement, path], check=True, timeout=60)
+
+
 @pytest.mark.parametrize("gone", [("-wal",), ("-shm",), ("-wal", "-shm")])
 def test_what_lies_beside_it_is_refused_when_it_was_taken_away_and_no_commit_is_lost(database, gone):
     path = database.location.path
@@ -133,6 +149,29 @@ def test_what_lies_beside_it_is_refused_when_it_was_taken_away_and_no_commit_is_
     database.close()
     assert files(path) == [path.name]
     assert kept(path) == {"before"}
+
+
+def test_what_was_taken_away_is_brought_in_also_when_others_have_looked(database):
+    path = database.location.path
+    database.writer.call(keep("before"))
+    for suffix in ("-wal", "-shm"):
+        beside(path, suffix).unlink()
+    elsewhere("SELECT count(*) FROM sqlite_master", path)
+    assert beside(path, "-wal").exists()
+    database.close()
+    assert kept(path) == {"before"}
+
+
+def test_what_others_have_written_since_is_not_written_over(database):
+    path = database.location.path
+    database.writer.call(keep("before"))
+    for suffix in ("-wal", "-shm"):
+        beside(path, suffix).unlink()
+    elsewhere("CREATE TABLE phasenb_meta (name TEXT, value TEXT)", path)
+    elsewhere("INSERT INTO phasenb_meta VALUES ('another', 'kept')", path)
+    database.close()
+    with sqlite3.connect(path) as connection:  # what was written is still in the -wal beside it
+        assert connection.execute("SELECT name FROM phasenb_meta").fetchall() == [("another",)]
 
 
 def test_one_that_is_put_back_is_used_again(database, tmp_path):
