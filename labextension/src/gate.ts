@@ -12,9 +12,7 @@ import { exactText } from './exact';
 import type { Decision } from './model';
 import type { Approval, Json, TaskState } from './protocol';
 import { isReference } from './reducer';
-import { inputs, plain, printable, startsWithInputs } from './words';
-
-const LONGEST_INPUT = 500; // characters
+import { inputs, LONG_INPUT, plain, printable, startsWithInputs } from './words';
 
 /** Whether it was done. */
 export type Steer = (request: Request, given?: Given) => Promise<boolean>;
@@ -50,7 +48,7 @@ export class Gate {
       this._gate = gate;
       this._taskId = task.task_id;
       this._first = startsWithInputs(task);
-      this._inputs = inputs(task, LONGEST_INPUT).join('\n');
+      this._inputs = inputs(task, LONG_INPUT).join('\n');
       this._paint(task);
     } else if (gate !== null && this._exact === null && !this._first) {
       this._show(gate); // it stood there as a notebook had kept it

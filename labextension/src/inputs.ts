@@ -1,9 +1,9 @@
-// A task's inputs on one line; those beyond the first few open.
+// A task's inputs on one line. A button opens those that the line leaves out or cuts.
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { h, setAttribute, setHidden, setText } from './dom';
 import type { TaskState } from './protocol';
-import { FEW_INPUTS, inputs } from './words';
+import { FEW_INPUTS, inputs, LONG_INPUT } from './words';
 
 export class Inputs {
   readonly node: HTMLElement;
@@ -12,13 +12,14 @@ export class Inputs {
     this._text = h('span', { dir: 'auto' });
     this._more = h('button', { type: 'button', class: 'phasenb-fold', click: () => this._toggle() });
     const about = { class: 'phasenb-inputs', role: 'group', 'aria-label': _trans.__('inputs'), hidden: true };
-    this.node = h('div', about, this._text, this._more);
+    this.node = h('div', about, this._text, ' ', this._more);
   }
 
   update(task: TaskState): void {
     if (task.inputs !== this._inputs) {
       this._inputs = task.inputs;
-      this._all = inputs(task);
+      this._few = inputs(task).slice(0, FEW_INPUTS);
+      this._all = inputs(task, LONG_INPUT);
       this._paint();
     }
   }
@@ -29,16 +30,19 @@ export class Inputs {
   }
 
   private _paint(): void {
-    const shown = this._open ? this._all : this._all.slice(0, FEW_INPUTS);
-    const folded = this._all.length - FEW_INPUTS;
+    const others = this._all.length - this._few.length;
+    const cut = this._few.some((text, index) => text !== this._all[index]);
+    const opens = others > 0 ? this._trans.__('+%1 more', others) : this._trans.__('More');
     setHidden(this.node, this._all.length === 0);
-    setText(this._text, shown.join(', '));
-    setHidden(this._more, folded <= 0);
-    setText(this._more, this._open ? this._trans.__('Fewer inputs') : this._trans.__('+%1 more', folded));
+    setText(this._text, this._open ? this._all.join('\n') : this._few.join(', '));
+    this._text.classList.toggle('phasenb-open', this._open);
+    setHidden(this._more, others === 0 && !cut);
+    setText(this._more, this._open ? this._trans.__('Less') : opens);
     setAttribute(this._more, 'aria-expanded', String(this._open));
   }
 
   private _inputs: TaskState['inputs'] | null = null;
+  private _few: string[] = [];
   private _all: string[] = [];
   private _open = false;
   private _text: HTMLElement;

@@ -48,10 +48,7 @@ class Step {
     // A progress bar without a value is an indeterminate one.
     setOptionalAttribute(this._bar, 'aria-valuenow', counts ? null : String(Math.trunc(phase.percent)));
     setShare(this._fill, counts ? 100 : phase.percent);
-    // While it waits to be tried again, the line below says which attempt comes, and when.
-    const number = state === 'retrying' && phase.status === 'retrying' ? null : words.attempt(phase, this._trans);
-    const tried = [number, words.instead(phase, this._trans)].filter(each => each !== null);
-    setOptional(this._tried, tried.join(' · ') || null);
+    setOptional(this._tried, words.tried(task, phase, this._trans));
   }
 
   private _time(phase: Phase, task: TaskState, now: Date): string | null {

@@ -15,6 +15,7 @@ import {
 import { isReference, running } from './reducer';
 
 export const FEW_INPUTS = 3;
+export const LONG_INPUT = 2000; // characters of an input that is shown at length
 const LONGEST = 2000;
 const INPUT_CHARACTERS = 40;
 // ECMA-48 control sequences (colours, cursor) and the characters that are none: a page shows boxes for them.
@@ -194,6 +195,28 @@ export function attempt(phase: Phase, trans: TranslationBundle): string | null {
     return most ? trans.__('attempt %1 of %2', number + 1, most) : trans.__('attempt %1', number + 1);
   }
   return number < 2 ? null : trans.__('attempt %1', number);
+}
+
+/** `attempt 2 · fallback`: which attempt it is, why there is one more where nothing failed, and what runs. While a phase
+ * waits to be tried again, `activity` says which attempt comes. */
+export function tried(task: TaskState, phase: Phase, trans: TranslationBundle): string | null {
+  const waits = task.state === 'retrying' && phase.status === 'retrying';
+  const which = interrupted(task, phase)
+    ? trans.__('attempt %1, as the server or its machine stopped in attempt %2', phase.attempt, phase.attempt - 1)
+    : attempt(phase, trans);
+  return [waits ? null : which, instead(phase, trans)].filter(each => each !== null).join(' · ') || null;
+}
+
+/** Whether the attempt before the one that runs was lost with its host, as far as the newest events tell. */
+function interrupted(task: TaskState, phase: Phase): boolean {
+  const types = task.recent.map(each => each.split(' ')[1]);
+  const failed = task.failures?.newest; // an attempt that failed was not lost: its host was while the next one waited
+  return (
+    phase.status === 'running' &&
+    phase.attempt > 1 &&
+    types[types.lastIndexOf('phase_started') - 1] === 'task_recovered' &&
+    !(failed?.phase === phase.name && failed.attempt === phase.attempt - 1)
+  );
 }
 
 /** What runs in the place of a phase's own function. */

@@ -10,8 +10,7 @@ interface SaidOfTask {
   state: string;
   activity: string | null;
   trouble: TaskFailure | null;
-  attempts: (string | null)[];
-  instead: (string | null)[];
+  tried: (string | null)[];
   elapsed: string | null;
 }
 const SAID: {
@@ -48,8 +47,7 @@ describe('the words are those of Python', () => {
         state: words.stateWord(task.state, trans),
         activity: words.activity(task, now, trans),
         trouble: words.trouble(task),
-        attempts: task.phases.map(phase => words.attempt(phase, trans)),
-        instead: task.phases.map(phase => words.instead(phase, trans)),
+        tried: task.phases.map(phase => words.tried(task, phase, trans)),
         elapsed: words.elapsed(task.started_at, task.ended_at, now)
       }).toEqual(said)
   );

@@ -18,7 +18,6 @@ from phasenb.dto.phase import LogLine, Phase, PhaseStatus
 from phasenb.dto.task_state import State, TaskState
 
 SAVED_LINES = 50
-LONGEST_INPUT = 500  # characters
 
 _TONES = {State.COMPLETED: "good", State.FAILED: "bad"}  # what may have changed since has no colour
 _MARKS: dict[PhaseStatus, tuple[str, str, str]] = {  # mark, tone, word
@@ -64,13 +63,14 @@ def _head(task: TaskState, now: datetime) -> str:
 
 
 def _inputs(task: TaskState) -> str:
-    """One line; those beyond the first few are behind it, and behind a gate before the first phase all are shown."""
+    """One line; what it cuts or leaves out is behind it. A gate before the first phase shows them itself."""
     line = words.inputs_line(task)
     if line is None or words.starts_with_inputs(task):
         return ""
-    if len(task.inputs) <= words.FEW_INPUTS:
+    behind = words.inputs_behind(task)
+    if not behind:
         return f'<p class="pnb-inputs" dir="auto" aria-label="inputs">{escape(line)}</p>'
-    rest = escape(", ".join(words.inputs(task)[words.FEW_INPUTS :]))
+    rest = escape("\n".join(behind))
     summary = f'<summary dir="auto" aria-label="inputs">{escape(line)}</summary>'
     return f'<details class="pnb-inputs">{summary}<p dir="auto">{rest}</p></details>'
 
@@ -85,9 +85,7 @@ def _step(task: TaskState, phase: Phase, now: datetime) -> str:
         took: str | None = words.progress(task, phase)
     else:
         took = words.elapsed(phase.started_at, phase.ended_at, now) if phase.ended_at else None
-    # While it waits to be tried again, the line below says which attempt comes, and when.
-    number = None if task.state is State.RETRYING and phase.status is PhaseStatus.RETRYING else words.attempt(phase)
-    tried = " · ".join(each for each in (number, words.instead(phase)) if each)
+    tried = words.tried(task, phase)
     sub = f'<div class="pnb-sub">{escape(tried)}</div>' if tried else ""
     share = f"{min(100.0, phase.percent):.4g}"
     counts = words.counts(task, phase)  # a bar without a value is an indeterminate one
@@ -112,7 +110,7 @@ def _says(task: TaskState) -> str:
 def _gate(task: TaskState) -> str:
     """What there is to approve."""
     if words.starts_with_inputs(task):
-        lines = words.inputs(task, LONGEST_INPUT)
+        lines = words.inputs(task, words.LONG_INPUT)
         return (
             f'<pre dir="auto" aria-label="inputs to be approved">{escape(chr(10).join(lines))}</pre>' if lines else ""
         )

@@ -60,6 +60,7 @@ background:repeating-linear-gradient(115deg,var(--pnb-tone) 0 8px,transparent 8p
 .pnb-failed .pnb-bar{{background:color-mix(in srgb,var(--pnb-tone) 60%,var(--pnb-well))}}
 .pnb-inputs,.pnb-well{{color:var(--pnb-dim);font-size:12px}}
 .pnb p.pnb-inputs,.pnb details.pnb-inputs{{margin:-6px 0 10px!important;overflow-wrap:anywhere}}
+.pnb-inputs p{{white-space:pre-line}}
 .pnb p.pnb-well{{margin:9px 0 -5px!important}}
 .pnb-sub{{margin-top:3px;color:var(--pnb-dim);font-size:12px}}
 .pnb-pending .pnb-phase,.pnb-pending.pnb-idle .pnb-mark{{color:var(--pnb-dim);font-weight:500}}

@@ -62,8 +62,7 @@ def task_text(
 
 def _phase_line(task: TaskState, phase: Phase, width: int, now: datetime) -> str:
     took = words.elapsed(phase.started_at, phase.ended_at, now) if phase.attempt else None
-    facts = [words.progress(task, phase).rjust(5) if phase.attempt else "", took, words.attempt(phase)]
-    facts.append(words.instead(phase))
+    facts = [words.progress(task, phase).rjust(5) if phase.attempt else "", took, words.tried(task, phase)]
     told = "  ".join(fact for fact in facts if fact)
     return f"  [{_MARKS[phase.status]}] {phase.name.ljust(width)}  {told}".rstrip()
 

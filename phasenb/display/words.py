@@ -31,6 +31,7 @@ STATE_WORDS: dict[State, str] = {
 
 
 FEW_INPUTS = 3
+LONG_INPUT = 2_000  # characters of an input that is shown at length
 _LONGEST = 2_000
 _INPUT_CHARACTERS = 40
 _TIMES = " \N{MULTIPLICATION SIGN} "
@@ -144,6 +145,30 @@ def instead(phase: Phase) -> str | None:
     return "fallback" if phase.fallback == "own" else f"fallback {phase.fallback}"
 
 
+def tried(task: TaskState, phase: Phase) -> str | None:
+    """``"attempt 2 · fallback"``: which attempt it is, why there is one more where nothing failed, and what runs. While
+    a phase waits to be tried again, ``activity`` says which attempt comes.
+    """
+    which = attempt(phase)
+    if task.state is State.RETRYING and phase.status is PhaseStatus.RETRYING:
+        which = None
+    elif _interrupted(task, phase):
+        which = f"{which}, as the server or its machine stopped in attempt {phase.attempt - 1}"
+    return " · ".join(each for each in (which, instead(phase)) if each) or None
+
+
+def _interrupted(task: TaskState, phase: Phase) -> bool:
+    """Whether the attempt before the one that runs was lost with its host, as far as the newest events tell."""
+    if phase.status is not PhaseStatus.RUNNING or phase.attempt < 2:
+        return False
+    newest = task.failures.newest if task.failures is not None else None
+    if newest is not None and (newest.phase, newest.attempt) == (phase.name, phase.attempt - 1):
+        return False  # it failed: its host was lost while the next attempt waited
+    types = [each.split()[1] for each in task.recent]
+    started = max((place for place, kind in enumerate(types) if kind == "phase_started"), default=0)
+    return started > 0 and types[started - 1] == "task_recovered"
+
+
 def in_line(position: int) -> str:
     """A place in the queue, as "4th in line"."""
     if position == 1:
@@ -188,6 +213,12 @@ def inputs_line(task: TaskState) -> str | None:
     all_ = inputs(task)
     more = [f"+{len(all_) - FEW_INPUTS} more"] if len(all_) > FEW_INPUTS else []
     return ", ".join([*all_[:FEW_INPUTS], *more]) or None
+
+
+def inputs_behind(task: TaskState) -> list[str]:
+    """What ``inputs_line`` cuts or leaves out, at length."""
+    pairs = enumerate(zip(inputs(task), inputs(task, LONG_INPUT), strict=True))
+    return [whole for place, (line, whole) in pairs if place >= FEW_INPUTS or line != whole]
 
 
 def _value(value: Json, longest: int) -> str:

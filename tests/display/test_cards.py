@@ -221,6 +221,19 @@ def test_inputs_are_one_line_and_those_beyond_three_are_folded(life):
     assert "pnb-inputs" not in task_html(life().task, now=task.updated_at, styled=False)
 
 
+def test_an_input_that_the_line_cuts_is_behind_it(life):
+    task = life(inputs={"text": "lorem " * 30, "n": 3, "all": "x" * 5000}).start("research").task
+    page = task_html(task, now=task.updated_at, styled=False)
+    behind = re.search(r'</summary><p dir="auto">(.*?)</p></details>', page, re.DOTALL)[1].splitlines()
+    assert behind == ["text=" + ("lorem " * 30).strip(), f"all={'x' * 1999}…"]
+
+
+def test_a_lost_attempt_is_the_reason_for_the_next_in_every_display(life):
+    again = life().start("research").add(ev.TaskRecovered, host="h2", lost_attempt=1).start("research", attempt=2)
+    for told in (read(task_html(again.task, now=again.now)), task_text(again.task, now=again.now)):
+        assert "attempt 2, as the server or its machine stopped in attempt 1" in told
+
+
 def test_a_gate_before_the_first_phase_shows_the_inputs(life):
     lived = life(inputs={"path": "x.csv", "alpha": 0.1})
     task = lived.add(ev.ApprovalRequested, phase="research", output=None, revision=1).task

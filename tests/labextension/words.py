@@ -11,7 +11,7 @@ from pathlib import Path
 from phasenb.display import words
 from phasenb.dto.phase import PhaseStatus
 from phasenb.dto.phase_result import ErrorInfo
-from phasenb.dto.task_state import Queue, State, TaskFailure, TaskState
+from phasenb.dto.task_state import FailureNote, Failures, Queue, State, TaskFailure, TaskState
 
 from .vectors import VECTORS as HISTORIES
 
@@ -84,8 +84,7 @@ def _of(task, now):
         "state": words.STATE_WORDS[task.state],
         "activity": activity,
         "trouble": trouble and trouble.model_dump(mode="json"),
-        "attempts": [words.attempt(phase) for phase in task.phases],
-        "instead": [words.instead(phase) for phase in task.phases],
+        "tried": [words.tried(task, phase) for phase in task.phases],
         "elapsed": words.elapsed(task.started_at, task.ended_at, now),
     }
 
@@ -102,7 +101,12 @@ def _tasks():
             if kind not in seen:
                 seen.add(kind)
                 found.append((task, task.updated_at + timedelta(seconds=2.5)))
-    return found + _waiting(found[0][0]) + _due(next(task for task, _ in found if task.retry_at is not None))
+    return (
+        found
+        + _waiting(found[0][0])
+        + _lost(found)
+        + _due(next(task for task, _ in found if task.retry_at is not None))
+    )
 
 
 def _given(inputs):
@@ -124,6 +128,17 @@ def _copies():
     found = [task for task, _ in _tasks()]
     live = next(task for task in found if task.state is State.RUNNING)
     return [(live, at), (live, at.replace(day=14, hour=23))]
+
+
+def _lost(found):
+    """In its second attempt after a host was lost: the first ran then, or had failed."""
+    running = next(task for task, _ in found if task.running is not None and task.running.name == PHASE)
+    phases = (running.phases[0].changed(attempt=2), *running.phases[1:])
+    note = FailureNote(phase=PHASE, attempt=1, type="KeyError", message="'weight'", at=START)
+    recent = ("2 phase_started", "3 task_recovered", "4 phase_started", "5 phase_checkpoint")
+    again = running.changed(phases=phases, recent=recent, failures=None)
+    failed = again.changed(failures=Failures(count=1, first=note, newest=note))
+    return [(task, START) for task in (again, failed, again.changed(recent=recent[2:]))]
 
 
 def _waiting(task):
