@@ -55,7 +55,7 @@ export function sayConnection(store: TaskStore, trans: TranslationBundle): void 
       ANNOUNCER.say('connection', trans.__('The connection to the server is back.'));
     } else if (goesOn && kind !== 'connected' && kind !== 'connecting') {
       lost = true;
-      ANNOUNCER.say('connection', connectionSentence(connection, true, trans) ?? '');
+      ANNOUNCER.say('connection', connectionSentence(connection, 1, trans) ?? '');
     }
   });
 }

@@ -53,7 +53,6 @@ export function setStyle(element: HTMLElement, name: string, value: string): voi
   }
 }
 
-/** How much of its bar `fill` covers; it moves without a new layout of the page. */
 /** Set an attribute, or take it away: `null`. */
 export function setOptionalAttribute(element: Element, name: string, value: string | null): void {
   if (value === null) {
@@ -63,6 +62,7 @@ export function setOptionalAttribute(element: Element, name: string, value: stri
   }
 }
 
+/** How much of its bar `fill` covers; it moves without a new layout of the page. */
 export function setShare(fill: HTMLElement, percent: number): void {
   setStyle(fill, 'transform', `scaleX(${Math.min(100, percent) / 100})`);
 }

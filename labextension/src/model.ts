@@ -93,6 +93,15 @@ export class TaskModel {
     }
   }
 
+  /** The place in the queue, as a snapshot tells it; ignored where this model knows more, or less, of the task. */
+  setQueue({ seq, queue }: TaskState): void {
+    const known = this.state;
+    const same = known?.queue?.position === queue?.position && known?.queue?.reason === queue?.reason;
+    if (known !== null && known.seq === seq && !same) {
+      this._become({ ...known, queue });
+    }
+  }
+
   /** Start again from a snapshot. */
   reset(state: TaskState): void {
     this.decision = null;

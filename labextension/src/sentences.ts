@@ -7,8 +7,8 @@ import { ConnectionLost, inTrouble, ServerError } from './errors';
 /** Where a person may try again, and nothing does by itself. */
 export const UNREACHED: ReadonlySet<Connection['kind']> = new Set(['absent', 'forbidden', 'expired', 'outdated']);
 
-/** How things stand with the server, for somebody who looks at a task that may be running (`goesOn`). */
-export function connectionSentence(connection: Connection, goesOn: boolean, trans: TranslationBundle): string | null {
+/** How things stand with the server, for a person who looks at tasks of which `live` may be running. */
+export function connectionSentence(connection: Connection, live: number, trans: TranslationBundle): string | null {
   switch (connection.kind) {
     case 'idle':
       return null;
@@ -24,9 +24,11 @@ export function connectionSentence(connection: Connection, goesOn: boolean, tran
     case 'connecting':
       return trans.__('Connecting to the server…');
     case 'reconnecting':
-      return goesOn
-        ? trans.__(
-            'The server can’t be reached. If the task stopped with it, it goes on when the server is back. Reconnecting…'
+      return live > 0
+        ? trans._n(
+            'The server can’t be reached. If the task stopped with it, it goes on when the server is back. Reconnecting…',
+            'The server can’t be reached. Tasks that stopped with it go on when the server is back. Reconnecting…',
+            live
           )
         : trans.__('The connection to the server is lost. Reconnecting…');
     case 'absent':

@@ -8,13 +8,14 @@ import { type ISignal, Signal } from '@lumino/signaling';
 import type { Client, Told } from './client';
 import { inTrouble, ServerError } from './errors';
 import { NO_EPOCH, TAIL_LINES, type TailLine, TaskModel } from './model';
-import type { Feed, PhaseResult, Subscribed, TaskEvent, Welcome } from './protocol';
+import type { Feed, PhaseResult, Reply, Subscribed, TaskEvent, Welcome } from './protocol';
 import type { Saved } from './source';
 
 /** Calls back before the next painting; requestAnimationFrame in a page. */
 export type Frame = (paint: () => void) => unknown;
 
 export const PLACES_MS = 1000;
+const PLACES_PAGES = 5;
 
 /** Below `phasenb/api`. An id may come from a notebook, or a command's arguments. */
 export function pathOf(taskId: string): string {
@@ -95,6 +96,15 @@ export class TaskStore {
       } else {
         model.forgetLines(); // the feed tells of the task, not of its output
       }
+    }
+  }
+
+  /** These tasks have rows in sight. Places in the queue are asked for where another queued one is among them. */
+  setInSight(models: Iterable<TaskModel>): void {
+    const before = this._inSight;
+    this._inSight = new Map([...models].map(model => [model.taskId, model.seq]));
+    if (this._queued().some(model => before.get(model.taskId) !== model.seq)) {
+      this._askForPlaces();
     }
   }
 
@@ -208,6 +218,9 @@ export class TaskStore {
           void this._loadTail(model);
         } else {
           this._leave(model.taskId); // what was missing is there; the feed goes on, without the output
+        }
+        if (isQueued(model) && model.state?.queue === null) {
+          this._askForPlaces();
         }
       })
       .catch(error => {
@@ -334,17 +347,39 @@ export class TaskStore {
     }
   }
 
-  /** Only a snapshot tells the place in the queue: what waits and is shown is asked for again when something happened. */
+  /** No event tells the place in the queue: it is asked for after events, where a queued task is shown. */
   private _askForPlaces(): void {
-    const waiting = () => [...this._tasks.values()].filter(isWaiting);
-    if (this._places === undefined && waiting().length > 0) {
+    if (this._places === undefined && this._queued().length > 0) {
       this._places = setTimeout(() => {
         this._places = undefined;
-        for (const model of waiting()) {
-          this._subscribe(model, NO_EPOCH);
-        }
+        void this._loadPlaces();
       }, PLACES_MS);
     }
+  }
+
+  private async _loadPlaces(): Promise<void> {
+    const wanted = new Set(this._queued().map(model => model.taskId));
+    let before: string | null = null;
+    try {
+      for (let page = 0; page < PLACES_PAGES && wanted.size > 0; page++) {
+        const reply: Reply = await this.client.request({ type: 'list', state: 'queued', scope: 'user', before });
+        for (const task of reply.type === 'tasks' ? reply.tasks : []) {
+          this._tasks.get(task.task_id)?.setQueue(task);
+          wanted.delete(task.task_id);
+        }
+        before = reply.type === 'tasks' ? reply.next : null;
+        if (before === null) {
+          return;
+        }
+      }
+    } catch {
+      // The next event, or connection, asks again.
+    }
+  }
+
+  private _queued(): TaskModel[] {
+    const shown = ({ taskId, following }: TaskModel) => following > 0 || this._inSight.has(taskId);
+    return [...this._tasks.values()].filter(model => isQueued(model) && shown(model));
   }
 
   // --- who is told -----------------------------------------------------------------------------------------------
@@ -386,6 +421,7 @@ export class TaskStore {
   private _waiting = false;
   private _retry: ReturnType<typeof setTimeout> | undefined;
   private _places: ReturnType<typeof setTimeout> | undefined;
+  private _inSight: ReadonlyMap<string, number> = new Map();
   private _tries = 0;
   private _feedWaits = false;
   private _scope: 'session' | 'user' | null = null;
@@ -396,6 +432,6 @@ export class TaskStore {
   private _happened = new Signal<this, Happened>(this);
 }
 
-function isWaiting(model: TaskModel): boolean {
-  return model.following > 0 && model.state?.state === 'queued';
+function isQueued(model: TaskModel): boolean {
+  return model.state?.state === 'queued';
 }

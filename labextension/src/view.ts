@@ -197,7 +197,7 @@ export class TaskView {
     const elsewhere = this._epoch !== null && this._epoch !== this._store.client.welcome?.epoch;
     const sentence =
       problem === null
-        ? connectionSentence(connection, goesOn, this._trans)
+        ? connectionSentence(connection, Number(goesOn), this._trans)
         : problemSentence(problem, elsewhere, this._owners(), this._trans);
     const live = HEARD.has(connection.kind) && !('blocked' in connection);
     const finished = task !== null && !goesOn && !live && problem === null;

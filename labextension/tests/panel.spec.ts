@@ -103,6 +103,7 @@ describe('the listing', () => {
 describe('the list', () => {
   const select = jest.fn();
   const nearEnd = jest.fn();
+  const shown = jest.fn();
   let list: TaskList;
   const rows = () => [...list.node.querySelectorAll<HTMLElement>('.phasenb-row')];
   const press = (key: string) => {
@@ -113,7 +114,7 @@ describe('the list', () => {
   beforeEach(() => {
     select.mockReset();
     nearEnd.mockReset();
-    list = new TaskList({ select, nearEnd }, trans);
+    list = new TaskList({ select, nearEnd, shown }, trans);
     document.body.append(list.node);
   });
 
@@ -135,6 +136,13 @@ describe('the list', () => {
     expect(nearEnd).toHaveBeenCalled();
   });
 
+  it('tells which tasks have a row, for what is only asked about those in sight', () => {
+    const items = Array.from({ length: 50 }, (_, index) => known(index));
+    list.setItems(items);
+    const told = shown.mock.lastCall?.[0];
+    expect(told).toEqual(items.slice(0, rows().length));
+  });
+
   it('is walked with the keyboard', () => {
     list.setItems([known(1), known(2), known(3)]);
     press('ArrowDown');
@@ -147,7 +155,25 @@ describe('the list', () => {
     expect(rows().map(row => row.getAttribute('aria-selected'))).toEqual(['false', 'false', 'true']);
   });
 
-  it('says of a retry which attempt comes, and when', () => {
+  it('says the place of what is queued, first', () => {
+    const task = known(1, { state: 'queued', queue: { position: 4, reason: 'Both workers are busy' } }).state;
+    expect(rowSays(task, null, trans)).toBe('4th in line · Both workers are busy');
+    expect(rowSays({ ...task, queue: null }, null, trans)).toBe('queued');
+  });
+
+  it('says of what it heard last today only the time, and all of it in the tooltip', () => {
+    const model = known(1);
+    const at = new Date();
+    at.setHours(17, 24, 21, 0);
+    model.setLive(false);
+    model.asOf = at;
+    list.setItems([model]);
+    const says = rows()[0]?.querySelector<HTMLElement>('.phasenb-row-says');
+    expect(says?.textContent).toBe('as of 17:24: running, 10 %');
+    expect(says?.title).toMatch(/^as of \d{4}-\d\d-\d\d 17:24:21: running, 10 %$/);
+  });
+
+  it('says of a retry what failed, which attempt comes, and when', () => {
     const snapped = known(1).state;
     const [first, ...others] = snapped?.phases ?? [];
     const phases = [
@@ -155,12 +181,11 @@ describe('the list', () => {
       ...others
     ] as TaskState['phases'];
     const due = new Date(2026, 0, 1, 14, 3, 22);
-    const says = rowSays(
-      { ...snapped, state: 'retrying', phases, retry_at: due.toISOString() } as TaskState,
-      null,
-      trans
-    );
-    expect(says).toBe('research · attempt 2 of 5, next at 14:03:22');
+    const waits = { ...snapped, state: 'retrying', phases, retry_at: due.toISOString() } as TaskState;
+    expect(rowSays(waits, null, trans)).toBe('research · attempt 2 of 5, next at 14:03:22');
+    const error = { phase: 'research', attempt: 1, error: { type: 'ConnectionError', message: 'no route' } };
+    const told = rowSays({ ...waits, error } as TaskState, null, trans);
+    expect(told).toBe('ConnectionError: no route · attempt 2 of 5, next at 14:03:22');
   });
 
   it('shows the time by which it is ordered, as all times are written', () => {
@@ -312,7 +337,7 @@ describe('the notices', () => {
     expect(told.map(notice => notice.kind)).toEqual(['completed', 'failed']);
   });
 
-  it('say nothing of what is on the screen, or took under five seconds', () => {
+  it('say nothing of what is on the screen, or took under five seconds, however long it waited for a worker', () => {
     const { taskId } = known(1);
     seen(taskId, true);
     hear({ state: 'running' });
@@ -320,7 +345,7 @@ describe('the notices', () => {
     hear(ENDED);
     seen(taskId, false);
     hear({ state: 'running', ended_at: null }, true, 2);
-    hear({ ...ENDED, ended_at: '2026-01-01T00:00:04.900000Z' }, true, 2);
+    hear({ ...ENDED, started_at: '2026-01-01T00:00:08.200000Z' }, true, 2);
     expect(told).toEqual([]);
   });
 

@@ -4,9 +4,11 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { ServerConnection } from '@jupyterlab/services';
 import { type WebSocket as Socket, WebSocketServer } from 'ws';
-import type { Command, TaskState, Welcome } from '../src/protocol';
+import type { Command, Subscribe, TaskState, Welcome } from '../src/protocol';
 
 export const EPOCH = 'epoch-1';
+/** Of a client that tries again at once. */
+export const TIMING = { firstDelay: 0.01, longestDelay: 0.02, silence: 30, patience: 10 };
 
 const TOKEN = { token: 's e', appendToken: true };
 
@@ -182,6 +184,21 @@ export class FakeServer {
 }
 
 export const TASK_ID = '01KC0000000000000000000000';
+/** Progress of its first phase, without a percent. */
+export const UPDATE = {
+  ...{ type: 'phase_update', task_id: TASK_ID, phase: 'research', attempt: 1 },
+  ...{ message: null, eta_s: null, done: null, total: null, metrics: {} }
+};
+/** Lines of output of its first phase, from the first one. */
+export const LOG = {
+  ...{ type: 'phase_log', task_id: TASK_ID, phase: 'research', attempt: 1, first_line: 1, dropped: 0, lines: [] }
+};
+
+/** The answer to a subscription to `task`; `recovered`: its events follow, in the place of a snapshot. */
+export function subscribed({ epoch }: FakeServer, command: Subscribe, task: TaskState, recovered = false): object {
+  const told = { epoch, seq: task.seq, recovered, snapshot: recovered ? null : task };
+  return { type: 'subscribed', task_id: command.task_id, ...told };
+}
 
 /** A running task in its first phase. */
 export function snapshot(change: Partial<TaskState> = {}): TaskState {

@@ -2,7 +2,7 @@ import { Client } from '../src/client';
 import type { TaskModel } from '../src/model';
 import type { Subscribe, TaskState } from '../src/protocol';
 import { TaskStore } from '../src/store';
-import { EPOCH, FakeServer, snapshot, TASK_ID, until } from './server';
+import { EPOCH, FakeServer, LOG, snapshot, subscribed, TASK_ID, TIMING, UPDATE, until } from './server';
 
 const OTHER = '01KC0000000000000000000001';
 const ABOUT = { task_id: TASK_ID, session: 'nb:one', at: '2026-01-01T00:00:02.000000Z' };
@@ -19,6 +19,7 @@ describe('the store of tasks', () => {
   let store: TaskStore;
   let frames: (() => void)[];
   let task: TaskState;
+  let queued: TaskState[]; // with their places
 
   const paint = () => {
     for (const frame of frames.splice(0)) {
@@ -35,30 +36,22 @@ describe('the store of tasks', () => {
   beforeEach(async () => {
     server = await FakeServer.start();
     task = snapshot();
+    queued = [];
     server.answer = (command, say) => {
       if (command.type === 'subscribe') {
         const recovered = command.epoch === server.epoch && (command.after_seq ?? 0) > 0;
-        const state = recovered ? null : task;
-        say({
-          type: 'subscribed',
-          task_id: command.task_id,
-          epoch: server.epoch,
-          seq: task.seq,
-          recovered,
-          snapshot: state
-        });
+        say(subscribed(server, command, task, recovered));
       } else if (command.type === 'subscribe_feed') {
         say({ type: 'feed', tasks: [task], cursor: 'cursor-1', next: null });
       } else if (command.type === 'unsubscribe') {
         say({ type: 'ok' });
+      } else if (command.type === 'list' && command.state === 'queued') {
+        say({ type: 'tasks', tasks: queued, next: null });
       } else if (command.type === 'list') {
         say({ type: 'tasks', tasks: [snapshot({ task_id: OTHER, state: 'completed' })], next: OTHER });
       }
     };
-    client = new Client({
-      settings: server.settings,
-      timing: { firstDelay: 0.01, longestDelay: 0.02, silence: 30, patience: 10 }
-    });
+    client = new Client({ settings: server.settings, timing: TIMING });
     frames = [];
     store = new TaskStore(client, frame => frames.push(frame));
   });
@@ -83,33 +76,17 @@ describe('the store of tasks', () => {
     paint();
     let told = 0;
     model.changed.connect(() => (told += 1));
-    const update = {
-      type: 'phase_update',
-      task_id: TASK_ID,
-      phase: 'research',
-      attempt: 1,
-      message: null,
-      eta_s: null
-    };
     for (let percent = 21; percent < 60; percent++) {
-      server.say({ ...update, percent });
+      server.say({ ...UPDATE, percent });
     }
     await until(() => model.state?.phases[0]?.percent === 59);
     expect([told, frames.length]).toEqual([0, 1]);
     paint();
     expect(told).toBe(1);
-    server.say({ ...update, percent: 59 });
+    server.say({ ...UPDATE, percent: 59 });
     server.say({ ...PAUSED, seq: 2 }); // known already
-    server.say({
-      type: 'phase_log',
-      task_id: TASK_ID,
-      phase: 'research',
-      attempt: 1,
-      first_line: 1,
-      dropped: 0,
-      lines: []
-    });
-    server.say({ ...update, task_id: OTHER, percent: 99 });
+    server.say(LOG);
+    server.say({ ...UPDATE, task_id: OTHER, percent: 99 });
     await client.request({ type: 'unsubscribe', feed: true });
     expect(frames).toEqual([]);
   });
@@ -251,15 +228,28 @@ describe('the store of tasks', () => {
     task = snapshot({ state: 'queued', seq: 1 });
     store.openFeed('user');
     const model = await follow();
-    const asked = subscriptions().length;
-    task = { ...task, queue: { position: 2, reason: 'all 2 places are taken' } };
+    task = { ...task, queue: { position: 2, reason: 'Both workers are busy' } };
+    queued = [task];
     server.say(CREATED);
-    await until(() => model.state?.queue !== null);
-    expect(
-      subscriptions()
-        .slice(asked)
-        .map(each => [each.task_id, each.epoch])
-    ).toEqual([[TASK_ID, '']]);
+    await until(() => model.state?.queue?.position === 2);
+  });
+
+  it('asks for the place of what is shown after its event, and of rows that come into sight', async () => {
+    task = snapshot({ state: 'queued', seq: 1 });
+    store.openFeed('user');
+    await until(() => store.complete);
+    queued = [{ ...task, queue: { position: 2, reason: 'Both workers are busy' } }];
+    const model = await follow(); // from where the feed was: no snapshot comes
+    await until(() => model.state?.queue?.position === 2);
+    store.release(TASK_ID);
+    queued = [{ ...task, queue: { position: 1, reason: 'Both workers are busy' } }];
+    store.setInSight([model]);
+    store.setInSight([model]);
+    await until(() => model.state?.queue?.position === 1);
+    const asked = server.heard.filter(command => command.type === 'list');
+    expect(asked).toMatchObject([{ state: 'queued' }, { state: 'queued' }]);
+    store.setInSight([]);
+    expect(model.state?.seq).toBe(1);
   });
 
   it('leaves a task when nobody shows it any more', async () => {

@@ -1,6 +1,6 @@
 import { TICKER } from '../src/ticker';
 import { document } from './page';
-import { snapshot, TASK_ID, until } from './server';
+import { LOG, snapshot, TASK_ID, UPDATE, until } from './server';
 import { asked, buttons, client, open, openSaved, phase, press, server, shown, task, tell, text, view } from './viewed';
 
 const ERROR = {
@@ -39,8 +39,19 @@ describe('the view of a task', () => {
     const more = view.node.querySelector<HTMLButtonElement>('.phasenb-inputs button');
     expect([more?.textContent, more?.getAttribute('aria-expanded')]).toEqual(['+2 more', 'false']);
     more?.click();
-    expect(text('.phasenb-inputs > span')).toBe('path=x.csv, alpha=0.1, depth=3, seed=7, kind=forest');
+    expect(text('.phasenb-inputs > span')).toBe('path=x.csv\nalpha=0.1\ndepth=3\nseed=7\nkind=forest');
     expect(more?.getAttribute('aria-expanded')).toBe('true');
+  });
+
+  it('opens an input that the line cuts, to its end or 2,000 characters', async () => {
+    await open({ inputs: { text: 'lorem '.repeat(30), n: 3, all: 'x'.repeat(5000) } });
+    const more = view.node.querySelector<HTMLButtonElement>('.phasenb-inputs button');
+    expect([shown('.phasenb-inputs button'), more?.textContent]).toEqual([true, 'More']);
+    more?.click();
+    const [first, second, third] = text('.phasenb-inputs > span')?.split('\n') ?? [];
+    expect([first, second]).toEqual([`text=${'lorem '.repeat(30).trim()}`, 'n=3']);
+    expect(third).toBe(`all=${'x'.repeat(1999)}…`);
+    expect(more?.textContent).toBe('Less');
   });
 
   it('has no line of inputs where there are none, and no button where all are shown', async () => {
@@ -114,9 +125,8 @@ describe('the view of a task', () => {
     const tick = jest.spyOn(TICKER, 'add');
     try {
       await open();
-      const about = { task_id: TASK_ID, phase: 'research', attempt: 1, done: null, total: null, metrics: {} };
       const tell = async (percent: number) => {
-        server.say({ ...about, type: 'phase_update', percent, message: `${percent} eggs`, eta_s: null });
+        server.say({ ...UPDATE, percent, message: `${percent} eggs` });
         await until(() => view.model.state?.message === `${percent} eggs`);
         await new Promise(resolve => setImmediate(resolve));
       };
@@ -153,6 +163,13 @@ describe('the view of a task', () => {
     await until(() => view.model.seq === 3);
     view.paint();
     expect(shown('.phasenb-error')).toBe(false);
+  });
+
+  it('says why there is another attempt where none failed: its server was lost', async () => {
+    const phases = [phase({ status: 'running', attempt: 2 })];
+    await open({ phases, recent: ['2 phase_started', '3 task_recovered', '4 phase_started'] });
+    const lost = 'attempt 2, as the server or its machine stopped in attempt 1';
+    expect(text('.phasenb-step .phasenb-sub')).toBe(lost);
   });
 
   it('counts attempts, and down to the next one', async () => {
@@ -267,19 +284,11 @@ describe('the view of a task', () => {
     await open();
     const bar = () => document.querySelector('[role=progressbar]');
     expect(bar()?.getAttribute('aria-valuenow')).toBe('20');
-    const update = {
-      type: 'phase_update',
-      task_id: TASK_ID,
-      phase: 'research',
-      attempt: 1,
-      message: null,
-      metrics: {}
-    };
-    server.say({ ...update, percent: 0, done: 1204, total: null, eta_s: null, bar: 1, line: 'a: 10it\nb: 3it' });
+    server.say({ ...UPDATE, percent: 0, done: 1204, bar: 1, line: 'a: 10it\nb: 3it' });
     await until(() => text('.phasenb-took') === '1,204 so far');
     expect([bar()?.hasAttribute('data-counts'), bar()?.hasAttribute('aria-valuenow')]).toEqual([true, false]);
     expect(text('.phasenb-log pre')).toBe('a: 10it\nb: 3it');
-    server.say({ ...update, percent: 50, done: 602, total: 1204, eta_s: null, bar: 2, line: null });
+    server.say({ ...UPDATE, percent: 50, done: 602, total: 1204, bar: 2, line: null });
     await until(() => text('.phasenb-took') === '50 %');
     expect([bar()?.hasAttribute('data-counts'), shown('.phasenb-log')]).toEqual([false, false]);
   });
@@ -287,16 +296,7 @@ describe('the view of a task', () => {
   it('shows few lines of the log, and all when asked', async () => {
     await open();
     const lines = Array.from({ length: 9 }, (_, index) => ({ stream: 'stdout', text: `line ${index}`, at: '' }));
-    server.say({
-      type: 'phase_log',
-      task_id: TASK_ID,
-      phase: 'research',
-      attempt: 1,
-      first_line: 1,
-      dropped: 4,
-      skipped: 3,
-      lines
-    });
+    server.say({ ...LOG, dropped: 4, skipped: 3, lines });
     await until(() => shown('.phasenb-log'));
     expect(text('.phasenb-log pre')?.split('\n').length).toBe(6);
     expect(text('.phasenb-log .phasenb-sub')).toBe(

@@ -7,7 +7,7 @@ import type { Saved } from '../src/source';
 import { TaskStore } from '../src/store';
 import { TaskView } from '../src/view';
 import { document } from './page';
-import { FakeServer, snapshot, TASK_ID, until } from './server';
+import { FakeServer, snapshot, subscribed, TASK_ID, TIMING, until } from './server';
 
 export let server: FakeServer;
 export let client: Client;
@@ -53,20 +53,12 @@ beforeEach(async () => {
   server = await FakeServer.start();
   server.answer = (command, say) => {
     if (command.type === 'subscribe') {
-      say({
-        type: 'subscribed',
-        task_id: TASK_ID,
-        epoch: server.epoch,
-        seq: task.seq,
-        recovered: false,
-        snapshot: task
-      });
+      say(subscribed(server, command, task));
     } else if (command.type !== 'hello') {
       say({ type: 'ok' });
     }
   };
-  const timing = { firstDelay: 0.01, longestDelay: 0.02, silence: 30, patience: 10 };
-  client = new Client({ settings: server.settings, timing });
+  client = new Client({ settings: server.settings, timing: TIMING });
   store = new TaskStore(client, frame => setImmediate(frame));
 });
 

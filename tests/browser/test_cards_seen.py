@@ -23,10 +23,11 @@ def fit(read, alpha):
         raise ValueError("\\n".join(f"fold {n}: alpha={alpha} does not converge" for n in range(30)))
     return read
 
-inputs = {"path": "data/penguins.csv", "depth": 3, "seed": 7, "kind": "forest"}
+inputs = {"path": "data/penguins.csv", "depth": 3, "seed": 7, "kind": "forest " * 20}
 flow.launch(alpha=0.1, **inputs)
 flow.launch(alpha=2, **inputs)
 """
+FOREST = " ".join(["forest"] * 20)
 FOLDED = "alpha=0.1, path=data/penguins.csv, depth=3"
 TWO = "alpha=2, path=data/penguins.csv, depth=3, +2 more"
 LINE_HEIGHT = 19  # of 13 px text, rounded up
@@ -36,6 +37,7 @@ def look(page, theme, width):
     page.set_viewport_size({"width": width, "height": 900})
     page.evaluate(f"() => window.jupyterapp.commands.execute('apputils:change-theme', {{theme: '{theme}'}})")
     page.locator(f"body[data-jp-theme-name='{theme}']").wait_for(state="attached")
+    page.locator("#jupyterlab-splash").wait_for(state="detached")
 
 
 @pytest.fixture
@@ -80,7 +82,7 @@ def test_a_card_shows_inputs_errors_and_ids(lab_with, page, shot):
     inputs = failing.get_by_role("group", name="inputs")
     assert inputs.locator("span").inner_text() == FOLDED
     inputs.get_by_role("button", name="+2 more").press("Enter")
-    assert inputs.locator("span").inner_text() == f"{FOLDED}, seed=7, kind=forest"
+    assert inputs.locator("span").inner_text().splitlines() == [*FOLDED.split(", "), "seed=7", f"kind={FOREST}"]
     bar = failing.locator(".phasenb-step[data-status=failed] .phasenb-bar")
     red = bar.evaluate("node => getComputedStyle(node).backgroundColor")
     assert red != done.locator(".phasenb-bar").first.evaluate("node => getComputedStyle(node).backgroundColor")
@@ -90,8 +92,9 @@ def test_a_card_shows_inputs_errors_and_ids(lab_with, page, shot):
     shot("done")
 
     identifier = done.locator(".phasenb-id")
-    full = identifier.get_attribute("aria-label").split()[-1]
+    full = identifier.get_attribute("title").splitlines()[0]
     assert full.endswith(identifier.inner_text())
+    assert len(full) == 26
     identifier.press("Enter")
     identifier.get_by_text("copied").wait_for()
     assert page.evaluate("() => navigator.clipboard.readText()") == full

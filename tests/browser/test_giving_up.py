@@ -46,7 +46,11 @@ def test_a_waiting_retry_says_what_failed_and_is_given_up(server, page, picture)
     card.get_by_text("the weather service does not answer").first.wait_for()
     card.get_by_text("attempt 2 of 3, next in").wait_for()
     row = page.locator("#phasenb-panel .phasenb-row", has=page.get_by_text("report", exact=True))
-    row.get_by_text("the weather service does not answer").wait_for()
+    says = row.locator(".phasenb-row-says", has_text="ConnectionError: the weather service does not answer")
+    says.wait_for()
+    title = row.locator(".phasenb-row-name").bounding_box()
+    assert says.bounding_box()["height"] > 1.5 * title["height"], "what failed has two lines"
+    assert title["y"] - row.bounding_box()["y"] < 10
     row.click()
     detail = page.locator("#phasenb-panel").get_by_role("button", name="Give up")
     detail.wait_for()

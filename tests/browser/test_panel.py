@@ -69,9 +69,10 @@ class Lab:
         return self.server.request("phasenb/api/tasks", body)["task_id"]
 
     def grow_old(self, task_id):
-        """Wait until a task has taken so long that its end is worth a word."""
-        created = self.server.request(f"phasenb/api/tasks/{task_id}")["created_at"]
-        self.page.wait_for_function("created => Date.now() - Date.parse(created) > 5000", arg=created)
+        """Wait until a task has worked so long that its end is worth a word."""
+        self.row(self.server.request(f"phasenb/api/tasks/{task_id}")["name"]).get_by_text("50% of the eggs").wait_for()
+        started = self.server.request(f"phasenb/api/tasks/{task_id}")["started_at"]
+        self.page.wait_for_function("started => Date.now() - Date.parse(started) > 5000", arg=started)
 
     def open(self, page, path=""):
         """A page without what an earlier one left: no documents, no side bar as it was."""

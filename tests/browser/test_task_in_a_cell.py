@@ -78,7 +78,7 @@ def progress(tmp_path):
 @pytest.fixture
 def lab_with(jupyter_process, tmp_path):
     """JupyterLab with one notebook, cell.ipynb, of one cell."""
-    return lambda source, app="jupyterlab": start(jupyter_process, tmp_path, source, app)
+    return lambda source, app="jupyterlab", options=(): start(jupyter_process, tmp_path, source, app, options)
 
 
 @pytest.fixture
@@ -194,6 +194,7 @@ def test_a_killed_server_is_told_of_and_the_task_goes_on_with_the_next_one(
     task.locator(".phasenb-connection").wait_for(state="hidden")
     progress.set(0.7)
     task.get_by_text("70% of the eggs counted").wait_for()
+    task.get_by_text("attempt 2, as the server or its machine stopped in attempt 1").wait_for()
     progress.set(1)
     page.locator(".phasenb-task[data-state=completed]").wait_for()
 

@@ -1,8 +1,8 @@
 // A list of tasks of any length: only the rows that are in sight are on the page.
 //
 // Rules: rows are of one height, so a place is a multiplication; a row that scrolls out of sight shows another task
-// next; painting touches what differs, asks for no layout, and rests while nobody sees the list. To a keyboard and a screen reader it is a listbox: its options say which of how
-// many they are, though most of them are not there.
+// next; painting touches what differs, asks for no layout, and rests while nobody sees the list. To a keyboard and a
+// screen reader it is a listbox: its options say which of how many they are, though most of them are not there.
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { h, setAttribute, setStyle } from '../dom';
@@ -18,6 +18,8 @@ export interface Listeners {
   select: (taskId: string) => void;
   /** The end of what is there is near: there may be more. */
   nearEnd: () => void;
+  /** Which tasks have a row on the page; none while nobody sees the list. */
+  shown: (models: readonly Known[]) => void;
 }
 
 let made = 0;
@@ -88,6 +90,7 @@ export class TaskList {
   /** Bring the rows in sight up to date. */
   paint(): void {
     if (!this.isSeen) {
+      this._listeners.shown([]);
       return;
     }
     const first = Math.max(0, Math.floor(this._top / ROW_HEIGHT) - AROUND);
@@ -110,6 +113,7 @@ export class TaskList {
     }
     const active = this._active !== null && wanted.has(this._active) ? `${this._prefix}-${this._active}` : '';
     setAttribute(this.node, 'aria-activedescendant', active);
+    this._listeners.shown(shown);
     if (last > this._items.length - AROUND) {
       this._listeners.nearEnd();
     }

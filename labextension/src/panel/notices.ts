@@ -1,7 +1,11 @@
 // What becomes of tasks, told once, wherever they were launched.
 //
-// Rules: what is on the screen, or was over before somebody could look away, needs no notice; what had ended when this page first heard of it is not told; an approval that waits is told when it is first
-// heard of; a notice is taken back when its task has gone on, so that there is one of a task at most; and when somebody sees its task; of many of a kind in a row a few are told, and the others counted in one more; what happened while the connection was lost is told when it is back.
+// Rules:
+// * A task on the screen needs no notice, and neither does work of under five seconds.
+// * An end that came before this page heard of the task is not told. An approval that waits is told at once.
+// * A task has one notice at most. It is taken back when the task goes on, or when a person sees the task.
+// * Of many notices of a kind in a row, a few are shown. One more counts the rest.
+// * What happened while the connection was lost is told when it is back.
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { TaskModel } from '../model';
@@ -157,10 +161,9 @@ class Others {
   private _standing: Standing | null = null;
 }
 
-/** Who launched it has not looked away yet. */
-function wasShort(task: TaskState): boolean {
-  const end = task.ended_at;
-  return end !== null && Date.parse(end) - Date.parse(task.created_at) < SHORT_MS;
+/** Work of a moment needs no word. What counts is what the notice says that it took, without the wait for a worker. */
+function wasShort({ created_at, started_at, ended_at }: TaskState): boolean {
+  return ended_at !== null && Date.parse(ended_at) - Date.parse(started_at ?? created_at) < SHORT_MS;
 }
 
 /** What is worth a word when it changes; each gate is another one. */

@@ -44,7 +44,12 @@ export class TaskPanel extends Panel {
     this.title.caption = trans.__('Tasks of phasenb');
     this.node.setAttribute('role', 'region');
     this.node.setAttribute('aria-label', trans.__('Tasks'));
-    this._list = new TaskList({ select: taskId => this.select(taskId), nearEnd: () => this._loadPast() }, trans);
+    const listeners = {
+      select: (taskId: string) => this.select(taskId),
+      nearEnd: () => this._loadPast(),
+      shown: (models: readonly TaskModel[]) => store.setInSight(models)
+    };
+    this._list = new TaskList(listeners, trans);
     const list = h('div', { class: 'phasenb-list-box' }, this._list.node, this._buildEmpty());
     this._lower = new Panel();
     this._lower.addClass('phasenb-detail-box');
@@ -212,15 +217,11 @@ export class TaskPanel extends Panel {
     const sentence =
       connection.kind === 'absent'
         ? trans.__('This server does not have the phasenb extension: there are no tasks to show.')
-        : connectionSentence(connection, this._goesOn(), trans);
+        : connectionSentence(connection, counted(this.store.tasks.values()).live, trans);
     setHidden(this._state, sentence === null);
     setText(this._connection, sentence ?? '');
     setHidden(this._tryAgain, !UNREACHED.has(connection.kind));
     this._paintEmpty();
-  }
-
-  private _goesOn(): boolean {
-    return counted(this.store.tasks.values()).live > 0;
   }
 
   private _asked(): boolean {

@@ -1,4 +1,4 @@
-// One task as three lines of a list; two, where it has no inputs.
+// One task as a row of a list: its name, its inputs, what it does. Without inputs the last has two lines.
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { h, setAttribute, setHidden, setOptional, setShare, setText } from '../dom';
@@ -54,9 +54,12 @@ export class Row {
     setAttribute(this._when, 'title', words.dateAndClock(at));
     setOptional(this._inputs, inputsLine(task, this._trans));
     setAttribute(this._inputs, 'title', words.inputs(task).join('\n'));
-    const says = rowSays(task, live ? null : model.asOf, this._trans);
-    setText(this._says, says);
-    setAttribute(this._says, 'title', says);
+    const asOf = live ? null : model.asOf;
+    setText(
+      this._says,
+      rowSays(task, asOf, this._trans, time => when(time, today))
+    );
+    setAttribute(this._says, 'title', rowSays(task, asOf, this._trans));
     setHidden(this._bar, ended || !live);
     setShare(this._fill, task.percent);
   }
@@ -81,10 +84,15 @@ function inputsLine(task: TaskState, trans: TranslationBundle): string | null {
   return [...all.slice(0, words.FEW_INPUTS), ...more].join(', ') || null;
 }
 
-/** The last line. `asOf`: nobody tells of the task any more since then. */
-export function rowSays(task: TaskState, asOf: Date | null, trans: TranslationBundle): string {
+/** What it does. `asOf`: nothing is heard of the task since then. `told`: how a time is. */
+export function rowSays(
+  task: TaskState,
+  asOf: Date | null,
+  trans: TranslationBundle,
+  told = words.dateAndClock
+): string {
   if (asOf !== null && !words.isTerminal(task.state)) {
-    return words.asOf(task, asOf, trans);
+    return words.asOf(task, asOf, trans, told);
   }
   const word = words.stateWord(task.state, trans);
   switch (task.state) {
@@ -93,9 +101,12 @@ export function rowSays(task: TaskState, asOf: Date | null, trans: TranslationBu
       const what = error === null ? '' : `${error.error.type}: ${words.plain(error.error.message)}`;
       return error?.phase ? trans.__('failed in %1: %2', error.phase, what) : `${word} ${what}`;
     }
+    case 'queued':
+      return [place(task, trans), task.queue?.reason].filter(Boolean).join(' · ') || word;
     case 'running':
-    case 'retrying':
       return [task.phase, words.activity(task, null, trans), failed(task)].filter(Boolean).join(' · ');
+    case 'retrying': // the cause first: a row has little room
+      return [failed(task) ?? task.phase, words.activity(task, null, trans)].filter(Boolean).join(' · ');
     case 'cancelling':
       return [word, task.phase, task.message && words.plain(task.message)].filter(Boolean).join(' · ');
     case 'awaiting_approval':
@@ -107,6 +118,10 @@ export function rowSays(task: TaskState, asOf: Date | null, trans: TranslationBu
     default:
       return word;
   }
+}
+
+function place({ queue }: TaskState, trans: TranslationBundle): string | null {
+  return queue === null ? null : words.inLine(queue.position, trans);
 }
 
 /** What went wrong in the phase that is tried again. */
