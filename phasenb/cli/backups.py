@@ -6,13 +6,17 @@ Rules: they work on this machine's store, whether hosts run or not; no file is e
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from phasenb.cli.exits import Exit
 from phasenb.cli.frame import Call, command
 from phasenb.errors import StoreUnavailable
+from phasenb.errors.base import counted
+
+if TYPE_CHECKING:
+    from phasenb.store.backup import Copied
 
 
 def add(app: typer.Typer) -> None:
@@ -44,9 +48,9 @@ def backup(
         about = {"tasks": copied.tasks, "objects": copied.objects, "missing": copied.missing}
         call.line({"path": str(file), "store": location.shown, **about})
         return code
-    typer.echo(f"phasenb: {file} holds {location.shown}: {copied.tasks:,} tasks and {copied.objects:,} objects")
+    typer.echo(f"phasenb: {file} holds {location.shown}: {what_is_in(copied)}")
     if copied.missing:
-        call.say(f"phasenb: {copied.missing:,} objects that the store names are not there any more")
+        call.say(f"phasenb: {counted(copied.missing, 'object')} that the store names can't be found any more")
     return code
 
 
@@ -70,6 +74,10 @@ def restore(
         about = {"tasks": made.tasks, "objects": made.objects, "paused": made.paused}
         call.line({"path": str(file), "store": store, **about})
         return
-    typer.echo(f"phasenb: {store} is made from {file}: {made.tasks:,} tasks and {made.objects:,} objects")
+    typer.echo(f"phasenb: {store} is made from {file}: {what_is_in(made)}")
     if made.paused:
         call.say(f"phasenb: {made.paused:,} of them were live and are paused: `phasenb resume TASK` goes on")
+
+
+def what_is_in(copied: Copied) -> str:
+    return f"{counted(copied.tasks, 'task')} and {counted(copied.objects, 'object')}"

@@ -26,6 +26,7 @@ def show_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Under a header, each column as wide as it needs. In a terminal lines are as long as it is wide, and cells that
     have no room are cut; what reads a pipe gets it whole.
     """
+    rows = [[" ".join(words.plain(cell).split()) for cell in row] for row in rows]  # a name may have lines
     widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
     if sys.stdout.isatty():
         widths = fitted(widths, shutil.get_terminal_size().columns)

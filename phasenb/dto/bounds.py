@@ -73,7 +73,7 @@ def place(parts: tuple[int | str, ...]) -> str:
 
 
 def too_long(limit: int) -> str:
-    return f"at most {limit:,} characters are taken here: shorten it (a long text can be an input)"
+    return f"at most {limit:,} characters are taken here: shorten it"
 
 
 def too_deep(value: Any) -> bool:

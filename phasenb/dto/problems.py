@@ -244,7 +244,7 @@ def _bound(kind: str, facts: Mapping[str, Any]) -> str:
         given = facts.get("actual_length")
         there = f", and {given:,} are given" if isinstance(given, int) else ""
         most = f"at most {facts['max_length']:,} entries are taken here"
-        return f"{most}{there}: leave some out, or have them in one input"
+        return f"{most}{there}: leave some out"
     if kind == "string_too_long":
         return bounds.too_long(facts["max_length"])
     if kind in ("too_short", "string_too_short"):

@@ -36,5 +36,5 @@ class PhasenbError(Exception):
 
 
 def counted(number: int, noun: str) -> str:
-    """``"1 failure"``, ``"3 failures"``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    """``"1 failure"``, ``"3,000 failures"``."""
+    return f"{number} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -60,6 +60,8 @@ def back_up(url: str, artifacts: str | None, file: Path) -> Copied:
     """Copy the store at ``url`` into ``file``. Blocks. Raises FileExistsError, OSError, StoreUnavailable."""
     if file.exists() or file.is_symlink():
         raise _taken(file)
+    if not file.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "there is no such folder: make it first", str(file.parent))
     database, folders = open_store(locate(url), artifacts, reading=True)
     try:
         return _copied(database, folders, file)

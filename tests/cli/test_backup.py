@@ -60,7 +60,7 @@ def test_a_backup_of_a_store_that_has_lost_an_object_is_made_and_ends_with_1(run
     assert (done.code, told["tasks"], told["objects"]) == (Exit.FAILED, 1, 0)
     assert 1 <= told["missing"] <= len(objects)
     again = run("backup", folder / "again.zip")
-    assert "objects that the store names are not there any more" in again.err
+    assert "objects that the store names can't be found any more" in again.err
     assert (folder / "again.zip").exists()
 
 
