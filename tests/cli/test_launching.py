@@ -12,6 +12,7 @@ import textwrap
 import pytest
 
 from phasenb.cli.exits import Exit
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -283,6 +284,37 @@ def test_cancel_pause_resume_retry(run, serve, held):
     assert run("retry", task, "--code", path).code == 0
     assert run("watch", task).code == 0
     assert run("results", task, "--last", "--phase", "two", "--json").lines[0]["output"] == "mended"
+
+
+def test_retries_and_limits_are_options_and_a_waiting_retry_is_given_up(run, serve, write):
+    slow = write("slow.py", """
+        import phasenb as pn
+        flow = pn.Workflow("slow", phases=("only",))
+        waits = {"defaults": {"retry": {"initial_interval": "1h"}}}
+        patient = flow.with_options(recovery=waits)
+
+        @flow.phase("only")
+        def only(ctx):
+            if ctx.attempt == 1:
+                while True:
+                    pass
+            raise KeyError("rows")
+    """)  # fmt: skip
+    ended = run("launch", f"{slow}:flow", "--retry", "2", "--attempt-timeout", "0.5s", "--wait")
+    assert ended.code == Exit.FAILED
+    assert "took more than 0.5 s" in ended.out
+    assert ended.out.count("KeyError") == 1
+    serve()
+    task = run("launch", f"{slow}:patient", "--retry", "3", "--attempt-timeout", "0.5s").out.strip()
+    until(lambda: run("tasks", "--json").lines[0]["state"] == "retrying")
+    shown = run("show", task).out
+    assert "AttemptTimeout: the attempt took more than 0.5 s" in shown
+    assert "attempt 2 of 3, next at" in shown
+    assert run("give-up", task).code == 0
+    assert run("watch", task).code == Exit.FAILED
+    assert run("give-up", task).code == Exit.REFUSED
+    source = run("source", task, "only")
+    assert (source.code, "while True:" in source.out) == (0, True)
 
 
 def test_a_registered_agent_by_name(run, start, report, environ):
