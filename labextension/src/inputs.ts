@@ -1,9 +1,10 @@
-// A task's inputs on one line. A button opens those that the line leaves out or cuts.
+// A task's inputs on one line. A button opens those that the line leaves out or cuts. A gate before the first phase shows
+// them itself.
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { h, setAttribute, setHidden, setText } from './dom';
 import type { TaskState } from './protocol';
-import { FEW_INPUTS, inputs, LONG_INPUT } from './words';
+import { FEW_INPUTS, inputs, LONG_INPUT, startsWithInputs } from './words';
 
 export class Inputs {
   readonly node: HTMLElement;
@@ -22,6 +23,7 @@ export class Inputs {
       this._all = inputs(task, LONG_INPUT);
       this._paint();
     }
+    setHidden(this.node, this._all.length === 0 || startsWithInputs(task));
   }
 
   private _toggle(): void {
@@ -33,7 +35,6 @@ export class Inputs {
     const others = this._all.length - this._few.length;
     const cut = this._few.some((text, index) => text !== this._all[index]);
     const opens = others > 0 ? this._trans.__('+%1 more', others) : this._trans.__('More');
-    setHidden(this.node, this._all.length === 0);
     setText(this._text, this._open ? this._all.join('\n') : this._few.join(', '));
     this._text.classList.toggle('phasenb-open', this._open);
     setHidden(this._more, others === 0 && !cut);

@@ -43,6 +43,12 @@ describe('the view of a task', () => {
     expect(more?.getAttribute('aria-expanded')).toBe('true');
   });
 
+  it('leaves the inputs to a gate before the first phase', async () => {
+    const approval = { phase: 'research', revision: 1, seq: 2, output: null };
+    await open({ inputs: { path: 'x.csv' }, state: 'awaiting_approval', approval });
+    expect([shown('.phasenb-inputs'), text('.phasenb-gate pre')]).toEqual([false, 'path=x.csv']);
+  });
+
   it('opens an input that the line cuts, to its end or 2,000 characters', async () => {
     await open({ inputs: { text: 'lorem '.repeat(30), n: 3, all: 'x'.repeat(5000) } });
     const more = view.node.querySelector<HTMLButtonElement>('.phasenb-inputs button');

@@ -112,7 +112,8 @@ def test_the_panel_shows_and_finds_inputs(lab_with, page, tmp_path):
     panel.get_by_role("searchbox").fill("alpha=0.1 forest")
     panel.get_by_text(TWO).wait_for(state="hidden")
     panel.locator(".phasenb-row").click()
-    panel.get_by_role("group", name="inputs").get_by_text(FOLDED).wait_for()
+    panel.get_by_label("to be approved").get_by_text("alpha=0.1").wait_for()
+    assert not panel.get_by_role("group", name="inputs").is_visible(), "the gate has them"
     look(page, "JupyterLab Dark", 800)
     page.screenshot(path=tmp_path / "panel-dark-800.png")
     panel.get_by_role("button", name="All tasks").click()
