@@ -17,6 +17,7 @@ from phasenb.core.launch_check import CONTEXT, nearest
 from phasenb.core.options import PHASE_OPTIONS, check_options
 from phasenb.core.phase_functions import Functions, PhaseFunction, can_run, check_phase_name
 from phasenb.core.steps import NO_BOUNDS, Bounds
+from phasenb.core.takes_inputs import TakesInputs
 from phasenb.dto.phase import DEFAULT_PHASES
 from phasenb.errors import LaunchError
 
@@ -147,6 +148,7 @@ class Workflow(ExtendedAgent[H]):
             return tuple(name for name in DEFAULT_PHASES if name in self._decorated)
         return tuple(self._decorated)
 
+    @TakesInputs
     def run(self, /, **inputs: Any) -> Any:
         """Run all phases here and now and return the last one's output: for %debug and for tests.
 

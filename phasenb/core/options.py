@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, get_type_hints
 
 from phasenb.core.launch_check import nearest
 from phasenb.errors import LaunchError
@@ -63,6 +63,6 @@ def options_signature() -> inspect.Signature:
     me = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     keywords = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-        for name, annotation in Options.__annotations__.items()
+        for name, annotation in get_type_hints(Options).items()
     ]
     return inspect.Signature([me, *keywords])

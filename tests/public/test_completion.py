@@ -39,15 +39,18 @@ def shown(kernel, code):
 
 
 def test_a_launch_knows_its_inputs(kernel):
-    found = completions(kernel, "flow.launch(")
-    assert {"path=", "depth=", "alpha="} <= set(found)
-    assert not {"ctx=", "research="} & set(found)
+    for call in ("flow.launch(", "flow.run("):
+        found = completions(kernel, call)
+        assert {"path=", "depth=", "alpha="} <= set(found)
+        assert not {"ctx=", "research="} & set(found)
     told = reply_to(kernel, kernel.inspect("flow.launch"))["data"]["text/plain"]
     assert "(*, path: str, alpha, depth=3)" in re.sub(r"\x1b\[[0-9;]*m", "", told)
 
 
 def test_the_options_are_known(kernel):
     assert {"name=", "approve_before=", "priority="} <= set(completions(kernel, "flow.with_options("))
+    told = reply_to(kernel, kernel.inspect("flow.with_options"))["data"]["text/plain"]
+    assert "name: str | None = None" in re.sub(r"\x1b\[[0-9;]*m", "", told)
 
 
 def test_only_public_names_are_shown(kernel):
@@ -61,6 +64,7 @@ def test_only_public_names_are_shown(kernel):
 
 WRONG = {
     'flow.launch("x.csv")': "inputs are given by name: write launch(path='x.csv')",
+    'flow.run("x.csv")': "inputs are given by name: write run(path='x.csv')",
     "flow.launch()": "`look` (phase research) needs the input `path`: launch(path=...)",
     "flow.launch(path=1, alhpa=2)": "Did you mean `alpha`?",
     "flow.with_options(tags={})": "Did you mean `labels`?",
