@@ -115,25 +115,22 @@ class Artifacts:
             raise self._taken(store)
 
     def check_left(self, epoch: str, store: str) -> None:
-        """Raises StoreUnavailable unless the folder is nobody's, or that of a store of this epoch that is not there any
-        more.
+        """Raises StoreUnavailable unless the folder is nobody's, or that of a store of this epoch that is gone from its
+        place: where that is not known, or not there to be looked at, it may be alive.
         """
         if self._mark is None:
             return
         try:
             found, _, place = self._mark.read_text().partition("\n")
+            if found != epoch:
+                raise self._taken(store)
+            told = _not_gone(place.strip(), self._mark)
         except FileNotFoundError:
             return
         except OSError as error:
             raise self._unusable(error, store) from error
-        if found != epoch:
-            raise self._taken(store)
-        if (place := place.strip()) and Path(place).exists():
-            problem = (
-                f"its artifacts folder {self.url} is that of {place}: set store.artifacts to another folder, or move "
-                "that store away if this one is to take its place"
-            )
-            raise StoreUnavailable(store, problem)
+        if told is not None:
+            raise StoreUnavailable(store, f"its artifacts folder {self.url} {told}")
 
     @property
     def _mark(self) -> Path | None:
@@ -169,6 +166,26 @@ class Artifacts:
     def close(self) -> None:
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)
+
+
+def _not_gone(place: str, mark: Path) -> str | None:
+    """Why a folder can't be taken over from the store at ``place``, or None where that is gone. Raises OSError."""
+    if not place:
+        return (
+            "does not say where its store is, as an earlier release made it: open that store once with this release, "
+            f"or, if it is gone, remove {mark}"
+        )
+    if not Path(place).parent.is_dir():
+        return (
+            f"is that of {place}, whose folder is not there: mount the disk that it is on, or, if that store is gone, "
+            f"remove {mark}"
+        )
+    if Path(place).exists():
+        return (
+            f"is that of {place}: set store.artifacts to another folder, or move that store away if this one is to "
+            "take its place"
+        )
+    return None
 
 
 def _written_once(file: Path, text: str) -> str:

@@ -25,6 +25,7 @@ _NETWORK_FUSE = frozenset({
     "rclone", "juicefs", "davfs", "davfs2", "seaweedfs", "mfs", "moosefs", "lizardfs", "beegfs", "smbnetfs",
     "curlftpfs", "fuse_dfs", "cvmfs2",
 })  # fmt: skip
+_ROOT = 0
 _OCTAL = re.compile(r"\\([0-7]{3})")  # how /proc/mounts writes blanks
 
 
@@ -98,7 +99,7 @@ def same_place(opened: str, path: Path) -> bool:
 def check_owner(location: Location, path: Path) -> None:
     """In a folder that everybody may write to, anybody may have put the file there, to read what is written to it.
 
-    Raises StoreUnavailable where it is another user's.
+    Raises StoreUnavailable where it is another user's, who is not root.
     """
     try:
         planted = _open_to_all(path.parent) and of_another(path.stat().st_uid, _user())
@@ -106,15 +107,19 @@ def check_owner(location: Location, path: Path) -> None:
         return  # there is none yet, or SQLite says what is wrong with it
     if planted:
         problem = (
-            "it belongs to another user, in a folder that everybody may write to, and was not opened: set store.url to "
-            "a path in a folder of your own"
+            "it belongs to another user, in a folder that everybody may write to, and was not opened: make it yours "
+            "(chown), take the folder's write permission from others (chmod o-w), or set store.url to a path in a "
+            "folder of your own"
         )
         raise StoreUnavailable(location.shown, problem)
 
 
 def of_another(owner: int, user: int | None) -> bool:
-    """Whether a file's owner is another user; ``user`` None: the system has no such numbers."""
-    return user is not None and owner != user
+    """Whether a file's owner is a user whom ``user`` has no reason to trust; None: the system has no such numbers.
+
+    What root put there was not planted, and root may look at the stores of others.
+    """
+    return user is not None and _ROOT not in (owner, user) and owner != user
 
 
 def _user() -> int | None:

@@ -6,6 +6,7 @@ of a newer release, and an SQLite file of another program, are refused untouched
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -95,8 +96,11 @@ def add_names(cursor: Cursor) -> None:
 
 def add_sources(cursor: Cursor) -> None:
     """Each task has the source of its own code. In a store that work between releases brought to version 5, ``code``
-    keeps a column ``source`` that nobody reads, and may have rows without a text.
+    has a column ``source``, which is empty from now on, and may have rows without a text.
     """
+    cursor.execute("SELECT 1 FROM pragma_table_info('code') WHERE name = 'source'")
+    in_code = cursor.fetchone() is not None
+    brought = _sources_in_code(cursor) if in_code else []
     for ddl in (
         "CREATE TABLE sources ( task_id TEXT NOT NULL, code TEXT NOT NULL, text_hash TEXT NOT NULL, "
         "PRIMARY KEY (task_id, code), FOREIGN KEY(task_id) REFERENCES tasks (task_id), "
@@ -104,6 +108,25 @@ def add_sources(cursor: Cursor) -> None:
         "DELETE FROM code WHERE body = '' AND hash NOT IN (SELECT code_hash FROM launches WHERE code_hash IS NOT NULL)",
     ):
         cursor.execute(ddl)
+    if in_code:
+        cursor.execute("UPDATE code SET source = NULL WHERE source IS NOT NULL")
+    for task_id, code_hash, text in brought:
+        text_hash = hashlib.sha256(text.encode()).hexdigest()
+        cursor.execute("INSERT OR IGNORE INTO code (hash, body) VALUES (?, ?)", (text_hash, text))
+        cursor.execute("INSERT INTO sources VALUES (?, ?, ?)", (task_id, code_hash[:16], text_hash))
+
+
+def _sources_in_code(cursor: Cursor) -> list[tuple[str, str, str]]:
+    """Task, hash of its code, and the source that ``code`` has. Whose text it is can be told where one owner alone has
+    that code.
+    """
+    cursor.execute(
+        "WITH launched AS (SELECT task_id, owner, coalesce(code_hash, "
+        "substr(json_extract(body, '$.code.\"$object\"'), length('sha256:') + 1)) AS hash FROM launches) "
+        "SELECT task_id, hash, source FROM launched JOIN code USING (hash) WHERE source IS NOT NULL "
+        "AND hash IN (SELECT hash FROM launched GROUP BY hash HAVING count(DISTINCT owner) = 1)"
+    )
+    return list(cursor.fetchall())
 
 
 # Later ones change tables step by step; the first is never run on a store that exists.

@@ -83,8 +83,34 @@ def test_a_folder_of_a_release_that_did_not_say_where_its_store_is(site):
     assert mark.read_text() == f"{epoch}\n{site.store}\n"
     mark.write_text(epoch)
     site.store.unlink()
+    with pytest.raises(StoreUnavailable, match=f"open that store once with .*, or, if it is gone, remove {mark}$"):
+        site.restore()
+    assert not site.store.exists()
+    mark.unlink()
     site.restore()
     site.use()
+
+
+def test_the_folder_of_a_release_that_did_not_say_stays_that_of_its_store_elsewhere(site, tmp_path):
+    mark = site.folder / ".phasenb-epoch"
+    epoch = mark.read_text().splitlines()[0]
+    mark.write_text(epoch)
+    with pytest.raises(StoreUnavailable, match="does not say where its store is"):
+        site.restore(store=tmp_path / "second.db")
+    assert site.use() == epoch, "the store that is alive starts again"
+
+
+def test_a_store_whose_disk_is_not_mounted_is_not_gone(site, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    moved = site.store.rename(disk / "phasenb.db")
+    epoch = site.use(store=moved)
+    away = disk.rename(tmp_path / "away")
+    mark = site.folder / ".phasenb-epoch"
+    with pytest.raises(StoreUnavailable, match=f"of {moved}, whose folder is not there: mount .* remove {mark}$"):
+        site.restore()
+    away.rename(disk)
+    assert site.use(store=moved) == epoch
 
 
 @pytest.mark.parametrize("there", [True, False])

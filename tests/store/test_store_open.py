@@ -138,7 +138,10 @@ def test_a_link_that_came_and_went_while_it_was_opened_is_noticed(tmp_path, monk
     assert refused(store) == "a link was put in its place while it was opened"
 
 
-@pytest.mark.parametrize(("owner", "user", "another"), [(1000, 1000, False), (1001, 1000, True), (1001, None, False)])
+@pytest.mark.parametrize(
+    ("owner", "user", "another"),
+    [(1000, 1000, False), (1001, 1000, True), (1001, None, False), (0, 1000, False), (1000, 0, False)],
+)
 def test_whose_a_file_is(owner, user, another):
     assert of_another(owner, user) is another
 
@@ -147,12 +150,22 @@ def test_a_file_of_another_user_is_refused_where_everybody_may_write(tmp_path, m
     path = tmp_path / "open" / "store.db"
     path.parent.mkdir()
     asyncio.run(MemorySaver.open(path).close())
-    monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
-    asyncio.run(MemorySaver.open(path).close())
     path.parent.chmod(0o1777)
+    root = os.geteuid() == 0
+    if root:
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "geteuid", lambda: 1000)
+            asyncio.run(MemorySaver.open(path).close())  # root made it, as a container's first step does
+        os.chown(path, 1000, -1)
+        asyncio.run(MemorySaver.open(path).close())  # root looks
+    monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
     content = path.read_bytes()
-    assert refused(path).startswith("it belongs to another user, in a folder that everybody may write to, and was not")
+    problem = refused(path)
+    assert problem.startswith("it belongs to another user, in a folder that everybody may write to, and was not")
+    assert "(chown)" in problem
     assert path.read_bytes() == content
+    path.parent.chmod(0o755)  # what the sentence says
+    asyncio.run(MemorySaver.open(path).close())
 
 
 @pytest.mark.parametrize("closed", [True, False])

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import sqlite3
 
 import pytest
@@ -85,24 +86,27 @@ def test_equal_texts_are_kept_once(file_saver, story):
     assert all(name == hashlib.sha256(body.encode()).hexdigest() for name, body in kept)
 
 
-def test_code_of_an_older_release_has_its_source_from_its_next_launch(tmp_path, story):
+def test_sources_that_an_older_release_kept_with_the_code_become_those_of_its_one_owners_tasks(tmp_path, story):
     """As version 5 was between releases: code has a column for its source, and a row without a text for an object."""
-    path, empty = tmp_path / "phasenb.db", reference(f"{CODE}QQ==")
+    path, text, shared = tmp_path / "phasenb.db", f"{CODE}QQ==", f"{CODE}QUI="
+    named = reference(f"{CODE}QUJD")
+    launched = [("ada", CODE), ("ada", CODE), ("ada", named), ("ada", shared), ("mallory", shared)]
 
     async def before():
         saver = MemorySaver.open(path)
-        old = story(agent=None, code=CODE)
-        await saver.append(old.created())
+        old = [(story(owner=owner, agent=None, code=code), code) for owner, code in launched]
+        for told, _ in old:
+            await saver.append(told.created())
         await saver.close()
-        return old.task_id
+        return [(told.task_id, code_id(code)) for told, code in old]
 
     async def after(old):
         saver = MemorySaver.open(path)
-        new, whole = story(agent=None, code=CODE, source=MINE), story(agent=None, code=f"{CODE}QQ==")
+        new, whole = story(agent=None, code=CODE, source=THEIRS), story(agent=None, code=text)
         for each in (new, whole):
             await saver.append(each.created())
-        found = [await saver.source(each, code_id(CODE)) for each in (old, new.task_id)]
-        codes = [(await saver.launch(each)).code for each in (old, whole.task_id)]
+        found = [await saver.source(*each) for each in (*old, (new.task_id, code_id(CODE)))]
+        codes = [(await saver.launch(each)).code for each in (old[0][0], whole.task_id)]
         await saver.close()
         return found, codes
 
@@ -110,9 +114,12 @@ def test_code_of_an_older_release_has_its_source_from_its_next_launch(tmp_path, 
     with sqlite3.connect(path) as changed:
         changed.execute("DROP TABLE sources")
         changed.execute("ALTER TABLE code ADD COLUMN source TEXT")
-        changed.execute("UPDATE code SET source = ?", ('{"research": "of whoever came first"}',))
-        changed.execute("INSERT INTO code VALUES (?, '', NULL)", (empty["$object"].removeprefix("sha256:"),))
+        for each in (named, reference(text)):
+            changed.execute("INSERT INTO code VALUES (?, '', NULL)", (each["$object"].removeprefix("sha256:"),))
+        changed.execute("UPDATE code SET source = ?", (json.dumps(MINE),))
         changed.execute("DELETE FROM phasenb_migrations WHERE version > 5")
-    assert asyncio.run(after(old)) == ([{}, MINE], [CODE, f"{CODE}QQ=="])
+    assert asyncio.run(after(old)) == ([MINE, MINE, MINE, {}, {}, THEIRS], [CODE, text])
     with sqlite3.connect(path) as looked:
         assert sql.VERSION.one(looked.cursor())[0] == MIGRATIONS[-1].number
+        assert looked.execute("SELECT count(source) FROM code").fetchone() == (0,)
+        assert looked.execute("PRAGMA foreign_key_check").fetchall() == []
