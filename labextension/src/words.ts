@@ -210,11 +210,13 @@ export function tried(task: TaskState, phase: Phase, trans: TranslationBundle): 
 /** Whether the attempt before the one that runs was lost with its host, as far as the newest events tell. */
 function interrupted(task: TaskState, phase: Phase): boolean {
   const types = task.recent.map(each => each.split(' ')[1]);
+  const started = types.lastIndexOf('phase_started');
   const failed = task.failures?.newest; // an attempt that failed was not lost: its host was while the next one waited
   return (
     phase.status === 'running' &&
     phase.attempt > 1 &&
-    types[types.lastIndexOf('phase_started') - 1] === 'task_recovered' &&
+    types[started - 1] === 'task_recovered' &&
+    types[started - 2] === 'phase_started' && // else nothing ran when the host was lost: a retry waited for a place
     !(failed?.phase === phase.name && failed.attempt === phase.attempt - 1)
   );
 }

@@ -187,8 +187,9 @@ def source(
     """Write the text of a phase's function, as an attempt ran it. With --json: {"phase", "attempt", "text"}."""
     with reading(call) as client:
         handle = client.task(task)
-        _check_phase(handle, phase)
+        _check_phase(handle, phase, "PHASE")
         text = handle.source(phase, attempt)
+        attempt = attempt or handle.snapshot.phase_named(phase).attempt
     if call.json:
         call.line({"phase": phase, "attempt": attempt, "text": text})
     else:
@@ -201,10 +202,10 @@ def _event_row(event: Mapping[str, Any]) -> list[str]:
     return [str(event["seq"]), local(datetime.fromisoformat(event["at"])), event["type"], _one_line(told)]
 
 
-def _check_phase(task: TaskHandle, phase: str | None) -> None:
+def _check_phase(task: TaskHandle, phase: str | None, said: str = "--phase") -> None:
     phases = [each.name for each in task.snapshot.phases]
     if phase is not None and phase not in phases:
-        raise typer.BadParameter(f"the task has no phase {phase} (it has {', '.join(phases)})", param_hint="phase")
+        raise typer.BadParameter(f"the task has no phase {phase} (it has {', '.join(phases)})", param_hint=said)
 
 
 def _write_lines(call: Call, task: TaskHandle, *, follow: bool, phase: str | None, attempt: int | None) -> int:

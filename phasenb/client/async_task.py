@@ -11,9 +11,10 @@ from collections.abc import AsyncIterator, Generator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
+from phasenb.client.first_failure import tell_first_failure
 from phasenb.client.launching import UNCHANGED, Prepared, prepare_code, prepare_edit
 from phasenb.client.outcome import Results, artifact_of, output_of, raise_unless_completed, reading, results_of
-from phasenb.client.standing import needs, told
+from phasenb.client.standing import check_timeout, needs, not_in_time, told
 from phasenb.client.task_facts import TaskFacts
 from phasenb.client.task_model import TaskModel
 from phasenb.core.parent import waiting_for
@@ -50,8 +51,14 @@ class AsyncTaskHandle(TaskFacts):
 
         Raises TimeoutError after ``timeout`` seconds.
         """
-        async with asyncio.timeout(timeout):
-            await self._until_ended("wait")
+        check_timeout(timeout)
+        try:
+            async with asyncio.timeout(timeout) as limit:
+                await self._until_ended("wait")
+        except TimeoutError:
+            if not limit.expired() or timeout is None:
+                raise
+            raise not_in_time(self.snapshot, timeout) from None
         if self._model.problem is not None:
             raise self._model.problem
 
@@ -65,6 +72,7 @@ class AsyncTaskHandle(TaskFacts):
 
     async def _until_ended(self, on_approval: OnApproval) -> None:
         seq = 0
+        tell_first_failure(self._model, self._client.notice)
         with waiting_for(self.task_id):
             while not self._model.over:
                 await self._model.until_standing(seq)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import sys
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import nullcontext
 from time import monotonic
@@ -16,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 from phasenb.client.async_task import AsyncTaskHandle, OnApproval
 from phasenb.client.launching import UNCHANGED
 from phasenb.client.outcome import raise_unless_completed, reading
-from phasenb.client.standing import check_timeout, not_in_time
+from phasenb.client.standing import check_timeout, not_in_time, stopped_waiting
 from phasenb.client.task_facts import TaskFacts
 from phasenb.client.task_model import TaskModel
 from phasenb.core.parent import waiting_for
 from phasenb.display.streams import write
+from phasenb.display.surroundings import in_kernel
 from phasenb.errors import StoppedWaiting
 
 if TYPE_CHECKING:
@@ -69,12 +71,16 @@ class TaskHandle(TaskFacts):
         try:
             self._wait(timeout, on_approval)
         except KeyboardInterrupt:
-            raise StoppedWaiting(self.task_id, self.name, here=self._client.embedded) from None
+            told = stopped_waiting(self.snapshot, embedded=self._client.embedded)
+            if in_kernel():
+                raise StoppedWaiting(told) from None
+            write(f"phasenb: {told}\n", sys.stderr)
+            raise
 
     def _tell_first_failure(self) -> None:
-        from phasenb.client.showing import tell_first_failure
+        from phasenb.client.showing import watch_for_failure
 
-        tell_first_failure(self, self._model)
+        watch_for_failure(self._model, self._client)
 
     def _wait(self, timeout: float | None, on_approval: OnApproval) -> None:
         end = math.inf if timeout is None else monotonic() + timeout

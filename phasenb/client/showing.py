@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary
 
 from phasenb.client.discovery import page_has_anywidget
+from phasenb.client.first_failure import tell_first_failure
 from phasenb.client.task_model import TaskModel
 from phasenb.core.parent import current_lineage
-from phasenb.display import surroundings, words
+from phasenb.display import surroundings
 from phasenb.display.streams import write
-from phasenb.dto.phase import PhaseStatus
 
 if TYPE_CHECKING:
     from phasenb.client.client import Client
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from phasenb.display.widget import Answer
 
 _shown: WeakKeyDictionary[TaskModel, int | None] = WeakKeyDictionary()
-_told: WeakSet[TaskModel] = WeakSet()  # whose first failure is told
 
 
 def show_launched(task: TaskHandle, model: TaskModel, client: Client) -> None:
@@ -38,34 +37,17 @@ def show_launched(task: TaskHandle, model: TaskModel, client: Client) -> None:
 
     told = _notes(client, task.note)
     write(f"phasenb: {task_line(task.snapshot)}{''.join(f'; {note}' for note in told)}\n", sys.stderr)
-    tell_first_failure(task, model)
+    watch_for_failure(model, client)
 
 
-def tell_first_failure(task: TaskHandle, model: TaskModel) -> None:
-    """One line to stderr at the first attempt that fails from now on and is not the last, where no card shows it:
-    whoever waits would not know.
-    """
-    if model in _told:
-        return
-    _told.add(model)
-    if task.state.terminal:
-        return
-    from phasenb.display.text import failure_line
+def watch_for_failure(model: TaskModel, client: Client) -> None:
+    """One line to stderr at the first attempt that fails and is not the last, where no card shows it."""
 
-    open_ = True
+    def tell(line: str) -> None:
+        if not (surroundings.in_kernel() and model in _shown):
+            write(f"phasenb: {line}\n", sys.stderr)
 
-    def changed() -> None:
-        nonlocal open_
-        state = model.state
-        if not open_ or state is None or state.failures is None:
-            return
-        if any(phase.status is PhaseStatus.FAILED for phase in state.phases) and not state.state.terminal:
-            return  # what follows is not known yet
-        open_ = False
-        if not state.state.terminal and not (surroundings.in_kernel() and model in _shown):
-            write(f"phasenb: {words.plain(state.name)} {state.task_id}: {failure_line(state)}\n", sys.stderr)
-
-    task.listen(changed)
+    client.post(partial(tell_first_failure, model, tell))
 
 
 def show(task: TaskHandle, model: TaskModel, client: Client, note: str) -> None:

@@ -22,6 +22,12 @@ def not_in_time(task: TaskState, timeout_s: float) -> NotInTime:
     return NotInTime(task.task_id, words.STATE_WORDS[task.state], timeout_s, about)
 
 
+def stopped_waiting(task: TaskState, *, embedded: bool) -> str:
+    """For who pressed Ctrl-C, or Stop. ``embedded``: it runs in this very process."""
+    until = ", as long as this process does" if embedded else ""
+    return f"the waiting was stopped; {words.plain(task.name)} {task.task_id} goes on{until}: task.cancel() ends it"
+
+
 def needs(task: TaskState) -> ApprovalNeeded | TaskPaused:
     """The error for who does not want to wait for a person."""
     if task.state is State.AWAITING_APPROVAL and task.approval is not None:

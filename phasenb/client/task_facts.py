@@ -97,8 +97,11 @@ class TaskFacts:
             raise NoSuchName("a task", name, _instead(name, dir(self)))
 
     def __eq__(self, other: object) -> bool:
-        """Whether it is the same task, however either was come by."""
-        return self.task_id == other.task_id if isinstance(other, TaskFacts) else NotImplemented
+        """Whether it is the same task, however either was come by; not that of a store which a backup became."""
+        if not isinstance(other, TaskFacts):
+            return NotImplemented
+        mine, others = self._model.epoch, other._model.epoch
+        return self.task_id == other.task_id and (mine == others or None in (mine, others))
 
     def __hash__(self) -> int:
         return hash(self.task_id)

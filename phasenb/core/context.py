@@ -126,6 +126,8 @@ class Context:
     if not TYPE_CHECKING:  # a checker knows that there is no such attribute
 
         def __getattr__(self, name: str) -> Any:
+            if name.startswith("_") or hasattr(type(self), name):  # what asks for a protocol, or a property's own error
+                raise AttributeError(f"ctx has no {name}")
             known = [each for each in dir(self) if not each.startswith("_")]
             raise NoSuchName("ctx", name, _INSTEAD.get(name) or suggestion(name, known))
 

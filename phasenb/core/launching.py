@@ -152,7 +152,7 @@ class Launching:
         check_launch(spec, launch.inputs)
         if options.phases and options.phases != spec.phases:
             raise LaunchError(f"agent {spec.name!r} has the phases {', '.join(spec.phases)}", argument="phases")
-        return launch.agent or spec.name, spec.phases, with_phase_options(launch, spec)
+        return launch.agent or spec.name, spec.phases, launch.changed(phase_options=phase_options(spec))
 
     async def spec_of(self, owner: str, name: str) -> AgentSpec:
         """What a registered agent says of itself. Raises UnknownAgent, LaunchError, WorkerLost."""
@@ -181,11 +181,6 @@ class Launching:
         if name not in self.agents:
             raise UnknownAgent(name, sorted(self.agents))
         return self.agents[name]
-
-
-def with_phase_options(launch: Launch, spec: AgentSpec) -> Launch:
-    """With what the agent's phases say of themselves. Raises LaunchError for options of theirs that are none."""
-    return launch.changed(phase_options=phase_options(spec))
 
 
 def policy_of(launch: Launch, base: RecoveryPolicy, agents: Collection[str], context: Reading = None) -> RecoveryPolicy:

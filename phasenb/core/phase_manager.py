@@ -20,12 +20,13 @@ from phasenb.core.decisions import Decision
 from phasenb.core.folding import folded
 from phasenb.core.gates import Answer, approval, denial
 from phasenb.core.launch_check import check_going_on
-from phasenb.core.launching import Launching, with_phase_options
+from phasenb.core.launching import Launching
 from phasenb.core.line import room_in_s
 from phasenb.core.live_task import LiveTask, Places
 from phasenb.core.live_tasks import LiveTasks, to_its_end
 from phasenb.core.notebooks import Notebooks
 from phasenb.core.observers import Observers
+from phasenb.core.phase_options import with_new_code
 from phasenb.core.ports import (
     NONE,
     Adopted,
@@ -343,16 +344,17 @@ class PhaseManager:
         if runtime is not None:
             given = given.changed(runtime=runtime)
         said = {name: value for name, value in options if value is not None}
-        given = given.changed(options=given.options.changed(**said))
         changed = code is not None or runtime is not None or bool(said)
-        launch = located(given, task_id, self._secrets)
         found = await folded(self.store, task_id)
         state, history = found.task.changed(notebook=stored.task.notebook), found.history
         if if_seq is not None and if_seq != state.seq:
             raise Conflict(task_id, f"it is at event {state.seq} now, not at {if_seq}")
-        spec = None if code is None else await self._launching.spec_of_code(owner, launch, kind)
-        if spec is not None:
-            launch, given = (with_phase_options(each, spec) for each in (launch, given))
+        spec = None
+        if code is not None:
+            spec = await self._launching.spec_of_code(owner, located(given, task_id, self._secrets), kind)
+            given = with_new_code(given, spec, history.phases)
+        given = given.changed(options=given.options.changed(**said))
+        launch = located(given, task_id, self._secrets)
         plan = self._launching.stored_plan(launch, history.phases)
         decision = Decision(state, self._carrier.clock.now(), history, plan)
         start = decision.retry(by, from_phase, code)

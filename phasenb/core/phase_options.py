@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from pydantic import ValidationError
 
 from phasenb.dto.agent_spec import AgentSpec
-from phasenb.dto.launch import RecoveryOptions
+from phasenb.dto.launch import Launch, RecoveryOptions
 from phasenb.dto.problems import problems
 from phasenb.errors import LaunchError
 
@@ -21,3 +24,19 @@ def phase_options(spec: AgentSpec) -> RecoveryOptions:
         raise LaunchError(
             f"a phase of {spec.name!r} has a {option} that is not valid: {first.told}", argument=option
         ) from None
+
+
+def with_new_code(launch: Launch, spec: AgentSpec, phases: Sequence[str]) -> Launch:
+    """A launch whose code was replaced by one that says ``spec``: what its phases say of themselves holds for them, and
+    no more what the launch said of these. Raises LaunchError.
+    """
+    own, said = phase_options(spec), launch.options
+    left = {name: _left(getattr(said, name), getattr(own, name), phases) for name in RecoveryOptions.model_fields}
+    return launch.changed(phase_options=own, options=said.changed(**left))
+
+
+def _left(said: Any, own: Mapping[str, Any] | None, phases: Sequence[str]) -> Any:
+    if said is None or not own:
+        return said
+    by_phase = said if isinstance(said, Mapping) else dict.fromkeys(phases, said)
+    return {phase: value for phase, value in by_phase.items() if phase not in own} or None

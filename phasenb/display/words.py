@@ -166,7 +166,7 @@ def _interrupted(task: TaskState, phase: Phase) -> bool:
         return False  # it failed: its host was lost while the next attempt waited
     types = [each.split()[1] for each in task.recent]
     started = max((place for place, kind in enumerate(types) if kind == "phase_started"), default=0)
-    return started > 0 and types[started - 1] == "task_recovered"
+    return types[max(0, started - 2) : started] == ["phase_started", "task_recovered"]
 
 
 def in_line(position: int) -> str:

@@ -62,6 +62,8 @@ class Step(Frozen):
 
         def __new__(cls, *args: Any, **said: Any) -> Step:
             """Raises WrongValue for what a phase writes wrongly: it would be lost. Parsing comes without arguments."""
+            if cls is not Step:  # a person's own, with fields or arguments of its own
+                return super().__new__(cls)
             if args:
                 raise WrongValue('a Step takes its values by name: pn.Step(percent=50, message="half")')
             for name in said.keys() - cls.model_fields.keys():

@@ -52,6 +52,8 @@ The tree (stable wire codes in brackets; protocol.md "Errors")::
         ├── ConnectionGone [connection_gone]
         └── ServerError                   a code this release does not know, or [internal]
 
+Beside the root: StoppedWaiting (KeyboardInterrupt), a notebook's Stop while a task was waited for.
+
 Rule: an error's fields are facts that survive the wire (JSON); ``from_wire(code, message, details)`` builds
 the same error on the client as the one that was raised on the server.
 """

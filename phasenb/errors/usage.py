@@ -43,11 +43,9 @@ class NotThere(PhasenbError, KeyError):
 
 
 class StoppedWaiting(KeyboardInterrupt):
-    """Ctrl-C, or a notebook's Stop, while a task was waited for. ``here``: it runs in this very process."""
-
-    def __init__(self, task_id: str, name: str, *, here: bool) -> None:
-        until = ", as long as this process does" if here else ""
-        super().__init__(f"the waiting was stopped; {name} {task_id} goes on{until}: task.cancel() ends it")
+    """A notebook's Stop while a task was waited for. A script gets the plain KeyboardInterrupt: how a process ends that
+    is ended by Ctrl-C is Python's.
+    """
 
     def _render_traceback_(self) -> list[str]:
         return shown(self)

@@ -12,6 +12,7 @@ happens once. An attempt that imports it later finds it loaded, and must find th
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,6 +26,8 @@ from phasenb.executors.library_state import LIBRARIES
 from phasenb.executors.module_state import LoadedModules
 from phasenb.executors.probes import Probe, merged, same
 from phasenb.executors.process_state import PROBES
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,12 +176,20 @@ class ImportWatch:
             loader.exec_module(module)
             loaded = module.__name__
             if (call := self._when_loaded.get(loaded)) is not None:
-                call()
+                _with_care(call)
             self._baseline.loaded(loaded, before)
         finally:
             self._local.before = outer
             if outer is None:  # also where it failed: what it imported itself may be loaded
                 self._baseline.imported(loaded, before, alone)
+
+
+def _with_care(call: Callable[[], object]) -> None:
+    """What we do with a library must not keep a phase from importing it: it may be one that we don't know."""
+    try:
+        call()
+    except Exception:
+        log.debug("a library was loaded that can't be watched", exc_info=True)
 
 
 _OF_ONE_MODULE = (SourceFileLoader, SourcelessFileLoader, ExtensionFileLoader)

@@ -115,10 +115,11 @@ def _is_for_pages(thing: Any) -> bool:
 def choose_renderer() -> None:
     """Plotly was loaded: what ``figure.show()`` shows is kept, unless the phase says how it is to be shown."""
     plotly: Any = sys.modules[PLOTLY]
-    from plotly.graph_objects import Figure
 
     class Kept(plotly.base_renderers.ExternalRenderer):  # type: ignore[misc]
         def render(self, fig_dict: dict[str, Any]) -> None:
+            from plotly.graph_objects import Figure  # late: it is big, and most phases show nothing
+
             SHOWN.keep(Figure(fig_dict, skip_invalid=True))
 
     plotly.renderers["phasenb"] = Kept()

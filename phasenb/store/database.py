@@ -172,6 +172,7 @@ class _Files:
         last, first = (self._anchor.close, writer.close) if self._reading else (writer.close, self._anchor.close)
         if not self.guard.whole():
             first, last = last, first
+            self.readers.dispose()  # they would be in the way
             self._bring_in(writer)
         first()
         self.readers.dispose()
@@ -182,7 +183,7 @@ class _Files:
         if self._reading or not self.guard.only_read_since():
             return
         try:
-            with self.guard.no_other_writer():
+            with self.guard.nobody_else():
                 if self.guard.only_read_since():
                     writer.checkpoint()
         except (OSError, sqlite3.Error) as error:

@@ -16,7 +16,7 @@ from phasenb.errors import StoreUnavailable
 from phasenb.store.location import Location
 
 _SUFFIXES = ("", "-wal", "-shm")
-_WRITE_LOCK = 120
+_FIRST_LOCK, _LOCKS = 120, 9
 _GO_ON = "restart this host (the Jupyter server; without one, the kernel or script) to go on with what is there now"
 
 
@@ -64,22 +64,25 @@ class FileGuard:
 
     def only_read_since(self) -> bool:
         """Whether -wal and -shm were taken away, and whoever opened the store since has written nothing. Ask it again
-        while another connection keeps writers out: what is in the open -wal may be brought into the store then.
+        while nobody has it open: what is in the open -wal may be brought into the store then.
         """
         with self._lock:
-            store, wal = _stat(self._paths[0]), _stat(self._paths[1])
+            store, wal, index = (_stat(path) for path in self._paths)
             same = store is not None and (store.st_ino, store.st_dev) == self._opened[0]
             if self._cut or not same or store is None or wal is None:
+                return False
+            if index is None or (index.st_ino, index.st_dev) == self._opened[2]:
                 return False
             return store.st_mtime_ns == self._changed and store.st_size == self._size and wal.st_size == 0
 
     @contextmanager
-    def no_other_writer(self) -> Iterator[None]:
-        """Within: who opened the store by the -shm of now can't write. Not by a connection: one of this process would
-        have the -shm that was taken away. Raises OSError where somebody writes. The byte: sqlite.org/walformat.html.
+    def nobody_else(self) -> Iterator[None]:
+        """Within: nobody has the store open by the -shm of now, nor can. Raises OSError where somebody has: a reader
+        would go on with pages that are no more. Not by a connection: one of this process would have the -shm that was
+        taken away. The bytes, eight locks and the one that each opener holds shared: sqlite.org/walformat.html, 2.3.
         """
         with open(self._paths[2], "r+b") as index:  # noqa: PTH123 - as the others here
-            fcntl.lockf(index, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _WRITE_LOCK)
+            fcntl.lockf(index, fcntl.LOCK_EX | fcntl.LOCK_NB, _LOCKS, _FIRST_LOCK)
             yield
 
     def _whole(self) -> bool:

@@ -240,7 +240,9 @@ class Heartbeat:
 
 
 class _Turns:
-    """When a thread had its turns; a gap between two marks is one of the whole process."""
+    """When a thread had its turns. A gap between two of them is one of the whole process; one within a turn may be the
+    store's, which it waits for.
+    """
 
     def __init__(self, lease_s: float, monotonic: Callable[[], float]) -> None:
         self._lease_s = lease_s
@@ -252,17 +254,13 @@ class _Turns:
 
     def begin(self) -> None:
         self._count += 1
-        self._pass()
+        if self._froze():
+            self._thawed = self._monotonic()
         self.within = self._count
 
     def end(self) -> None:
-        self.within = 0
-        self._pass()
-
-    def _pass(self) -> None:
-        if self._froze():
-            self._thawed = self._monotonic()
         self._mark = (self._monotonic(), _busy_s())
+        self.within = 0
 
     def _froze(self) -> bool:
         at, busy_s = self._mark
@@ -271,7 +269,8 @@ class _Turns:
     def frozen(self) -> bool:
         """Now, as its next turn is yet to come, or up to a lease ago."""
         thawed = self._thawed
-        return self._froze() or (thawed is not None and self._monotonic() - thawed < self._lease_s)
+        between = self.within == 0 and self._froze()
+        return between or (thawed is not None and self._monotonic() - thawed < self._lease_s)
 
 
 def _busy_s(*, _read: Callable[[], float] = time.process_time) -> float:

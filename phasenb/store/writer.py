@@ -105,8 +105,10 @@ class Writer:
         self._thread.join()
 
     def checkpoint(self) -> None:
-        """Bring what is in its -wal into the store. Raises sqlite3.Error."""
-        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        """Bring what is in its -wal into the store, after ``finish``. Raises sqlite3.Error, also where not all came."""
+        (busy, _, _) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise sqlite3.OperationalError("somebody still reads it")
 
     def close(self) -> None:
         """As ``finish``, and close the connection. Idempotent."""

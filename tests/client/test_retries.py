@@ -159,6 +159,12 @@ def test_new_code_brings_its_own_retry_and_timeout(script):
         assert ended(task) == [limit] * 4 + [""]
         assert task.result() == 5
 
+        task = made().with_options(timeout=0.2, retry=1).launch()  # a launch's own give way to new code's, too
+        ended(task)
+        task.retry(agent=made(timeout=0.3))
+        ended(task)
+        assert "0.3 s" in task.failure.error.message, task.failure.error.message
+
         task = made(timeout=0.2, retry=1).launch()
         ended(task)
         try:

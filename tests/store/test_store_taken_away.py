@@ -162,6 +162,24 @@ def test_what_was_taken_away_is_brought_in_also_when_others_have_looked(database
     assert kept(path) == {"before"}
 
 
+def test_a_reader_that_has_it_open_goes_on_undisturbed(database, caplog):
+    """Its pages would be of two times: it would take the store for damaged."""
+    path = database.location.path
+    database.writer.call(keep("before"))
+    for suffix in ("-wal", "-shm"):
+        beside(path, suffix).unlink()
+    code = ELSEWHERE.replace(
+        "os._exit(0)", "print('open', flush=True); input(); print(len(connection.execute(sys.argv[1]).fetchall()))"
+    )
+    command = [sys.executable, "-c", code, "SELECT name FROM sqlite_master", path]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as reader:
+        assert reader.stdout.readline() == "open\n"
+        database.close()
+        told, _ = reader.communicate("\n", timeout=60)
+    assert (reader.returncode, told) == (0, "0\n")
+    assert "what its removed -wal held is lost" in caplog.text
+
+
 def test_what_others_have_written_since_is_not_written_over(database):
     path = database.location.path
     database.writer.call(keep("before"))
