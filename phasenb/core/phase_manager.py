@@ -302,10 +302,10 @@ class PhaseManager:
         """Run a task that failed or was cancelled again, here: finished phases before ``from_phase`` stay.
 
         ``code``, with its ``source`` and what its phases say of themselves, ``runtime`` and what ``options`` say
-        replace the launch's; ``secret_values`` are what is known of the
-        secrets that its launcher gave, which were forgotten when it ended. Raises IllegalTransition (it has not ended,
-        or is complete), Conflict (``if_seq`` is not the newest), LaunchError (as for code that lacks a phase still to
-        run). With ``if_seq`` the same may be asked twice.
+        replace the launch's; ``secret_values`` are what is known of the secrets that its launcher gave, which were
+        forgotten when it ended. Raises IllegalTransition (it has not ended, or is complete), Conflict (``if_seq`` is
+        not the newest), LaunchError (as for code that lacks a phase still to run). With ``if_seq`` the same may be
+        asked twice.
         """
         stored = await self._stored(owner, task_id)
         task_id = stored.task.task_id
