@@ -130,8 +130,9 @@ def test_who_notices_and_goes_on_is_ended_by_force(house, on_process):
         await stopping
         assert time.monotonic() - began >= 2 * COURTESY_S
         assert told.outcome.status is ResultStatus.CANCELLED
-        *noticed, by_force = told.said("log")
-        assert set(noticed) == {"noticed"}
+        said = told.said("log")
+        assert "noticed" in said
+        [by_force] = [line for line in said if line != "noticed"]  # the last "noticed" may have been on its way
         assert by_force.endswith("it was ended by force, whatever it was about to clean up")
         assert not slot.alive
         await slot.release()
