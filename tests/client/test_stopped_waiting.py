@@ -13,8 +13,10 @@ flow = pn.Workflow("slow", phases=("wait",))
 def wait():
     threading.Event().wait(3600)
 
-running = threading.Event()
 task = flow.launch()
+"""
+RUNNING = """
+running = threading.Event()
 task.listen(lambda: running.set() if task.state == "running" else None)
 assert running.wait(60)
 """
@@ -23,7 +25,7 @@ assert running.wait(60)
 def test_a_stopped_cell_says_that_the_task_goes_on(jupyter_process):
     server = jupyter_process()
     kernel = server.kernel()
-    assert reply_to(kernel, kernel.execute(FLOW))["status"] == "ok"
+    assert reply_to(kernel, kernel.execute(FLOW + RUNNING))["status"] == "ok"
     waiting = kernel.execute("print('waits', flush=True); task.result()")
     until(lambda: "waits" in kernel.get_iopub_msg(timeout=60)["content"].get("text", ""))
     [running] = server.request("api/kernels")
@@ -36,17 +38,9 @@ def test_a_stopped_cell_says_that_the_task_goes_on(jupyter_process):
     assert reply_to(kernel, kernel.execute("assert task.state == 'running'; task.cancel()"))["status"] == "ok"
 
 
-WAITING = """
-import os, signal, threading
-import phasenb as pn
+INTERRUPTED = """
+import os, signal
 
-flow = pn.Workflow("slow", phases=("wait",))
-
-@flow.phase("wait")
-def wait():
-    threading.Event().wait(3600)
-
-task = flow.launch()
 task.listen(lambda: os.kill(os.getpid(), signal.SIGINT) if task.state == "running" else None)
 try:
     task.result()
@@ -57,6 +51,6 @@ except KeyboardInterrupt as stopped:
 
 
 def test_ctrl_c_in_a_script_is_pythons_own_with_a_line_beside_it(script):
-    done = script(WAITING, flow="")
+    done = script(INTERRUPTED, flow=FLOW)
     assert "the waiting was stopped; slow" in done.stderr
     assert "goes on, as long as this process does: task.cancel() ends it" in done.stderr

@@ -115,6 +115,15 @@ def keep(name):
     return lambda cursor: cursor.execute("INSERT INTO phasenb_meta VALUES (?, 'kept')", (name,))
 
 
+def taken_away(database):
+    """The path of a store whose commit lies in a -wal that was removed, and -shm with it."""
+    path = database.location.path
+    database.writer.call(keep("before"))
+    for suffix in ("-wal", "-shm"):
+        beside(path, suffix).unlink()
+    return path
+
+
 def kept(path):
     """What is in the store alone, as a copy of it would have it."""
     copy = path.with_name("copy of it")
@@ -152,10 +161,7 @@ def test_what_lies_beside_it_is_refused_when_it_was_taken_away_and_no_commit_is_
 
 
 def test_what_was_taken_away_is_brought_in_also_when_others_have_looked(database):
-    path = database.location.path
-    database.writer.call(keep("before"))
-    for suffix in ("-wal", "-shm"):
-        beside(path, suffix).unlink()
+    path = taken_away(database)
     elsewhere("SELECT count(*) FROM sqlite_master", path)
     assert beside(path, "-wal").exists()
     database.close()
@@ -164,10 +170,7 @@ def test_what_was_taken_away_is_brought_in_also_when_others_have_looked(database
 
 def test_a_reader_that_has_it_open_goes_on_undisturbed(database, caplog):
     """Its pages would be of two times: it would take the store for damaged."""
-    path = database.location.path
-    database.writer.call(keep("before"))
-    for suffix in ("-wal", "-shm"):
-        beside(path, suffix).unlink()
+    path = taken_away(database)
     code = ELSEWHERE.replace(
         "os._exit(0)", "print('open', flush=True); input(); print(len(connection.execute(sys.argv[1]).fetchall()))"
     )
@@ -181,10 +184,7 @@ def test_a_reader_that_has_it_open_goes_on_undisturbed(database, caplog):
 
 
 def test_what_others_have_written_since_is_not_written_over(database):
-    path = database.location.path
-    database.writer.call(keep("before"))
-    for suffix in ("-wal", "-shm"):
-        beside(path, suffix).unlink()
+    path = taken_away(database)
     elsewhere("CREATE TABLE phasenb_meta (name TEXT, value TEXT)", path)
     elsewhere("INSERT INTO phasenb_meta VALUES ('another', 'kept')", path)
     database.close()
